@@ -1,0 +1,37 @@
+/* struct tusk_batch: the bytes of a READ reply, checked, and a walk over its entries.
+ *
+ *     batch_view_new --> receive the body into it --> batch_view_open --> tusk_batch_next ...
+ *
+ * Nothing of it is looked at by a user before both checksums of every stored batch matched. */
+#ifndef CLIENT_BATCH_VIEW_H
+#define CLIENT_BATCH_VIEW_H
+
+#include "client/connection.h"
+
+struct tusk_batch {
+    struct message_read_reply reply; /* data points into body */
+    uint64_t to;                     /* Entries [reply.from, to) are delivered */
+    uint64_t stored_end;             /* Behind the last entry of the last stored batch */
+    uint32_t stored_size_max;        /* Body of the largest stored batch, bytes */
+    uint32_t entry_count;
+    uint64_t payload_size;
+
+    const uint8_t *at; /* The stored batch after the one being walked */
+    struct batch_iterator entries;
+    uint64_t offset; /* Of the iterator's next entry */
+    uint64_t time_us;
+
+    uint32_t body_size;
+    uint8_t body[];
+};
+
+/* NULL: out of memory. */
+struct tusk_batch *batch_view_new(uint32_t body_size);
+/* Decode and check the received body. 0; ECORRUPT if a checksum or a stored batch is wrong, with
+ * *failure filled; EPROTOCOL if it is not what the request could be answered with. */
+int batch_view_open(struct tusk_batch *batch, const struct message_hello_reply *hello,
+                    struct tusk_failure *failure);
+/* Deliver all of the last stored batch, which is there anyway, not only what was asked for. */
+void batch_view_extend(struct tusk_batch *batch);
+
+#endif

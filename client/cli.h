@@ -1,0 +1,109 @@
+/* What every command of `tusk` shares: global options, the connection, errors, exit codes.
+ *
+ *     main --> command(cli, argc, argv) --> cli_parse --> cli_connect --> ... --> exit code
+ *
+ * Results go to standard output; everything about them to standard error. */
+#ifndef CLIENT_CLI_H
+#define CLIENT_CLI_H
+
+#include "client/tusk.h"
+
+#include <argp.h>
+#include <signal.h>
+#include <stdbool.h>
+
+enum cli_exit {
+    CLI_DONE = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_NOTHING = 3,  /* Nothing to read */
+    CLI_NOTFOUND = 4, /* No such namespace, topic or cursor */
+    CLI_DENIED = 5,
+    CLI_UNREACHABLE = 6,
+    CLI_FULL = 7, /* Quota or disk */
+    CLI_DAMAGED = 8,
+    CLI_INTERRUPTED = 130,
+};
+
+enum cli_output { OUTPUT_AUTO, OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL, OUTPUT_RAW };
+
+struct cli {
+    const char *socket; /* NULL: where daemons are usually */
+    const char *space;  /* Namespace */
+    enum cli_output output;
+    int timeout_ms;
+    bool timeout_given;
+    bool quiet;
+    bool verbose;
+    bool color;
+    struct tusk *t; /* After cli_connect(); closed by main */
+};
+
+/* Set by SIGINT and SIGTERM after cli_catch_interrupt(). */
+extern volatile sig_atomic_t cli_interrupted;
+void cli_catch_interrupt(void);
+
+/* The global options, as an argp child of each command's own. */
+extern const struct argp cli_argp;
+extern const struct argp_child cli_children[];
+
+/* Parse a command's arguments; usage errors exit with CLI_USAGE. input's first member is a
+ * struct cli *, which the global options go to. */
+void cli_parse(const struct argp *argp, int argc, char **argv, void *input);
+/* A command without options of its own and between min and max words (at most 8). */
+struct cli_words {
+    struct cli *cli;
+    const char *words[8];
+    int count;
+    int min;
+    int max;
+};
+void cli_parse_words(struct cli *cli, struct cli_words *words, const char *usage, const char *help,
+                     int min, int max, int argc, char **argv);
+
+/* What -o means here: table for a terminal, else raw. */
+enum cli_output cli_output_kind(const struct cli *cli);
+
+/* CLI_DONE and cli->t, or the exit code after telling why not. */
+int cli_connect(struct cli *cli);
+/* Tell that `what` failed with the connection's last error; the exit code of code. */
+__attribute__((format(printf, 3, 4))) int cli_fail(const struct cli *cli, int code,
+                                                   const char *what, ...);
+/* "tusk: " and a sentence on standard error. */
+__attribute__((format(printf, 1, 2))) void cli_say(const char *format, ...);
+/* The same, unless -q. */
+__attribute__((format(printf, 2, 3))) void cli_note(const struct cli *cli, const char *format, ...);
+int cli_exit_code(int code);
+/* Flush standard output. CLI_DONE, or CLI_FAILED after telling why. */
+int cli_flush_output(void);
+
+/* The commands. */
+int cli_append(struct cli *cli, int argc, char **argv);
+int cli_read(struct cli *cli, int argc, char **argv);
+int cli_checkpoint(struct cli *cli, int argc, char **argv);
+int cli_seek(struct cli *cli, int argc, char **argv);
+int cli_cursors(struct cli *cli, int argc, char **argv);
+int cli_cursor(struct cli *cli, int argc, char **argv);
+int cli_topics(struct cli *cli, int argc, char **argv);
+int cli_topic(struct cli *cli, int argc, char **argv);
+int cli_info(struct cli *cli, int argc, char **argv);
+int cli_namespace(struct cli *cli, int argc, char **argv);
+int cli_sync(struct cli *cli, int argc, char **argv);
+int cli_stat(struct cli *cli, int argc, char **argv);
+int cli_ping(struct cli *cli, int argc, char **argv);
+int cli_bench(struct cli *cli, int argc, char **argv);
+
+typedef int (*cli_command_fn)(struct cli *cli, int argc, char **argv);
+struct cli_command {
+    const char *name;
+    cli_command_fn run;
+    const char *help;
+};
+
+/* Run the command that argv[1] names, with argv[0] "tusk ... NAME". prefix: "tusk topic". */
+int cli_dispatch(struct cli *cli, const struct cli_command *commands, size_t count,
+                 const char *prefix, int argc, char **argv);
+/* Name and help of each command, a line each. */
+void cli_list_commands(const struct cli_command *commands, size_t count);
+
+#endif

@@ -1,0 +1,116 @@
+/* tusk: the command line of tuskd. */
+#include "client/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct cli_command commands[] = {
+    {"append", cli_append, "Append entries: arguments, a file, or standard input"},
+    {"read", cli_read, "Read entries, from a position or a cursor"},
+    {"checkpoint", cli_checkpoint, "Move a cursor forward"},
+    {"seek", cli_seek, "Move a cursor anywhere"},
+    {"cursors", cli_cursors, "List cursors"},
+    {"cursor", cli_cursor, "Create or delete a cursor"},
+    {"topics", cli_topics, "List topics"},
+    {"topic", cli_topic, "Create, delete, trim or set up a topic"},
+    {"info", cli_info, "What is known of a topic, or of the namespace"},
+    {"ns", cli_namespace, "List, create, set up or delete namespaces"},
+    {"sync", cli_sync, "Wait until everything appended is on disk"},
+    {"stat", cli_stat, "The daemon's counters"},
+    {"ping", cli_ping, "Measure a round trip to the daemon"},
+    {"bench", cli_bench, "Measure append, read, latency, or end to end"},
+};
+
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static void print_help(void)
+{
+    (void)puts("Usage: tusk [OPTION...] COMMAND [ARGUMENT...]\n\nCommands:");
+    cli_list_commands(commands, COMMAND_COUNT);
+    (void)puts("\nGlobal options, before or behind the command:\n"
+               "  -s, --socket PATH     socket of the daemon ($TUSK_SOCKET, " TUSK_SOCKET_DEFAULT
+               ", ./tusk.sock)\n"
+               "  -n, --namespace NS    namespace ($TUSK_NAMESPACE, default)\n"
+               "  -o, --output FORMAT   table, json, jsonl or raw\n"
+               "      --timeout SECONDS longest wait for an answer (5)\n"
+               "  -q, --quiet           say nothing but errors\n"
+               "  -v, --verbose         say more\n"
+               "      --no-color        no colors\n"
+               "      --version\n"
+               "\n'tusk COMMAND --help' says more about a command.");
+}
+
+struct top {
+    struct cli *cli;
+    int command; /* Index in argv; 0: none */
+};
+
+enum { KEY_VERSION = 0x2000, KEY_HELP };
+
+static const struct argp_option top_options[] = {
+    {"version", KEY_VERSION, NULL, 0, NULL, 0},
+    {"help", KEY_HELP, NULL, 0, NULL, 0},
+    {0},
+};
+
+/* Stops at the first word: what follows is the command's. */
+static error_t top_option(int key, char *arg, struct argp_state *state)
+{
+    struct top *top = state->input;
+
+    (void)arg;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = top->cli;
+        return 0;
+    case KEY_VERSION:
+        (void)printf("tusk %s\n", tusk_version());
+        exit(cli_flush_output());
+    case KEY_HELP:
+        print_help();
+        exit(cli_flush_output());
+    case ARGP_KEY_ARG:
+        top->command = state->next - 1;
+        state->next = state->argc;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {
+        .options = top_options, .parser = top_option, .children = cli_children};
+    struct cli cli = {.socket = environment("TUSK_SOCKET"),
+                      .space = environment("TUSK_NAMESPACE"),
+                      .timeout_ms = 5000,
+                      .color = true};
+    struct top top = {.cli = &cli};
+    int rc;
+
+    argp_err_exit_status = CLI_USAGE;
+    if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP, NULL, &top) != 0) {
+        return CLI_USAGE;
+    }
+    if (top.command == 0) {
+        print_help();
+        return CLI_USAGE;
+    }
+    rc = cli_dispatch(&cli, commands, COMMAND_COUNT, "tusk", argc - top.command + 1,
+                      argv + top.command - 1);
+    (void)tusk_close(cli.t);
+    if (rc == CLI_DONE) {
+        rc = cli_flush_output();
+    }
+    return rc;
+}

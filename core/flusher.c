@@ -1,0 +1,315 @@
+#include "core/flusher.h"
+
+#include <stdlib.h>
+
+#include "core/check.h"
+#include "core/namespace.h"
+
+void flusher_init(struct flusher *flusher, struct namespace *ns, uint64_t durable)
+{
+    *flusher = (struct flusher){.ns = ns, .durable = durable, .covers = durable, .wanted = durable};
+}
+
+void flusher_deinit(struct flusher *flusher)
+{
+    free(flusher->ops);
+    flusher->ops = NULL;
+}
+
+void flusher_want(struct flusher *flusher, uint64_t ticket)
+{
+    if (ticket > flusher->wanted) {
+        flusher->wanted = ticket;
+    }
+}
+
+void flusher_wrote(struct flusher *flusher, uint64_t bytes, uint64_t mono_us)
+{
+    if (flusher->unsynced_bytes == 0) {
+        flusher->dirty_since_us = mono_us;
+    }
+    flusher->unsynced_bytes += bytes;
+    flusher->idle_since_us = mono_us;
+}
+
+void flusher_topic(struct flusher *flusher, struct topic *topic)
+{
+    if (!link_linked(&topic->dirty)) {
+        list_append(&flusher->ns->dirty_topics, &topic->dirty);
+    }
+}
+
+void flusher_cursor(struct flusher *flusher, struct cursor *cursor)
+{
+    if (!link_linked(&cursor->dirty)) {
+        list_append(&flusher->ns->dirty_cursors, &cursor->dirty);
+    }
+}
+
+static bool schedule_is_timed(const struct namespace *ns)
+{
+    return ns->settings.fsync_ms != ENGINE_FSYNC_EACH && ns->settings.fsync_ms != ENGINE_FSYNC_NONE;
+}
+
+bool flusher_full(const struct flusher *flusher)
+{
+    return schedule_is_timed(flusher->ns) && flusher->unsynced_bytes + flusher->syncing_bytes >=
+                                                 flusher->ns->options->unsynced_bytes_max;
+}
+
+/* The group has succeeded as a whole: everything up to `covers` is durable. */
+static void group_done(struct flusher *flusher)
+{
+    struct namespace *ns = flusher->ns;
+    struct link *link;
+
+    CHECK(flusher->covers >= flusher->durable);
+    flusher->in_flight = false;
+    flusher->durable = flusher->covers;
+    flusher->marked = flusher->covers_mark;
+    flusher->syncing_bytes = 0;
+    flusher->groups++;
+    while ((link = list_take(&ns->syncing_cursors)) != NULL) {
+        struct cursor *cursor = link_owner(link, struct cursor, syncing);
+
+        cursor->durable_offset = cursor->syncing_offset;
+    }
+    append_runs_durable(ns);
+    while ((link = list_take(&ns->syncing_topics)) != NULL) {
+        struct topic *topic = link_owner(link, struct topic, syncing);
+
+        CHECK(topic->syncing_end >= topic->durable_end);
+        topic->durable_end = topic->syncing_end;
+        if (ns->settings.fsync_ms == ENGINE_FSYNC_EACH) {
+            read_wake(topic);
+        }
+    }
+    namespace_durable(ns);
+    ns->retry_stalled = true;
+}
+
+static void group_failed(struct flusher *flusher)
+{
+    struct namespace *ns = flusher->ns;
+
+    if (ns->journal.failure.code == 0) {
+        (void)error_errno(&ns->journal.failure, flusher->os_error,
+                          "sync namespace \"%s\": it is never tried again, because a second sync "
+                          "would succeed and lie",
+                          ns->name);
+        ns->journal.failure.code = flusher->result;
+    }
+    flusher->in_flight = false;
+    namespace_fail(ns, &ns->journal.failure);
+}
+
+static void sync_done(struct io_op *op)
+{
+    struct flusher *flusher = op->arg;
+
+    CHECK(flusher->pending > 0);
+    flusher->pending--;
+    if (op->result != 0 && flusher->result == 0) {
+        flusher->result = op->result;
+        flusher->os_error = op->os_error;
+    }
+    flusher->sync_us = (flusher->sync_us * 7 + op->elapsed_us) / 8;
+    if (flusher->pending > 0) {
+        return;
+    }
+    if (flusher->ns->state != ENGINE_SERVING) {
+        flusher->in_flight = false;
+        return;
+    }
+    if (flusher->result != 0) {
+        group_failed(flusher);
+    } else {
+        group_done(flusher);
+    }
+}
+
+static unsigned files_to_sync(struct namespace *ns)
+{
+    const struct journal_file *file;
+    unsigned count = 0;
+    uint32_t i;
+
+    for (file = ns->journal.files; file != NULL; file = file->next) {
+        count += file->unsynced ? 1u : 0u;
+    }
+    for (i = 0; i < ns->space.count; i++) {
+        count += ns->space.segments[i]->direct_dirty ? 1u : 0u;
+    }
+    return count;
+}
+
+static void op_prepare(struct flusher *flusher, struct io_op *op, struct io_file *file)
+{
+    *op = (struct io_op){.kind = IO_OP_SYNC, .file = file, .done = sync_done, .arg = flusher};
+}
+
+/* What the group covers is fixed here: everything written, with the ends as they stand. */
+static void group_begin(struct flusher *flusher)
+{
+    struct namespace *ns = flusher->ns;
+    struct link *link;
+
+    CHECK(!flusher->in_flight);
+    CHECK(ns->journal.written == ns->journal.next_lsn);
+    flusher->in_flight = true;
+    flusher->covers = ns->journal.written;
+    flusher->covers_mark = ns->journal.last_mark;
+    flusher->result = 0;
+    flusher->syncing_bytes = flusher->unsynced_bytes;
+    flusher->unsynced_bytes = 0;
+    while ((link = list_take(&ns->dirty_topics)) != NULL) {
+        struct topic *topic = link_owner(link, struct topic, dirty);
+
+        topic->syncing_end = topic->written_end;
+        list_append(&ns->syncing_topics, &topic->syncing);
+    }
+    while ((link = list_take(&ns->dirty_cursors)) != NULL) {
+        struct cursor *cursor = link_owner(link, struct cursor, dirty);
+
+        cursor->syncing_offset = cursor->recorded_offset;
+        list_append(&ns->syncing_cursors, &cursor->syncing);
+    }
+}
+
+static bool sync_inline(struct flusher *flusher, unsigned count)
+{
+    struct namespace *ns = flusher->ns;
+    struct journal_file *file;
+    uint32_t elapsed_us = 0;
+
+    if (!ns->options->inline_sync || ns->settings.fsync_ms != ENGINE_FSYNC_EACH || count != 1 ||
+        flusher->unsynced_bytes > FLUSHER_INLINE_BYTES || flusher->sync_us > FLUSHER_INLINE_US_MAX ||
+        !ns->journal.current->unsynced) {
+        return false;
+    }
+    file = ns->journal.current;
+    group_begin(flusher);
+    file->unsynced = false;
+    if (io_sync(file->file, &elapsed_us, &ns->journal.failure) != 0) {
+        flusher->in_flight = false;
+        (void)error_wrap(&ns->journal.failure, "sync namespace \"%s\"", ns->name);
+        namespace_fail(ns, &ns->journal.failure);
+        return true;
+    }
+    flusher->sync_us = (flusher->sync_us * 7 + elapsed_us) / 8;
+    flusher->group_us += elapsed_us;
+    group_done(flusher);
+    return true;
+}
+
+static void sync_submit(struct flusher *flusher, unsigned count)
+{
+    struct namespace *ns = flusher->ns;
+    struct journal_file *file;
+    unsigned used = 0;
+    uint32_t i;
+
+    if (count > flusher->op_capacity) {
+        struct io_op *ops = realloc(flusher->ops, count * sizeof *ops);
+
+        if (ops == NULL) {
+            return; /* Nothing is lost by waiting: tried again next turn */
+        }
+        flusher->ops = ops;
+        flusher->op_capacity = count;
+    }
+    group_begin(flusher);
+    for (file = ns->journal.files; file != NULL; file = file->next) {
+        if (file->unsynced) {
+            file->unsynced = false;
+            op_prepare(flusher, &flusher->ops[used++], file->file);
+        }
+    }
+    for (i = 0; i < ns->space.count; i++) {
+        if (ns->space.segments[i]->direct_dirty) {
+            ns->space.segments[i]->direct_dirty = false;
+            op_prepare(flusher, &flusher->ops[used++], ns->space.segments[i]->file);
+        }
+    }
+    CHECK(used == count);
+    flusher->pending = used;
+    for (i = 0; i < used; i++) {
+        io_submit(ns->io, &flusher->ops[i]);
+    }
+}
+
+/* The journal's last record may be the only one that could carry the mark: an idle journal writes one, so
+ * that recovery can tell what was durable; and freed blocks need one before they are used again. */
+static void mark_if_due(struct flusher *flusher, uint64_t mono_us)
+{
+    struct namespace *ns = flusher->ns;
+    const bool wanted = space_wants_mark(&ns->space);
+
+    if (ns->journal.next_lsn > flusher->durable || ns->journal.last_mark >= flusher->durable ||
+        journal_admits(&ns->journal, 0, 0) != 1) {
+        return;
+    }
+    if (wanted || (ns->journal.last_type != RECORD_MARK &&
+                   mono_us >= flusher->idle_since_us + FLUSHER_MARK_US)) {
+        const struct format_record record = {.type = RECORD_MARK};
+        const uint64_t ticket = journal_record(&ns->journal, &record);
+
+        if (wanted) {
+            flusher_want(flusher, ticket);
+        }
+    }
+}
+
+static bool due(const struct flusher *flusher, uint64_t mono_us)
+{
+    const struct namespace *ns = flusher->ns;
+
+    if (ns->settings.fsync_ms == ENGINE_FSYNC_EACH || flusher->wanted > flusher->durable) {
+        return true;
+    }
+    /* Freed blocks come back only behind a sync, so even schedule none needs one now and then. */
+    if (ns->space.freeing_count > 0 && mono_us >= flusher->dirty_since_us + FLUSHER_MARK_US) {
+        return true;
+    }
+    return schedule_is_timed(ns) &&
+           (mono_us >= flusher->dirty_since_us + ns->settings.fsync_ms * 1000u ||
+            flusher->unsynced_bytes >= ns->options->unsynced_bytes_max / 2);
+}
+
+void flusher_work(struct flusher *flusher, uint64_t mono_us)
+{
+    unsigned count;
+
+    if (flusher->in_flight) {
+        return;
+    }
+    if (flusher->ns->journal.written > flusher->durable && due(flusher, mono_us)) {
+        count = files_to_sync(flusher->ns);
+        CHECK(count > 0);
+        if (!sync_inline(flusher, count)) {
+            sync_submit(flusher, count);
+        }
+    }
+    if (!flusher->in_flight && flusher->ns->state == ENGINE_SERVING) {
+        mark_if_due(flusher, mono_us);
+    }
+}
+
+uint64_t flusher_deadline(const struct flusher *flusher)
+{
+    const struct namespace *ns = flusher->ns;
+
+    if (flusher->in_flight) {
+        return UINT64_MAX;
+    }
+    if (ns->journal.written > flusher->durable) {
+        if (schedule_is_timed(ns)) {
+            return flusher->dirty_since_us + ns->settings.fsync_ms * 1000u;
+        }
+        return ns->space.freeing_count > 0 ? flusher->dirty_since_us + FLUSHER_MARK_US : UINT64_MAX;
+    }
+    if (ns->journal.last_mark < flusher->durable && ns->journal.last_type != RECORD_MARK) {
+        return flusher->idle_since_us + FLUSHER_MARK_US;
+    }
+    return UINT64_MAX;
+}

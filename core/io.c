@@ -1,0 +1,130 @@
+/* The thin fronts of struct io: what every implementation has in common is checked here once. */
+#include "core/io.h"
+
+#include "core/check.h"
+
+void io_close(struct io *io)
+{
+    if (io != NULL) {
+        CHECK(io->in_flight == 0);
+        io->ops->close(io);
+    }
+}
+
+int io_make_dir(struct io *io, const char *path, struct error *err)
+{
+    return io->ops->make_dir(io, path, err);
+}
+
+int io_remove_dir(struct io *io, const char *path, struct error *err)
+{
+    return io->ops->remove_dir(io, path, err);
+}
+
+int io_list_dir(struct io *io, const char *path, io_list_fn *fn, void *arg, struct error *err)
+{
+    return io->ops->list_dir(io, path, fn, arg, err);
+}
+
+int io_sync_dir(struct io *io, const char *path, struct error *err)
+{
+    return io->ops->sync_dir(io, path, err);
+}
+
+int io_rename(struct io *io, const char *from, const char *to, struct error *err)
+{
+    return io->ops->rename(io, from, to, err);
+}
+
+int io_unlink(struct io *io, const char *path, struct error *err)
+{
+    return io->ops->unlink(io, path, err);
+}
+
+int io_lock(struct io *io, const char *path, struct error *err)
+{
+    return io->ops->lock(io, path, err);
+}
+
+int io_open(struct io *io, const char *path, enum io_open_mode mode, struct io_file **out,
+            struct error *err)
+{
+    return io->ops->open(io, path, mode, out, err);
+}
+
+void io_close_file(struct io_file *file)
+{
+    if (file != NULL) {
+        CHECK(file->in_flight == 0);
+        file->io->ops->close_file(file);
+    }
+}
+
+int io_size(struct io_file *file, uint64_t *size, struct error *err)
+{
+    return file->io->ops->size(file, size, err);
+}
+
+int io_truncate(struct io_file *file, uint64_t size, struct error *err)
+{
+    return file->io->ops->truncate(file, size, err);
+}
+
+int io_write(struct io_file *file, const struct iovec *iov, int count, uint64_t offset,
+             struct error *err)
+{
+    CHECK(count > 0);
+    return file->io->ops->write(file, iov, count, offset, err);
+}
+
+int io_read_direct(struct io_file *file, uint8_t *data, size_t size, uint64_t offset, size_t *got,
+                   struct error *err)
+{
+    CHECK((uintptr_t)data % IO_DIRECT_ALIGN == 0);
+    CHECK(size % IO_DIRECT_ALIGN == 0);
+    CHECK(offset % IO_DIRECT_ALIGN == 0);
+    return file->io->ops->read_direct(file, data, size, offset, got, err);
+}
+
+int io_read_cached(struct io_file *file, uint8_t *data, size_t size, uint64_t offset, size_t *got)
+{
+    return file->io->ops->read_cached(file, data, size, offset, got);
+}
+
+int io_sync(struct io_file *file, uint32_t *elapsed_us, struct error *err)
+{
+    return file->io->ops->sync(file, elapsed_us, err);
+}
+
+int io_allocate(struct io_file *file, uint64_t offset, uint64_t size, struct error *err)
+{
+    CHECK(size > 0);
+    return file->io->ops->allocate(file, offset, size, err);
+}
+
+int io_punch(struct io_file *file, uint64_t offset, uint64_t size, struct error *err)
+{
+    CHECK(size > 0);
+    return file->io->ops->punch(file, offset, size, err);
+}
+
+void io_submit(struct io *io, struct io_op *op)
+{
+    CHECK(op->done != NULL);
+    io->ops->submit(io, op);
+}
+
+int io_poll(struct io *io)
+{
+    return io->ops->poll(io);
+}
+
+int io_wait(struct io *io)
+{
+    return io->ops->wait(io);
+}
+
+int io_poll_fd(struct io *io)
+{
+    return io->ops->poll_fd(io);
+}

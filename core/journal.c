@@ -1,0 +1,328 @@
+/* Records into the ring, the ring into files. Making and recycling files is in journal_files.c. */
+#include "core/journal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/namespace.h"
+#include "core/tail.h"
+#include "proto/crc32c.h"
+
+/* A record of items is closed at this size: large enough to make its header cheap, small enough
+ * that a torn one costs little. */
+#define RECORD_SIZE_MAX (256u * 1024u)
+/* A turn is written early at this much, so that the ring never fills with unwritten bytes. */
+#define SPAN_BYTES_MAX (4u * 1024u * 1024u)
+
+static uint64_t record_size_max(const struct engine_options *options)
+{
+    const uint64_t quarter = (options->journal_file_min - FORMAT_PAGE) / 4u;
+
+    return quarter < RECORD_SIZE_MAX ? quarter : RECORD_SIZE_MAX;
+}
+
+uint64_t journal_item_max(const struct engine_options *options)
+{
+    const uint64_t half = (options->journal_file_min - FORMAT_PAGE) / 2u;
+
+    return (half - FORMAT_RECORD_HEADER_SIZE - FORMAT_RECORD_ALIGN) & ~(uint64_t)15u;
+}
+
+int journal_init(struct journal *journal, struct namespace *ns)
+{
+    *journal = (struct journal){.ns = ns, .next_number = 1};
+    journal->file_size = ns->options->journal_file_min;
+    journal->zeros = calloc(1, JOURNAL_ZERO_STEP);
+    return journal->zeros == NULL ? TUSK_ENOMEM : 0;
+}
+
+static void files_free(struct journal_file *file)
+{
+    while (file != NULL) {
+        struct journal_file *next = file->next;
+
+        io_close_file(file->file);
+        free(file);
+        file = next;
+    }
+}
+
+void journal_deinit(struct journal *journal)
+{
+    files_free(journal->files);
+    files_free(journal->spares);
+    files_free(journal->retired);
+    files_free(journal->making);
+    free(journal->zeros);
+    *journal = (struct journal){0};
+}
+
+void journal_path(const struct journal *journal, char path[IO_PATH_SIZE], uint64_t number)
+{
+    (void)snprintf(path, IO_PATH_SIZE, "%s/journal/%016llx.jnl", journal->ns->dir,
+                   (unsigned long long)number);
+}
+
+int journal_activate(struct journal *journal, struct error *err)
+{
+    struct journal_file *file = journal->spares;
+    uint8_t page[FORMAT_PAGE];
+    struct format_journal header;
+    struct iovec iov = {.iov_base = page, .iov_len = sizeof page};
+
+    if (file == NULL) {
+        return error_set(err, TUSK_ENOSPACE, "no journal file is ready");
+    }
+    file->generation = engine_random(journal->ns->engine);
+    file->first_lsn = journal->next_lsn;
+    file->end_lsn = UINT64_MAX;
+    file->seed = format_journal_seed(journal->ns->store_id, file->generation);
+    header = (struct format_journal){.number = file->number,
+                                     .size = file->size,
+                                     .generation = file->generation,
+                                     .first_lsn = file->first_lsn,
+                                     .mark = journal->ns->flusher.durable,
+                                     .previous_crc = journal->last_crc};
+    memcpy(header.store_id, journal->ns->store_id, sizeof header.store_id);
+    format_journal_encode(page, &header);
+    if (io_write(file->file, &iov, 1, 0, err) != 0) {
+        return error_wrap(err, "begin journal file %016llx", (unsigned long long)file->number);
+    }
+    file->unsynced = true;
+    journal->spares = file->next;
+    journal->spare_count--;
+    file->next = NULL;
+    if (journal->current != NULL) {
+        journal->current->end_lsn = journal->next_lsn;
+    }
+    journal_keep(&journal->files, file);
+    journal->current = file;
+    return 0;
+}
+
+/* A file that lasted less than this was too small for the load. */
+#define ROLL_US 30000000u
+
+static int roll(struct journal *journal, struct error *err)
+{
+    const uint64_t now = journal->ns->now.mono_us;
+    const uint64_t max = journal->ns->options->journal_file_max;
+
+    if (now - journal->rolled_us < ROLL_US && journal->file_size < max) {
+        journal->file_size = journal->file_size * 2 > max ? max : journal->file_size * 2;
+    }
+    journal->rolled_us = now;
+    return journal_activate(journal, err);
+}
+
+static uint64_t file_used(const struct journal *journal)
+{
+    return FORMAT_PAGE + (journal->next_lsn - journal->current->first_lsn);
+}
+
+static int write_spans(struct journal *journal)
+{
+    unsigned i;
+
+    for (i = 0; i < journal->span_count && journal->failure.code == 0; i++) {
+        const struct journal_span *span = &journal->spans[i];
+        struct iovec iov = {.iov_base = ring_at(&journal->ns->ring, span->position),
+                            .iov_len = span->size};
+
+        span->file->unsynced = true;
+        if (io_write(span->file->file, &iov, 1, span->offset, &journal->failure) != 0) {
+            (void)error_wrap(&journal->failure, "write the journal");
+        }
+    }
+    if (journal->failure.code != 0) {
+        return journal->failure.code;
+    }
+    flusher_wrote(&journal->ns->flusher, journal->span_bytes, journal->ns->now.mono_us);
+    journal->ns->counters.flushes++;
+    journal->ns->counters.flush_bytes += journal->span_bytes;
+    journal->span_count = 0;
+    journal->span_bytes = 0;
+    return 0;
+}
+
+/* Find a place in the files for a record of padded bytes at a ring position. */
+static void place_record(struct journal *journal, uint64_t position, uint64_t padded)
+{
+    struct journal_span *last;
+    uint64_t offset;
+
+    if (file_used(journal) + padded > journal->current->size && journal->failure.code == 0) {
+        (void)roll(journal, &journal->failure);
+    }
+    if (journal->span_count == JOURNAL_SPANS_MAX || journal->span_bytes > SPAN_BYTES_MAX) {
+        (void)write_spans(journal);
+    }
+    if (journal->failure.code != 0) {
+        return;
+    }
+    offset = file_used(journal);
+    CHECK(offset + padded <= journal->current->size);
+    last = journal->span_count == 0 ? NULL : &journal->spans[journal->span_count - 1];
+    if (last != NULL && last->file == journal->current && last->position + last->size == position &&
+        position % journal->ns->ring.size != 0) {
+        last->size += padded;
+    } else {
+        journal->spans[journal->span_count++] = (struct journal_span){
+            .position = position, .size = padded, .file = journal->current, .offset = offset};
+    }
+    journal->span_bytes += padded;
+}
+
+/* Give the record at a ring position its header and its place in the order. */
+static void finish_record(struct journal *journal, uint64_t position, uint64_t size, uint16_t type,
+                          uint32_t body_crc)
+{
+    const uint64_t padded = format_record_padded(size);
+    uint8_t *bytes = ring_at(&journal->ns->ring, position);
+    struct format_record_header header;
+
+    place_record(journal, position, padded);
+    memset(bytes + size, 0, padded - size);
+    header = (struct format_record_header){.type = type,
+                                           .lsn = journal->next_lsn,
+                                           .size = (uint32_t)size,
+                                           .body_crc = body_crc,
+                                           .previous_crc = journal->last_crc,
+                                           .mark = journal->ns->flusher.durable};
+    CHECK(header.mark <= header.lsn);
+    format_record_header_encode(bytes, &header, journal->current->seed);
+    journal->last_crc = header.crc;
+    journal->last_mark = header.mark;
+    journal->last_type = type;
+    journal->next_lsn += padded;
+}
+
+static void close_record(struct journal *journal)
+{
+    if (journal->open) {
+        journal->open = false;
+        finish_record(journal, journal->open_position, journal->open_size, journal->open_type,
+                      journal->open_crc);
+    }
+}
+
+uint8_t *journal_item(struct journal *journal, uint16_t type, uint32_t size, uint64_t *position)
+{
+    struct ring *ring = &journal->ns->ring;
+
+    CHECK(size % BATCH_ALIGN == 0);
+    CHECK(size <= journal_item_max(journal->ns->options));
+    if (journal->open &&
+        (journal->open_type != type ||
+         journal->open_size + size > record_size_max(journal->ns->options) ||
+         journal->open_position % ring->size + format_record_padded(journal->open_size + size) >
+             ring->size)) {
+        close_record(journal);
+    }
+    if (!journal->open) {
+        journal->open = true;
+        journal->open_type = type;
+        journal->open_position =
+            ring_place(ring, format_record_padded(FORMAT_RECORD_HEADER_SIZE + (uint64_t)size));
+        journal->open_size = FORMAT_RECORD_HEADER_SIZE;
+        journal->open_crc = 0;
+    }
+    *position = journal->open_position + journal->open_size;
+    journal->open_size += size;
+    ring->head = journal->open_position + format_record_padded(journal->open_size);
+    return ring_at(ring, *position);
+}
+
+uint64_t journal_item_done(struct journal *journal, const uint8_t *item)
+{
+    CHECK(journal->open);
+    journal->open_crc = crc32c(journal->open_crc, item, FORMAT_PLACE_SIZE + BATCH_HEADER_SIZE);
+    return journal->next_lsn + 1;
+}
+
+uint64_t journal_record(struct journal *journal, const struct format_record *record)
+{
+    struct ring *ring = &journal->ns->ring;
+    const uint32_t size = format_record_size(record);
+    uint64_t position;
+    uint32_t crc;
+
+    /* A failure here is kept in journal->failure, like any other. */
+    (void)tail_make_room(journal->ns, size);
+    close_record(journal);
+    position = ring_place(ring, format_record_padded(size));
+    ring->head = position + format_record_padded(size);
+    crc = format_record_body_encode(ring_at(ring, position), record);
+    finish_record(journal, position, size, record->type, crc);
+    return journal->next_lsn - 1;
+}
+
+int journal_flush(struct journal *journal, struct error *err)
+{
+    if (journal->failure.code == 0) {
+        close_record(journal);
+        if (journal->span_count > 0) {
+            (void)write_spans(journal);
+        }
+    }
+    if (journal->failure.code != 0) {
+        if (err != NULL) {
+            *err = journal->failure;
+        }
+        return journal->failure.code;
+    }
+    journal->written = journal->next_lsn;
+    return 0;
+}
+
+uint64_t journal_unwritten_position(const struct journal *journal)
+{
+    if (journal->span_count > 0) {
+        return journal->spans[0].position;
+    }
+    return journal->open ? journal->open_position : journal->ns->ring.head;
+}
+
+int journal_admits(const struct journal *journal, uint64_t size, unsigned reserve)
+{
+    const struct manifest *manifest = &journal->ns->manifest;
+    const uint64_t used = file_used(journal) + format_record_padded(journal->open ? journal->open_size : 0);
+    const uint64_t need = format_record_padded(FORMAT_RECORD_HEADER_SIZE + size) + FORMAT_RECORD_ALIGN;
+
+    if (reserve > 0 &&
+        journal_behind(journal, manifest->older_lsn) > journal->ns->options->journal_size_max) {
+        /* The next manifest makes room; if that has no space for itself, say so. */
+        return manifest->retry_us != 0 ? TUSK_ENOSPACE : 0;
+    }
+    if (used + need <= journal->current->size || journal->spare_count > reserve) {
+        return 1;
+    }
+    return journal->no_space ? TUSK_ENOSPACE : 0;
+}
+
+void journal_retire(struct journal *journal, uint64_t lsn)
+{
+    /* Something behind the next file's first record is durable, so its header is: recovery from `lsn`
+     * never needs this file to know where the history goes on. */
+    while (journal->files != journal->current && journal->files->end_lsn <= lsn &&
+           journal->files->end_lsn < journal->ns->flusher.durable) {
+        struct journal_file *file = journal->files;
+
+        /* What it holds is in two manifests: whether its last bytes were synced no longer matters,
+         * but a sync under way may still use the file; journal_work() waits for that. */
+        journal->files = file->next;
+        file->unsynced = false;
+        journal_keep(&journal->retired, file);
+    }
+}
+
+void journal_keep(struct journal_file **list, struct journal_file *file)
+{
+    while (*list != NULL) {
+        list = &(*list)->next;
+    }
+    file->next = NULL;
+    *list = file;
+}

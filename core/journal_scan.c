@@ -1,0 +1,252 @@
+#include "core/journal_scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+
+#define WINDOW_SIZE (4u * 1024u * 1024u)
+
+static int window_grow(struct scan *scan, uint64_t size)
+{
+    uint8_t *window;
+
+    if (size <= scan->window_capacity) {
+        return 0;
+    }
+    window = aligned_alloc(IO_DIRECT_ALIGN, size);
+    if (window == NULL) {
+        return TUSK_ENOMEM;
+    }
+    free(scan->window);
+    scan->window = window;
+    scan->window_capacity = size;
+    scan->window_size = 0;
+    return 0;
+}
+
+/* Have [offset, offset + size) of a file in the window. 1: *out; 0: the file ends before; negative: an error. */
+static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t size,
+                    const uint8_t **out, struct error *err)
+{
+    const struct scan_file *file = &scan->files[index];
+    const uint64_t begin = offset & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
+    uint64_t want;
+    size_t got = 0;
+    int rc;
+
+    if (offset > file->file_size || size > file->file_size - offset) {
+        return 0;
+    }
+    if (scan->window_file == index && scan->window_size > 0 && offset >= scan->window_offset &&
+        offset + size <= scan->window_offset + scan->window_size) {
+        *out = scan->window + (offset - scan->window_offset);
+        return 1;
+    }
+    want = (offset - begin + size + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
+    want = want < WINDOW_SIZE ? WINDOW_SIZE : want;
+    if (window_grow(scan, want) != 0) {
+        return error_set(err, TUSK_ENOMEM, "read journal file %016llx",
+                         (unsigned long long)file->number);
+    }
+    scan->window_size = 0;
+    rc = io_read_direct(file->file, scan->window, want, begin, &got, err);
+    if (rc != 0) {
+        return error_wrap(err, "read journal file %016llx", (unsigned long long)file->number);
+    }
+    scan->window_file = index;
+    scan->window_offset = begin;
+    scan->window_size = got;
+    scan->bytes_read += got;
+    if (offset + size > begin + got) {
+        return 0;
+    }
+    *out = scan->window + (offset - begin);
+    return 1;
+}
+
+int scan_add(struct scan *scan, const char *path, uint64_t number,
+             const uint8_t store_id[ENGINE_STORE_ID_SIZE], struct error *err)
+{
+    struct scan_file *file;
+    const uint8_t *page;
+    int rc;
+
+    if (scan->count == scan->capacity) {
+        const uint32_t capacity = scan->capacity == 0 ? 8 : scan->capacity * 2;
+        struct scan_file *files = realloc(scan->files, capacity * sizeof *files);
+
+        if (files == NULL) {
+            return error_set(err, TUSK_ENOMEM, "open journal files");
+        }
+        scan->files = files;
+        scan->capacity = capacity;
+    }
+    file = &scan->files[scan->count];
+    *file = (struct scan_file){.number = number};
+    rc = io_open(scan->io, path, IO_OPEN_WRITE, &file->file, err);
+    if (rc != 0) {
+        return rc;
+    }
+    scan->count++;
+    if (io_size(file->file, &file->file_size, err) != 0) {
+        return err->code;
+    }
+    scan->window_size = 0;
+    rc = bytes_at(scan, scan->count - 1, 0, FORMAT_PAGE, &page, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (rc == 0) {
+        return 0; /* Shorter than a header: it holds no record */
+    }
+    rc = format_journal_decode(&file->header, page);
+    if (rc == TUSK_EVERSION) {
+        return error_set(err, TUSK_EVERSION,
+                         "journal file %s is of a format version this build does not know", path);
+    }
+    file->valid = rc == 0 && file->header.number == number &&
+                  memcmp(file->header.store_id, store_id, ENGINE_STORE_ID_SIZE) == 0;
+    file->seed = format_journal_seed(store_id, file->header.generation);
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct scan_file *left = a;
+    const struct scan_file *right = b;
+
+    return left->number < right->number ? -1 : left->number > right->number;
+}
+
+void scan_ready(struct scan *scan)
+{
+    uint64_t least = UINT64_MAX;
+    uint32_t i;
+
+    if (scan->count > 0) {
+        qsort(scan->files, scan->count, sizeof *scan->files, by_number);
+    }
+    scan->window_size = 0;
+    for (i = scan->count; i > 0; i--) {
+        struct scan_file *file = &scan->files[i - 1];
+
+        file->end_lsn = least;
+        if (file->valid && file->header.first_lsn < least) {
+            least = file->header.first_lsn;
+        }
+    }
+}
+
+void scan_deinit(struct scan *scan)
+{
+    uint32_t i;
+
+    for (i = 0; i < scan->count; i++) {
+        io_close_file(scan->files[i].file);
+    }
+    free(scan->files);
+    free(scan->window);
+    *scan = (struct scan){0};
+}
+
+/* The LSN behind the last byte a file could hold records in. */
+static uint64_t capacity_end(const struct scan_file *file)
+{
+    const uint64_t size = file->header.size < file->file_size ? file->header.size : file->file_size;
+    const uint64_t end = size <= FORMAT_PAGE ? file->header.first_lsn
+                                             : file->header.first_lsn + (size - FORMAT_PAGE);
+
+    return end < file->end_lsn ? end : file->end_lsn;
+}
+
+/* The file in which a record at `lsn` would stand, or count. */
+static uint32_t file_of(const struct scan *scan, uint64_t lsn)
+{
+    uint32_t i;
+
+    for (i = 0; i < scan->count; i++) {
+        const struct scan_file *file = &scan->files[i];
+
+        if (file->valid && file->header.first_lsn <= lsn && lsn < capacity_end(file)) {
+            return i;
+        }
+    }
+    return scan->count;
+}
+
+static bool all_zero(const uint8_t *bytes, size_t size)
+{
+    size_t i;
+
+    for (i = 0; i < size; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum scan_kind scan_at(struct scan *scan, uint64_t lsn, struct scan_record *record, struct error *err)
+{
+    const uint32_t index = file_of(scan, lsn);
+    const struct scan_file *file;
+    uint64_t offset;
+    const uint8_t *bytes;
+    int rc;
+
+    if (index == scan->count) {
+        return SCAN_NONE;
+    }
+    file = &scan->files[index];
+    offset = FORMAT_PAGE + (lsn - file->header.first_lsn);
+    rc = bytes_at(scan, index, offset, FORMAT_RECORD_ALIGN, &bytes, err);
+    if (rc <= 0) {
+        return rc == 0 ? SCAN_BAD : SCAN_UNREADABLE;
+    }
+    if (format_record_header_decode(&record->header, bytes, file->seed, lsn) != 0) {
+        return all_zero(bytes, FORMAT_RECORD_ALIGN) ? SCAN_ZERO : SCAN_BAD;
+    }
+    if (record->header.size > capacity_end(file) - lsn) {
+        return SCAN_BAD;
+    }
+    rc = bytes_at(scan, index, offset, record->header.size, &record->bytes, err);
+    if (rc <= 0) {
+        return rc == 0 ? SCAN_BAD : SCAN_UNREADABLE;
+    }
+    return SCAN_RECORD;
+}
+
+uint64_t scan_step(const struct scan *scan, uint64_t lsn)
+{
+    const uint64_t next = lsn + FORMAT_RECORD_ALIGN;
+    uint64_t best = UINT64_MAX;
+    uint32_t i;
+
+    if (file_of(scan, next) < scan->count) {
+        return next;
+    }
+    for (i = 0; i < scan->count; i++) {
+        const struct scan_file *file = &scan->files[i];
+
+        if (file->valid && file->header.first_lsn >= next && file->header.first_lsn < best &&
+            file->header.first_lsn < file->end_lsn) {
+            best = file->header.first_lsn;
+        }
+    }
+    return best;
+}
+
+bool scan_reaches(const struct scan *scan, uint64_t lsn)
+{
+    uint32_t i;
+
+    for (i = 0; i < scan->count; i++) {
+        const struct scan_file *file = &scan->files[i];
+
+        if (file->valid && file->header.first_lsn <= lsn && lsn <= capacity_end(file)) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,475 @@
+/* Reading from a block, verifying every batch on the way.
+ *
+ * (1) Find where to begin: the hint of a sequential reader, the index in memory, the index on disk, or the block's
+ * first batch. (2) Get a chunk: what the page cache holds at once, the rest by a submitted read. (3) Walk the batches:
+ * those before the wanted offset are passed, the first wanted one is moved to the front of the buffer, and whole batches
+ * are taken as far as the request's limits and the chunk go. A batch that does not validate is damage: its exact range
+ * of offsets is found by looking for the next header that validates (nothing can imitate one). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/namespace.h"
+#include "core/read_state.h"
+#include "core/tail.h"
+
+enum walk { WALK_MORE, WALK_END, WALK_DONE };
+
+static uint64_t block_base(const struct read_state *state)
+{
+    return (uint64_t)state->block.index * state->ns->block_size;
+}
+
+static void unpin(struct read_state *state)
+{
+    if (state->pinned) {
+        state->pinned = false;
+        state->block.segment->slots[state->block.index].pins--;
+    }
+}
+
+/* ---- getting bytes ---- */
+
+static void fill_done(struct io_op *op)
+{
+    struct read_state *state = op->arg;
+
+    state->submitted = false;
+    state->io_result = op->result;
+    state->ns->reads_in_flight--;
+    if (state->ns->state != ENGINE_SERVING) {
+        (void)read_refuse(state, TUSK_EIO, 0, 0, "%s", state->ns->reason);
+        return;
+    }
+    if (state->topic->deleted) {
+        (void)read_refuse(state, TUSK_ENOTFOUND, 0, 0, "the topic was deleted");
+        return;
+    }
+    if (op->result == 0) {
+        state->have = state->want;
+    }
+    if (read_block_go_on(state) == READ_AGAIN) {
+        read_go(state);
+    }
+}
+
+/* Fill data to `want` bytes from a block position. 1: there; 0: submitted; negative: unreadable. */
+static int fill(struct read_state *state, uint8_t *data, uint32_t position)
+{
+    struct io_file *file = state->block.segment->file;
+    const int failed = state->io_result;
+
+    state->io_result = 0;
+    if (failed != 0) {
+        return failed;
+    }
+    while (state->have < state->want) {
+        const uint64_t offset = block_base(state) + position + state->have;
+        size_t got = 0;
+        const int rc =
+            io_read_cached(file, data + state->have, state->want - state->have, offset, &got);
+
+        if (rc == 0 && got > 0) {
+            state->have += (uint32_t)got;
+            continue;
+        }
+        if (rc != TUSK_EBUSY) {
+            return TUSK_EIO;
+        }
+        state->op = (struct io_op){.kind = IO_OP_READ,
+                                   .file = file,
+                                   .data = data + state->have,
+                                   .offset = offset,
+                                   .size = state->want - state->have,
+                                   .done = fill_done,
+                                   .arg = state};
+        state->submitted = true;
+        state->ns->reads_in_flight++;
+        io_submit(state->ns->io, &state->op);
+        return 0;
+    }
+    return 1;
+}
+
+/* ---- walking ---- */
+
+static bool header_valid(const struct read_state *state, const uint8_t *bytes, uint32_t position,
+                         struct batch_header *header)
+{
+    return position + BATCH_HEADER_SIZE <= state->limit &&
+           batch_header_check(bytes, state->limit - position - BATCH_HEADER_SIZE, header) ==
+               BATCH_GOOD &&
+           header->header_crc == batch_header_crc(bytes, state->seed, position) &&
+           batch_padded_size(header->stored_size) <= state->limit - position;
+}
+
+static bool wanted(const struct read_state *state, const struct batch_header *header)
+{
+    return header->first_offset + header->entry_count > state->offset &&
+           (!state->by_time || header->time_us >= state->time_us);
+}
+
+static uint32_t chunk_size(const struct read_state *state)
+{
+    uint64_t size = (uint64_t)state->read->max_bytes + state->read->max_bytes / 8u + FORMAT_PAGE;
+
+    size = size < READ_CHUNK_MIN ? READ_CHUNK_MIN : size;
+    size = size > READ_CHUNK_MAX ? READ_CHUNK_MAX : size;
+    return size > state->limit - state->at ? state->limit - state->at : (uint32_t)size;
+}
+
+/* Move the window so that it begins `skip` bytes further, and ask for a chunk. */
+static void move_window(struct read_state *state, uint32_t skip)
+{
+    if (skip >= state->have) {
+        state->have = 0;
+    } else {
+        memmove(state->read->data, state->read->data + skip, state->have - skip);
+        state->have -= skip;
+    }
+    state->at += skip;
+    state->want = chunk_size(state);
+    if (state->want < state->have) {
+        state->have = state->want;
+    }
+}
+
+static void begin_scan(struct read_state *state, uint32_t at)
+{
+    move_window(state, at);
+    state->phase = READ_SCAN;
+    state->scan = BATCH_ALIGN;
+}
+
+/* Take whole, valid batches from the front of the buffer, whose first one is wanted. */
+static enum walk collect(struct read_state *state, uint32_t *size, uint64_t *from, uint64_t *to)
+{
+    const uint64_t end = topic_visible_end(state->topic);
+    struct read_budget budget = {.bytes = state->read->max_bytes,
+                                 .entries = state->read->max_entries};
+    const uint8_t *data = state->read->data;
+    struct batch_header header;
+    uint32_t at = 0;
+
+    *size = 0;
+    *to = state->offset;
+    while (at + BATCH_HEADER_SIZE <= state->have &&
+           header_valid(state, data + at, state->at + at, &header) && header.first_offset < end) {
+        const uint32_t padded = (uint32_t)batch_padded_size(header.stored_size);
+        const uint64_t first = header.first_offset > *to ? header.first_offset : *to;
+        uint64_t taken;
+
+        if (padded > state->have - at) {
+            if (at > 0) {
+                break;
+            }
+            state->want = padded;
+            return WALK_MORE;
+        }
+        if (batch_verify(data + at, padded, header.stored_size, &header) != BATCH_GOOD) {
+            if (at > 0) {
+                break;
+            }
+            state->expected = header.first_offset;
+            *to = header.first_offset + header.entry_count;
+            return WALK_DONE; /* Nothing taken: damage of exactly this batch */
+        }
+        taken = read_take(&budget, data + at, &header, first);
+        if (taken == first) {
+            break;
+        }
+        if (*size == 0) {
+            *from = first;
+        }
+        *to = taken;
+        at += padded;
+        *size = at;
+        if (taken < header.first_offset + header.entry_count) {
+            read_hint_put(state->ns, state->block.generation, taken, state->at + at - padded);
+            return WALK_DONE;
+        }
+    }
+    read_hint_put(state->ns, state->block.generation, *to, state->at + at);
+    return *size > 0 ? WALK_DONE : WALK_END;
+}
+
+/* Pass what is not wanted. WALK_DONE: the buffer begins with a batch that is wanted. */
+static enum walk pass(struct read_state *state)
+{
+    struct batch_header header;
+    uint32_t at = 0;
+
+    while (at + BATCH_HEADER_SIZE <= state->have) {
+        if (!header_valid(state, state->read->data + at, state->at + at, &header)) {
+            begin_scan(state, at);
+            return WALK_MORE;
+        }
+        if (wanted(state, &header)) {
+            if (at > 0) {
+                move_window(state, at);
+                if (state->have < BATCH_HEADER_SIZE) {
+                    return WALK_MORE;
+                }
+                /* Taken from what is here, unless that is less than the request asks for. */
+                return state->have < state->want ? WALK_MORE : WALK_DONE;
+            }
+            return WALK_DONE;
+        }
+        state->expected = header.first_offset + header.entry_count;
+        at += (uint32_t)batch_padded_size(header.stored_size);
+    }
+    if (state->at + at + BATCH_HEADER_SIZE > state->limit) {
+        state->at += at;
+        state->have = 0;
+        state->want = 0;
+        return WALK_END;
+    }
+    move_window(state, at);
+    return WALK_MORE;
+}
+
+/* Behind damage at the front of the buffer: find the next valid header. WALK_DONE: it is where state->scan says. */
+static enum walk scan(struct read_state *state, struct batch_header *header)
+{
+    while (state->scan + BATCH_HEADER_SIZE <= state->have) {
+        if (header_valid(state, state->read->data + state->scan, state->at + state->scan, header)) {
+            return WALK_DONE;
+        }
+        state->scan += BATCH_ALIGN;
+    }
+    if (state->at + state->scan + BATCH_HEADER_SIZE > state->limit) {
+        return WALK_END;
+    }
+    move_window(state, state->scan);
+    state->scan = 0;
+    return WALK_MORE;
+}
+
+/* ---- phases ---- */
+
+static uint8_t *data_room(struct read_state *state)
+{
+    struct engine_read *read = state->read;
+
+    read->data = read->room(read, state->have, state->want);
+    return read->data;
+}
+
+static enum read_next damaged_to(struct read_state *state, uint64_t to)
+{
+    const uint64_t from = state->expected < state->offset ? state->expected : state->offset;
+
+    unpin(state);
+    if (to <= state->offset) {
+        to = state->offset + 1; /* An overlap cannot be: a range that says at least this one */
+    }
+    return read_damaged(state, from, to);
+}
+
+/* The block's valid bytes end without what is wanted: more may have been applied since, the tail may have it,
+ * or the next block. */
+static enum read_next block_ended(struct read_state *state)
+{
+    struct topic *topic = state->topic;
+    const uint32_t at = topic_find_address(topic, state->block.segment_number, state->block.index,
+                                           state->block.generation);
+    const struct block *block = at < topic->block_count ? &topic->blocks[at] : NULL;
+    const bool active = block != NULL && at + 1 == topic->block_count;
+    const uint32_t limit = block == NULL ? 0 : active ? topic->tail_position : block->end;
+
+    unpin(state);
+    if (block == NULL || limit > state->limit) {
+        return READ_AGAIN; /* Trimmed, or applied, meanwhile */
+    }
+    if (active && topic->tail_bytes > 0) {
+        return read_tail(state);
+    }
+    if (state->by_time) {
+        /* Only damage hides the batch that the block's last time promised: what follows is later. */
+        state->by_time = false;
+        if (active) {
+            state->offset = topic_visible_end(topic);
+            return READ_AGAIN;
+        }
+    }
+    state->offset = state->offset > block->end_offset ? state->offset : block->end_offset;
+    return READ_AGAIN;
+}
+
+static enum read_next data_phase(struct read_state *state)
+{
+    for (;;) {
+        struct batch_header header;
+        uint32_t size;
+        uint64_t from = state->offset;
+        uint64_t to;
+        enum walk walk;
+        int rc;
+
+        if (state->want > 0 && data_room(state) == NULL) {
+            return read_refuse(state, TUSK_ENOMEM, 0, 0, "make room for %u bytes", state->want);
+        }
+        rc = state->want == 0 ? 1 : fill(state, state->read->data, state->at);
+        if (rc == 0) {
+            return READ_WAIT;
+        }
+        if (rc < 0) {
+            return damaged_to(state, state->block.end_offset);
+        }
+        if (state->phase == READ_SCAN) {
+            walk = scan(state, &header);
+            if (walk == WALK_END || (walk == WALK_DONE && header.first_offset > state->offset)) {
+                return damaged_to(state, walk == WALK_END ? state->block.end_offset
+                                                          : header.first_offset);
+            }
+            if (walk == WALK_DONE) {
+                state->phase = READ_DATA; /* The damage lies before what is wanted */
+                state->expected = header.first_offset;
+                move_window(state, state->scan);
+            }
+            continue;
+        }
+        walk = pass(state);
+        if (walk == WALK_END) {
+            return block_ended(state);
+        }
+        if (walk == WALK_MORE) {
+            continue;
+        }
+        walk = collect(state, &size, &from, &to);
+        if (walk == WALK_MORE) {
+            continue;
+        }
+        if (walk == WALK_END) {
+            return block_ended(state); /* Not visible yet */
+        }
+        if (size == 0) {
+            return damaged_to(state, to);
+        }
+        return read_deliver(state, size, from, to, state->at, state->block.generation);
+    }
+}
+
+static void begin_data(struct read_state *state, uint32_t position, uint64_t expected)
+{
+    free(state->page);
+    state->page = NULL;
+    state->phase = READ_DATA;
+    state->at = position;
+    state->have = 0;
+    state->expected = expected;
+    state->want = chunk_size(state);
+}
+
+/* The last index entry at or before the offset. */
+static void begin_by_index(struct read_state *state, const struct format_index_entry *entries,
+                           uint32_t count)
+{
+    uint32_t low = 0;
+    uint32_t high = count;
+
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+
+        if (entries[middle].offset <= state->offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == 0 || state->by_time || entries[low - 1].position >= state->limit ||
+        entries[low - 1].position < FORMAT_BLOCK_DATA) {
+        begin_data(state, FORMAT_BLOCK_DATA, state->block.first_offset);
+    } else {
+        begin_data(state, entries[low - 1].position, entries[low - 1].offset);
+    }
+}
+
+static void seal_arrived(struct read_state *state)
+{
+    const struct format_block block = {.segment = state->block.segment_number,
+                                       .index = state->block.index,
+                                       .generation = state->block.generation,
+                                       .block_size = state->ns->block_size};
+    struct format_block own = block;
+
+    memcpy(own.store_id, state->ns->store_id, sizeof own.store_id);
+    if (format_seal_decode(&state->seal, &own, state->page) != 0 || state->seal.index_count == 0) {
+        begin_data(state, FORMAT_BLOCK_DATA, state->block.first_offset);
+        return;
+    }
+    state->phase = READ_INDEX;
+    state->have = 0;
+    state->want = FORMAT_PAGE;
+}
+
+static void index_arrived(struct read_state *state)
+{
+    struct format_index_entry entries[FORMAT_INDEX_MAX];
+
+    if (format_index_decode(entries, state->seal.index_count, state->seal.index_crc, state->page) !=
+        0) {
+        begin_data(state, FORMAT_BLOCK_DATA, state->block.first_offset);
+        return;
+    }
+    begin_by_index(state, entries, state->seal.index_count);
+}
+
+enum read_next read_block_go_on(struct read_state *state)
+{
+    while (state->phase == READ_SEAL || state->phase == READ_INDEX) {
+        const uint32_t position =
+            state->phase == READ_SEAL ? FORMAT_PAGE : format_block_limit(state->ns->block_size);
+        const int rc = fill(state, state->page, position);
+
+        if (rc == 0) {
+            return READ_WAIT;
+        }
+        if (rc < 0) {
+            begin_data(state, FORMAT_BLOCK_DATA, state->block.first_offset);
+        } else if (state->phase == READ_SEAL) {
+            seal_arrived(state);
+        } else {
+            index_arrived(state);
+        }
+    }
+    return data_phase(state);
+}
+
+enum read_next read_block(struct read_state *state, uint32_t at)
+{
+    struct topic *topic = state->topic;
+    const struct block *block = &topic->blocks[at];
+    const bool active = at + 1 == topic->block_count;
+    uint32_t hint;
+
+    if (active && topic->tail_bytes > 0 && !state->by_time) {
+        struct batch_header header;
+
+        batch_header_decode(&header, ring_at(&state->ns->ring, topic->tail_first) +
+                                         FORMAT_PLACE_SIZE);
+        if (header.first_offset <= state->offset) {
+            return read_tail(state);
+        }
+    }
+    state->block = *block;
+    state->pinned = true;
+    state->block.segment->slots[block->index].pins++;
+    state->seed = batch_seed(state->ns->store_id, block->generation);
+    state->limit = active ? topic->tail_position : block->end;
+    state->io_result = 0;
+    hint = state->by_time ? 0
+                          : read_hint_get(state->ns, block->generation, state->offset);
+    if (hint >= FORMAT_BLOCK_DATA && hint < state->limit) {
+        begin_data(state, hint, state->offset);
+    } else if (active && topic->index != NULL && topic->index->generation == block->generation) {
+        begin_by_index(state, topic->index->entries, topic->index->count);
+    } else if (block->sealed && !state->by_time && (state->page = malloc(FORMAT_PAGE)) != NULL) {
+        state->phase = READ_SEAL;
+        state->have = 0;
+        state->want = FORMAT_PAGE;
+    } else {
+        begin_data(state, FORMAT_BLOCK_DATA, block->first_offset);
+    }
+    return read_block_go_on(state);
+}

@@ -1,0 +1,84 @@
+/* What recovery's files share: see recovery.c for the order of things. */
+#ifndef CORE_RECOVERY_H
+#define CORE_RECOVERY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "core/journal_scan.h"
+#include "core/namespace.h"
+#include "core/recovery_table.h"
+
+#define RECOVERY_LOSSES_MAX 64u
+
+/* Whose a block is, by address. Memory O(blocks). */
+struct recovery_owner {
+    UT_hash_handle hh;
+    struct {
+        uint64_t segment;
+        uint64_t index;
+    } key;
+    struct topic *topic;
+    uint64_t generation;
+    uint32_t seed;
+};
+
+struct recovery_loss {
+    uint64_t from;
+    uint64_t to;
+};
+
+struct recovery {
+    struct namespace *ns;
+    struct scan scan;
+    bool accept_loss;
+    struct error *err;
+
+    struct format_manifest manifest; /* The one used */
+    uint64_t newest_number;          /* Greatest manifest number seen, valid or not */
+    bool manifest_is_newest;
+    bool has_older;
+    uint64_t older_number;
+    uint64_t older_lsn;
+    bool older_known;
+
+    uint64_t mark; /* M: the greatest durable mark */
+    uint64_t end;  /* E: where the history ends */
+    uint32_t last_crc; /* Header checksum of the last record before E */
+    uint16_t last_type;
+    uint64_t valid_behind; /* Valid records behind E: dropped */
+    uint64_t records;
+    uint64_t skipped;      /* Records whose topic or block went with an accepted loss */
+    bool lost;             /* Some loss was accepted, now or before */
+    bool lost_now;
+    struct recovery_loss losses[RECOVERY_LOSSES_MAX]; /* From accepted-loss records, and new ones */
+    uint32_t loss_count;
+    uint32_t new_loss;     /* First of the new ones */
+
+    struct recovery_owner *owners; /* Hash head */
+    uint8_t *block_buffer;         /* Owned; aligned; for direct batches and healing */
+    uint64_t block_buffer_size;
+    uint64_t next_progress;
+};
+
+/* recovery_load.c: manifests, files, tables as of R. */
+int recovery_load(struct recovery *recovery);
+struct recovery_owner *recovery_owner(struct recovery *recovery, uint64_t segment, uint64_t index);
+int recovery_own(struct recovery *recovery, struct topic *topic, const struct block *block);
+void recovery_disown(struct recovery *recovery, uint64_t segment, uint64_t index);
+void recovery_finding(struct recovery *recovery, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+bool recovery_progress(struct recovery *recovery, uint64_t done, uint64_t total);
+
+/* recovery_apply.c: one record into the tables. 0; TUSK_ECORRUPT: it contradicts them; TUSK_ENOMEM. */
+int recovery_apply(struct recovery *recovery, const struct scan_record *record);
+/* What a record in order turns out to be. fills err for UNREADABLE. */
+enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_record *record);
+/* Whether the batches of a record whose bodies are bad all stand valid in their blocks. */
+bool recovery_heals(struct recovery *recovery, const struct scan_record *record);
+
+/* recovery_redo.c: write what the journal holds to the blocks again, and sync. */
+int recovery_redo(struct recovery *recovery);
+
+#endif

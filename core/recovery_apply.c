@@ -1,0 +1,435 @@
+/* Recovery, second part: judging records, and bringing the tables from R to the end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/recovery.h"
+
+/* ---- judging ---- */
+
+static int block_buffer_room(struct recovery *recovery, uint64_t size)
+{
+    uint8_t *buffer;
+
+    if (size <= recovery->block_buffer_size) {
+        return 0;
+    }
+    buffer = aligned_alloc(IO_DIRECT_ALIGN, size);
+    if (buffer == NULL) {
+        return TUSK_ENOMEM;
+    }
+    free(recovery->block_buffer);
+    recovery->block_buffer = buffer;
+    recovery->block_buffer_size = size;
+    return 0;
+}
+
+/* Whether the batch of an item stands valid in its block, on the device. 1 yes, 0 no, negative: unreadable. */
+static int stands_in_block(struct recovery *recovery, const struct format_item *item)
+{
+    const uint32_t block_size = recovery->ns->block_size;
+    const struct segment *segment = space_find(&recovery->ns->space, item->place.segment);
+    const uint64_t offset = (uint64_t)item->place.index * block_size + item->place.position;
+    const uint64_t begin = offset & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
+    const uint64_t end = offset + item->padded_size;
+    const uint64_t size = (end - begin + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
+    struct batch_header header;
+    const uint8_t *bytes;
+    size_t got;
+    int rc;
+
+    if (segment == NULL) {
+        return 0;
+    }
+    if (block_buffer_room(recovery, size) != 0) {
+        return error_set(recovery->err, TUSK_ENOMEM, "verify a batch in its block");
+    }
+    rc = io_read_direct(segment->file, recovery->block_buffer, size, begin, &got, recovery->err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (begin + got < end) {
+        return 0;
+    }
+    bytes = recovery->block_buffer + (offset - begin);
+    return memcmp(bytes, item->bytes, BATCH_HEADER_SIZE) == 0 &&
+           batch_verify(bytes, item->padded_size, item->header.stored_size, &header) == BATCH_GOOD;
+}
+
+/* A place that can be in this namespace, so that nothing is read or written elsewhere. */
+static bool place_fits(const struct recovery *recovery, const struct format_item *item)
+{
+    const uint32_t limit = format_block_limit(recovery->ns->block_size);
+
+    return item->place.index < recovery->ns->blocks_per_segment &&
+           item->place.position >= FORMAT_BLOCK_DATA && item->place.position <= limit &&
+           item->place.position % BATCH_ALIGN == 0 &&
+           item->padded_size <= limit - item->place.position;
+}
+
+static enum recovery_found judge_items(struct recovery *recovery, const struct scan_record *record)
+{
+    const bool behind_mark = record->header.lsn >= recovery->mark;
+    enum recovery_found found = FOUND_GOOD;
+    struct format_items items;
+    struct format_item item;
+    int rc;
+
+    if (format_items_check(&record->header, record->bytes) != 0) {
+        return FOUND_BAD;
+    }
+    format_items_begin(&items, &record->header, record->bytes);
+    while (format_items_next(&items, &item) != 0) {
+        struct batch_header header;
+
+        if (!place_fits(recovery, &item)) {
+            return FOUND_BAD;
+        }
+        if (!items.direct) {
+            if (batch_verify(item.bytes, item.padded_size, item.header.stored_size, &header) !=
+                BATCH_GOOD) {
+                found = FOUND_BATCH_BAD;
+            }
+        } else if (behind_mark) {
+            rc = stands_in_block(recovery, &item);
+            if (rc < 0) {
+                return FOUND_UNREADABLE;
+            }
+            if (rc == 0) {
+                return FOUND_DIRECT_BAD;
+            }
+        }
+    }
+    return found;
+}
+
+enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_record *record)
+{
+    struct format_record body;
+    int rc;
+
+    if (format_record_name(record->header.type) == NULL ||
+        (record->header.flags & 0xff00u) != 0) {
+        return FOUND_UNKNOWN;
+    }
+    if (format_record_has_items(record->header.type)) {
+        return judge_items(recovery, record);
+    }
+    rc = format_record_body_decode(&body, &record->header, record->bytes);
+    return rc == 0 ? FOUND_GOOD : rc == TUSK_EVERSION ? FOUND_UNKNOWN : FOUND_BAD;
+}
+
+bool recovery_heals(struct recovery *recovery, const struct scan_record *record)
+{
+    struct format_items items;
+    struct format_item item;
+
+    format_items_begin(&items, &record->header, record->bytes);
+    while (format_items_next(&items, &item) != 0) {
+        struct batch_header header;
+
+        if (batch_verify(item.bytes, item.padded_size, item.header.stored_size, &header) !=
+                BATCH_GOOD &&
+            stands_in_block(recovery, &item) != 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- applying ---- */
+
+/* A record that speaks of what is not there: fine behind an accepted loss, a contradiction otherwise. */
+static int missing(struct recovery *recovery)
+{
+    if (!recovery->lost) {
+        return TUSK_ECORRUPT;
+    }
+    recovery->skipped++;
+    return 0;
+}
+
+static int apply_batches(struct recovery *recovery, const struct scan_record *record)
+{
+    struct format_items items;
+    struct format_item item;
+
+    format_items_begin(&items, &record->header, record->bytes);
+    while (format_items_next(&items, &item) != 0) {
+        const struct recovery_owner *owner =
+            recovery_owner(recovery, item.place.segment, item.place.index);
+        struct topic *topic = owner == NULL ? NULL : owner->topic;
+        struct block *block = topic == NULL ? NULL : topic_active(topic);
+        int rc = 0;
+
+        if (block == NULL || block->generation != owner->generation ||
+            batch_header_crc(item.bytes, owner->seed, item.place.position) !=
+                item.header.header_crc ||
+            (!recovery->lost && (item.place.position != block->end ||
+                                 item.header.previous_crc != topic->last_crc ||
+                                 item.header.first_offset < topic->next_offset))) {
+            rc = missing(recovery);
+            if (rc != 0) {
+                return rc;
+            }
+            continue;
+        }
+        if (item.place.position < block->end || item.header.first_offset < topic->next_offset) {
+            recovery->skipped++;
+            continue;
+        }
+        block->end = item.place.position + (uint32_t)item.padded_size;
+        block->entries += item.header.entry_count;
+        block->end_offset = item.header.first_offset + item.header.entry_count;
+        block->last_time_us = item.header.time_us;
+        topic->next_offset = block->end_offset;
+        topic->last_time_us = item.header.time_us;
+        topic->last_crc = item.header.header_crc;
+    }
+    return 0;
+}
+
+static int apply_topic_create(struct recovery *recovery, const struct format_record *record)
+{
+    struct namespace *ns = recovery->ns;
+    const struct engine_topic_ref by_name = {.name = record->name, .name_size = record->name_size};
+    struct topic *topic;
+
+    if (record->name_size == 0 || namespace_topic_by_id(ns, record->field[TOPIC_ID]) != NULL) {
+        return TUSK_ECORRUPT;
+    }
+    topic = namespace_topic(ns, &by_name);
+    if (topic != NULL) {
+        return missing(recovery); /* Its delete record went with the loss */
+    }
+    topic = topic_new(ns, record->field[TOPIC_ID], record->name, record->name_size);
+    if (topic == NULL) {
+        return TUSK_ENOMEM;
+    }
+    topic->created_us = record->field[TOPIC_CREATED];
+    topic->retention.kind = record->field[TOPIC_RETENTION];
+    topic->retention.age_ms = record->field[TOPIC_AGE];
+    topic->retention.bytes = record->field[TOPIC_BYTES];
+    topic->first = ns->options->offset_start;
+    topic->next_offset = topic->first;
+    topic->run_end = topic->first;
+    namespace_add_topic(ns, topic);
+    if (topic->id >= ns->next_topic_id) {
+        ns->next_topic_id = topic->id + 1;
+    }
+    return 0;
+}
+
+static int apply_topic_delete(struct recovery *recovery, struct topic *topic)
+{
+    struct namespace *ns = recovery->ns;
+    uint32_t i;
+
+    for (i = 0; i < topic->block_count; i++) {
+        recovery_disown(recovery, topic->blocks[i].segment_number, topic->blocks[i].index);
+    }
+    ns->cursor_count -= topic->cursor_count;
+    namespace_remove_topic(ns, topic);
+    topic_free(topic);
+    return 0;
+}
+
+static int apply_cursor(struct recovery *recovery, struct topic *topic,
+                        const struct format_record *record)
+{
+    const uint64_t id = record->field[CURSOR_ID];
+    struct cursor *cursor = topic_cursor_by_id(topic, id);
+
+    if (record->type == RECORD_CURSOR_CREATE) {
+        if (cursor != NULL || id < topic->next_cursor_id ||
+            topic_cursor_find(topic, record->name, record->name_size) != NULL) {
+            return missing(recovery);
+        }
+        recovery->ns->cursor_count++;
+        return topic_cursor_add(topic, id, record->name, record->name_size,
+                                record->field[CURSOR_OFFSET], record->field[CURSOR_EPOCH]) == NULL
+                   ? TUSK_ENOMEM
+                   : 0;
+    }
+    if (cursor == NULL) {
+        return missing(recovery);
+    }
+    if (record->type == RECORD_CURSOR_DELETE) {
+        topic_cursor_remove(topic, cursor);
+        recovery->ns->cursor_count--;
+        return 0;
+    }
+    cursor->offset = record->field[CURSOR_OFFSET];
+    cursor->epoch = record->field[CURSOR_EPOCH];
+    cursor->recorded_offset = cursor->offset;
+    cursor->durable_offset = cursor->offset;
+    return 0;
+}
+
+static int apply_allocate(struct recovery *recovery, struct topic *topic,
+                          const struct format_record *record)
+{
+    struct namespace *ns = recovery->ns;
+    const uint64_t number = record->field[BLOCK_SEGMENT];
+    const struct block block = {.segment = space_find(&ns->space, number),
+                                .segment_number = number,
+                                .generation = record->field[BLOCK_GENERATION],
+                                .first_offset = record->field[BLOCK_FIRST],
+                                .end_offset = record->field[BLOCK_FIRST],
+                                .last_time_us = topic->last_time_us,
+                                .end = FORMAT_BLOCK_DATA,
+                                .index = (uint16_t)record->field[BLOCK_INDEX]};
+    int rc;
+
+    if (record->field[BLOCK_INDEX] >= ns->blocks_per_segment) {
+        return TUSK_ECORRUPT;
+    }
+    if (number >= ns->space.next_segment) {
+        ns->space.next_segment = number + 1;
+    }
+    rc = recovery_own(recovery, topic, &block);
+    if (rc == TUSK_ECORRUPT && recovery->lost) {
+        /* Its free record went with the loss: the block is the newer topic's. */
+        struct recovery_owner *owner = recovery_owner(recovery, number, block.index);
+        struct topic *before = owner->topic;
+        const uint32_t at =
+            topic_find_address(before, number, block.index, owner->generation);
+
+        recovery->skipped++;
+        CHECK(at < before->block_count);
+        topic_remove_block(before, at);
+        recovery_disown(recovery, number, block.index);
+        rc = recovery_own(recovery, topic, &block);
+    }
+    return rc != 0 ? rc : topic_add_block(topic, &block);
+}
+
+static int apply_free(struct recovery *recovery, const struct format_record *record)
+{
+    const uint64_t segment = record->field[BLOCK_SEGMENT];
+    struct recovery_owner *owner = recovery_owner(recovery, segment, record->field[BLOCK_INDEX]);
+    uint32_t at;
+
+    /* The blocks of a deleted topic are nobody's already. */
+    if (owner == NULL || owner->generation != record->field[BLOCK_GENERATION]) {
+        return 0;
+    }
+    at = topic_find_address(owner->topic, segment, (uint16_t)record->field[BLOCK_INDEX],
+                            owner->generation);
+    CHECK(at < owner->topic->block_count);
+    topic_remove_block(owner->topic, at);
+    recovery_disown(recovery, segment, record->field[BLOCK_INDEX]);
+    return 0;
+}
+
+static void apply_open(struct recovery *recovery, const struct format_record *record, uint64_t lsn)
+{
+    struct namespace *ns = recovery->ns;
+    const struct format_incarnation incarnation = {.ordinal = record->field[OPEN_ORDINAL],
+                                                   .id = record->field[OPEN_INCARNATION],
+                                                   .time_us = record->field[OPEN_TIME],
+                                                   .lsn = lsn};
+    struct topic *topic;
+    struct topic *next;
+
+    namespace_add_incarnation(ns, &incarnation);
+    if (record->field[OPEN_CLEAN] == 0) {
+        /* That open started fresh ground: no offset of the runs before was used again. */
+        HASH_ITER(by_id, ns->topics_by_id, topic, next)
+        {
+            if (topic->run_end > topic->next_offset) {
+                topic->next_offset = topic->run_end;
+            }
+        }
+    }
+}
+
+static void apply_namespace_set(struct namespace *ns, const struct format_record *record)
+{
+    ns->settings.retention.kind = record->field[0];
+    ns->settings.retention.age_ms = record->field[1];
+    ns->settings.retention.bytes = record->field[2];
+    ns->settings.fsync_ms = record->field[3];
+    ns->settings.consistency = record->field[4];
+    ns->settings.quota_bytes = record->field[5];
+    ns->settings.quota_topics = record->field[6];
+    ns->settings.quota_cursors = record->field[7];
+}
+
+/* Records whose first field names a topic. */
+static int apply_to_topic(struct recovery *recovery, const struct format_record *record)
+{
+    const uint64_t id =
+        record->field[record->type == RECORD_BLOCK_ALLOCATE ? (int)BLOCK_TOPIC : (int)TOPIC_ID];
+    struct topic *topic = namespace_topic_by_id(recovery->ns, id);
+
+    if (topic == NULL) {
+        return missing(recovery);
+    }
+    switch (record->type) {
+    case RECORD_TOPIC_SET:
+        topic->retention.kind = record->field[TOPIC_RETENTION];
+        topic->retention.age_ms = record->field[TOPIC_AGE];
+        topic->retention.bytes = record->field[TOPIC_BYTES];
+        return 0;
+    case RECORD_TOPIC_DELETE:
+        return apply_topic_delete(recovery, topic);
+    case RECORD_RUN:
+        if (record->field[RUN_END] > topic->run_end) {
+            topic->run_size = record->field[RUN_END] - topic->run_end;
+            topic->run_end = record->field[RUN_END];
+        }
+        return 0;
+    case RECORD_TRIM:
+        if (record->field[TRIM_FIRST] > topic->first) {
+            topic->first = record->field[TRIM_FIRST];
+        }
+        return 0;
+    case RECORD_BLOCK_ALLOCATE:
+        return apply_allocate(recovery, topic, record);
+    default:
+        return apply_cursor(recovery, topic, record);
+    }
+}
+
+int recovery_apply(struct recovery *recovery, const struct scan_record *in)
+{
+    struct format_record record;
+
+    recovery->records++;
+    if (format_record_has_items(in->header.type)) {
+        return apply_batches(recovery, in);
+    }
+    if (format_record_body_decode(&record, &in->header, in->bytes) != 0) {
+        return TUSK_ECORRUPT;
+    }
+    switch (record.type) {
+    case RECORD_OPEN:
+        apply_open(recovery, &record, in->header.lsn);
+        return 0;
+    case RECORD_TOPIC_CREATE:
+        return apply_topic_create(recovery, &record);
+    case RECORD_NAMESPACE_SET:
+        apply_namespace_set(recovery->ns, &record);
+        return 0;
+    case RECORD_BLOCK_FREE:
+        return apply_free(recovery, &record);
+    case RECORD_TOPIC_SET:
+    case RECORD_TOPIC_DELETE:
+    case RECORD_RUN:
+    case RECORD_CURSOR_CREATE:
+    case RECORD_CURSOR_CHECKPOINT:
+    case RECORD_CURSOR_SEEK:
+    case RECORD_CURSOR_DELETE:
+    case RECORD_TRIM:
+    case RECORD_BLOCK_ALLOCATE:
+        return apply_to_topic(recovery, &record);
+    case RECORD_MARK:
+    case RECORD_FILLER:
+    case RECORD_ACCEPTED_LOSS:
+    case RECORD_CLEAN_CLOSE:
+        return 0;
+    default:
+        return TUSK_ECORRUPT;
+    }
+}

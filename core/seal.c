@@ -1,0 +1,115 @@
+#include "core/seal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+#include "core/namespace.h"
+
+struct pending_seal {
+    struct pending_seal *next;
+    uint64_t topic_id;
+    uint64_t segment;
+    uint64_t generation;
+    uint64_t lsn; /* The block's last batch lies before this */
+    uint32_t last_crc;
+    uint16_t index;
+    struct block_index *entries; /* Owned; NULL: none kept */
+};
+
+void seal_later(struct topic *topic)
+{
+    struct namespace *ns = topic->ns;
+    const struct block *block = topic_active(topic);
+    struct pending_seal *seal = calloc(1, sizeof *seal);
+
+    if (seal == NULL) {
+        return;
+    }
+    seal->topic_id = topic->id;
+    seal->segment = block->segment_number;
+    seal->index = block->index;
+    seal->generation = block->generation;
+    seal->last_crc = topic->last_crc;
+    seal->lsn = ns->journal.next_lsn + (ns->journal.open ? 1 : 0);
+    seal->entries = topic->index;
+    topic->index = NULL;
+    seal->next = ns->seals;
+    ns->seals = seal;
+}
+
+static void write_one(struct namespace *ns, const struct pending_seal *pending)
+{
+    struct topic *topic = namespace_topic_by_id(ns, pending->topic_id);
+    uint32_t at;
+    struct block *block;
+    uint8_t pages[2][FORMAT_PAGE];
+    struct format_block header = {.block_size = ns->block_size,
+                                  .previous_segment = FORMAT_NONE,
+                                  .previous_index = FORMAT_NONE};
+    struct format_seal seal = {.last_crc = pending->last_crc};
+    struct iovec iov[2] = {{pages[0], FORMAT_PAGE}, {pages[1], FORMAT_PAGE}};
+    uint64_t base;
+
+    if (topic == NULL) {
+        return;
+    }
+    at = topic_find_address(topic, pending->segment, pending->index, pending->generation);
+    if (at == topic->block_count || topic->blocks[at].segment == NULL) {
+        return; /* Freed meanwhile */
+    }
+    block = &topic->blocks[at];
+    memcpy(header.store_id, ns->store_id, sizeof header.store_id);
+    header.segment = block->segment_number;
+    header.index = block->index;
+    header.generation = block->generation;
+    header.topic_id = topic->id;
+    header.first_offset = block->first_offset;
+    header.name = topic->name;
+    header.name_size = topic->name_size;
+    seal.end = block->end;
+    seal.next_offset = block->end_offset;
+    seal.entries = block->entries;
+    seal.last_time_us = block->last_time_us;
+    seal.index_count = pending->entries == NULL ? 0 : pending->entries->count;
+    seal.index_crc = format_index_encode(
+        pages[1], pending->entries == NULL ? NULL : pending->entries->entries, seal.index_count);
+    format_seal_encode(pages[0], &header, &seal);
+    base = (uint64_t)block->index * ns->block_size;
+    /* The index first: a seal that is there should find it. Both unsynced, both checksummed. */
+    if (io_write(block->segment->file, &iov[1], 1, base + format_block_limit(ns->block_size),
+                 &ns->journal.failure) == 0 &&
+        io_write(block->segment->file, &iov[0], 1, base + FORMAT_PAGE, &ns->journal.failure) == 0) {
+        block->sealed = true;
+        block->segment->dirty = true;
+    }
+}
+
+void seal_write(struct namespace *ns, uint64_t lsn)
+{
+    struct pending_seal **link = &ns->seals;
+
+    while (*link != NULL && ns->journal.failure.code == 0) {
+        struct pending_seal *seal = *link;
+
+        if (seal->lsn > lsn) {
+            link = &seal->next;
+            continue;
+        }
+        *link = seal->next;
+        write_one(ns, seal);
+        free(seal->entries);
+        free(seal);
+    }
+}
+
+void seal_deinit(struct namespace *ns)
+{
+    while (ns->seals != NULL) {
+        struct pending_seal *seal = ns->seals;
+
+        ns->seals = seal->next;
+        free(seal->entries);
+        free(seal);
+    }
+}

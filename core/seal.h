@@ -1,0 +1,20 @@
+/* Seals: what a full block says of itself, on its page 1, and its sparse index, on its last page.
+ *
+ * Both are derived: recovery and readers do without them, only slower. A seal is written when every byte of its
+ * block is on the device and the journal is durable past its last batch, which a manifest has just seen to. */
+#ifndef CORE_SEAL_H
+#define CORE_SEAL_H
+
+#include <stdint.h>
+
+struct namespace;
+struct topic;
+
+/* The topic's active block is full: keep what its seal needs, index included. Best effort. */
+void seal_later(struct topic *topic);
+/* A manifest synced all segments and the journal up to `lsn`: write the seals of blocks that were full by then. */
+void seal_write(struct namespace *ns, uint64_t lsn);
+/* Forget all. */
+void seal_deinit(struct namespace *ns);
+
+#endif

@@ -1,0 +1,107 @@
+/* Blocks as space: which segments exist, which of their blocks are free, how far each is reserved.
+ *
+ *     free ---> used (allocate record) ---> freeing (free record) ---> free again,
+ *                                           once the record is durable and marked so, and nothing reads it
+ *
+ * *Reserved* up to a byte means fallocated and the segment synced since, so that a write there cannot run out of
+ * space, in this run or in recovery. Reservation happens in steps, in the background, ahead of need; what waits for
+ * it waits in its topic (append.h). Free blocks beyond a small pool give their space back; a segment with no block
+ * in use is unlinked, but for one. Segment numbers are never used twice. */
+#ifndef CORE_SPACE_H
+#define CORE_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "core/io.h"
+
+struct namespace;
+struct topic;
+
+#define SPACE_STEP_FIRST (64u * 1024u)
+#define SPACE_STEP_SECOND (1024u * 1024u)
+#define SPACE_POOL 8u /* Free blocks that keep their space */
+
+enum slot_state { SLOT_FREE, SLOT_USED, SLOT_FREEING };
+
+struct slot {
+    uint64_t free_lsn;   /* Ticket of the free record, while freeing */
+    uint32_t reserved;   /* Bytes from the block's start that are reserved */
+    uint32_t allocated;  /* fallocated, not yet synced, when > reserved */
+    uint32_t covered;    /* What the sync under way makes reserved */
+    uint16_t pins;       /* Reads under way */
+    uint8_t state;       /* enum slot_state */
+    bool extending;      /* An allocation is under way, or waits for its sync */
+    bool punched;        /* Free and without space */
+    struct topic *topic; /* Who waits for the reservation; NULL: nobody any more */
+};
+
+struct segment {
+    struct namespace *ns; /* Borrowed */
+    uint64_t number;
+    struct io_file *file; /* Owned */
+    bool dirty;           /* Written since its last sync began */
+    bool direct_dirty;    /* Written directly since its last sync began: `durable` needs that */
+    bool unlinking;
+    bool waits_sync;      /* Blocks were allocated and wait for a sync of this segment */
+    bool space_syncing;
+    bool punching;
+    uint32_t used;        /* Slots not free */
+    struct io_op sync;    /* Of reservations */
+    struct slot slots[];
+};
+
+struct space {
+    struct namespace *ns; /* Borrowed */
+    struct segment **segments; /* Owned; in order of numbers */
+    uint32_t count;
+    uint32_t capacity;
+    uint64_t next_segment;
+    uint32_t free_count;
+    uint32_t used_count;
+    uint32_t freeing_count;
+    uint64_t free_lsn_max; /* Greatest ticket of a free record: durable marks must pass it */
+    bool no_space;         /* The last new segment could not be made */
+    uint64_t retry_us;
+    bool creating;
+    struct segment *made;  /* Being created */
+    struct io_op op;
+    unsigned in_flight;    /* Operations under way, those of single blocks included */
+    char path[IO_PATH_SIZE];
+};
+
+void space_init(struct space *space, struct namespace *ns);
+/* Close all segments. Nothing may be under way. */
+void space_deinit(struct space *space);
+
+/* Add a segment whose file is open, all blocks free. TUSK_ENOMEM: the file is still the caller's. */
+int space_add(struct space *space, uint64_t number, struct io_file *file, struct segment **out);
+/* NULL when there is none. */
+struct segment *space_find(const struct space *space, uint64_t number);
+/* Make a segment now, waiting for the disk (creating a namespace). */
+int space_create_now(struct space *space, struct error *err);
+
+/* Take a free block. 1: *segment and *index are it, now used; 0: none yet, one is being made; TUSK_ENOSPACE. */
+int space_take(struct space *space, struct segment **segment, uint16_t *index);
+/* A free record with this ticket was put: the block is freeing. */
+void space_free(struct space *space, struct segment *segment, uint16_t index, uint64_t ticket);
+/* Take it back without a record: it was never allocated to a topic. */
+void space_return(struct space *space, struct segment *segment, uint16_t index);
+/* Recovery: mark as used. */
+void space_use(struct space *space, struct segment *segment, uint16_t index);
+
+/* See that a block is reserved up to `want` bytes at least, more by the steps above. The topic is made runnable
+ * when that is done or has failed (topic->space_error). */
+void space_reserve(struct space *space, struct segment *segment, uint16_t index, uint32_t want,
+                   struct topic *topic);
+/* A topic goes away: nothing will be told to it. */
+void space_forget(struct space *space, const struct topic *topic);
+
+/* Background work: freed blocks become free, space goes back, segments are made ahead of need and removed. */
+void space_work(struct space *space, uint64_t mono_us);
+/* Whether freeing blocks wait for a durable mark (the flusher then writes one). */
+bool space_wants_mark(const struct space *space);
+void space_path(const struct space *space, char path[IO_PATH_SIZE], uint64_t number);
+
+#endif

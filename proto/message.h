@@ -1,0 +1,377 @@
+/* The bodies of requests and replies: PROTOCOL.md, "Requests". message_request.c and
+ * message_reply.c are the only code with their layout; message_cursor.h is how they walk.
+ *
+ * Decoding fills a struct whose pointers are borrowed from the body, checks every
+ * length against what is there before it is used, allocates nothing, and returns 0,
+ * or a negative TUSK_E*: TUSK_EINVALID for a body that is not exactly one message.
+ * Encoding writes into a buffer of the caller, of at least the _size() of the message,
+ * and returns the bytes written. A decoder accepts exactly what its encoder can write. */
+#ifndef PROTO_MESSAGE_H
+#define PROTO_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MESSAGE_NAME_SIZE_MAX 255u
+#define MESSAGE_SETTINGS_MAX 32u
+#define MESSAGE_LIST_MAX 1000u
+#define MESSAGE_TEXT_SIZE_MAX 1024u
+#define MESSAGE_VERSION 1u
+#define MESSAGE_MAGIC 0x4b535554u /* "TUSK" */
+#define MESSAGE_HELD_NONE UINT64_MAX
+#define MESSAGE_FSYNC_NONE UINT64_MAX
+
+enum message_type {
+    MESSAGE_HELLO = 1,
+    MESSAGE_PING = 2,
+    MESSAGE_APPEND = 3,
+    MESSAGE_READ = 4,
+    MESSAGE_CHECKPOINT = 5,
+    MESSAGE_SEEK = 6,
+    MESSAGE_SYNC = 7,
+    MESSAGE_TOPIC_CREATE = 8,
+    MESSAGE_TOPIC_SET = 9,
+    MESSAGE_TOPIC_DELETE = 10,
+    MESSAGE_TOPIC_TRIM = 11,
+    MESSAGE_TOPIC_LIST = 12,
+    MESSAGE_TOPIC_INFO = 13,
+    MESSAGE_CURSOR_CREATE = 14,
+    MESSAGE_CURSOR_LIST = 15,
+    MESSAGE_CURSOR_DELETE = 16,
+    MESSAGE_NAMESPACE_CREATE = 17,
+    MESSAGE_NAMESPACE_SET = 18,
+    MESSAGE_NAMESPACE_LIST = 19,
+    MESSAGE_NAMESPACE_DELETE = 20,
+    MESSAGE_STATS = 21,
+    MESSAGE_TYPE_END /* One past the last */
+};
+
+enum message_setting_key {
+    SETTING_RETENTION = 1,
+    SETTING_RETENTION_AGE_MS = 2,
+    SETTING_RETENTION_BYTES = 3,
+    SETTING_FSYNC = 16,
+    SETTING_CONSISTENCY = 17,
+    SETTING_QUOTA_BYTES = 18,
+    SETTING_QUOTA_TOPICS = 19,
+    SETTING_QUOTA_CURSORS = 20,
+};
+
+enum message_retention {
+    RETENTION_ALL = 0,
+    RETENTION_CONSUMED = 1,
+    RETENTION_AGE = 2,
+    RETENTION_SIZE = 3,
+    RETENTION_INHERIT = 255,
+};
+
+enum message_position_kind {
+    POSITION_OFFSET = 1,
+    POSITION_TIME = 2,
+    POSITION_EARLIEST = 3,
+    POSITION_LATEST = 4,
+    POSITION_CURSOR = 5, /* READ only */
+};
+
+#define APPEND_DURABLE 0x1u
+#define APPEND_NO_CREATE 0x2u
+#define READ_CONSUME 0x1u
+#define READ_SKIP_DAMAGE 0x2u
+#define CHECKPOINT_NO_CREATE 0x1u
+
+/* A string in a body: not terminated. data is never NULL after decoding. */
+struct message_name {
+    const char *data;
+    uint16_t size;
+};
+
+struct message_topic {
+    uint64_t id; /* 0: by name */
+    struct message_name name;
+};
+
+struct message_position {
+    uint16_t kind; /* enum message_position_kind */
+    uint64_t value;
+};
+
+struct message_setting {
+    uint16_t key;
+    uint64_t value;
+};
+
+struct message_settings {
+    uint16_t count;
+    struct message_setting items[MESSAGE_SETTINGS_MAX];
+};
+
+struct message_hello {
+    uint16_t version_min;
+    uint16_t version_max;
+    uint64_t features;
+    struct message_name space; /* The namespace; empty: "default" */
+    struct message_name client;
+};
+
+struct message_hello_reply {
+    uint16_t version;
+    uint32_t consistency;
+    uint64_t features;
+    uint8_t store_id[16];
+    uint64_t incarnation;
+    uint64_t fsync_ms; /* 0 each, MESSAGE_FSYNC_NONE none */
+    uint32_t frame_size_max;
+    uint32_t batch_size_max;
+    uint32_t entry_size_max;
+    uint32_t in_flight_max;
+    uint64_t in_flight_bytes_max;
+    struct message_name server;
+};
+
+struct message_append {
+    struct message_topic topic;
+    uint16_t flags; /* APPEND_* */
+    const uint8_t *batch;
+    uint32_t batch_size;
+};
+
+struct message_append_reply {
+    uint64_t topic_id;
+    uint64_t first_offset;
+    uint64_t durable_end;
+};
+
+struct message_read {
+    struct message_topic topic;
+    struct message_name cursor;
+    struct message_position position;
+    uint16_t flags; /* READ_* */
+    uint32_t max_bytes;
+    uint32_t max_entries;
+    uint32_t wait_ms;
+    uint64_t held; /* MESSAGE_HELD_NONE: nothing */
+};
+
+#define MESSAGE_READ_REPLY_SIZE 80u /* Bytes before the batches */
+struct message_read_reply {
+    uint64_t topic_id;
+    uint64_t from;
+    uint64_t to;
+    uint64_t end;
+    uint64_t durable_end;
+    uint64_t epoch;
+    uint64_t skipped_from;
+    uint64_t skipped_to;
+    uint64_t generation;
+    uint32_t position;
+    const uint8_t *data; /* Batches; not written by the encoder, see below */
+    uint32_t data_size;
+};
+
+struct message_checkpoint {
+    struct message_topic topic;
+    struct message_name cursor;
+    uint64_t offset;
+    uint64_t epoch; /* 0: any */
+    uint16_t flags; /* CHECKPOINT_* */
+};
+
+/* Of CHECKPOINT, SEEK and CURSOR_CREATE. */
+struct message_cursor_reply {
+    uint64_t offset;
+    uint64_t epoch;
+};
+
+/* SEEK and CURSOR_CREATE. */
+struct message_cursor_position {
+    struct message_topic topic;
+    struct message_name cursor;
+    struct message_position position;
+};
+
+/* TOPIC_CREATE (by name), TOPIC_SET. */
+struct message_topic_settings {
+    struct message_topic topic;
+    struct message_settings settings;
+};
+
+struct message_topic_trim {
+    struct message_topic topic;
+    uint64_t offset;
+};
+
+/* TOPIC_LIST, NAMESPACE_LIST. */
+struct message_list {
+    uint32_t max;
+    struct message_name after;
+};
+
+struct message_cursor_list {
+    struct message_topic topic;
+    uint32_t max;
+    struct message_name after;
+    bool from_first;
+};
+
+/* CURSOR_DELETE. */
+struct message_cursor {
+    struct message_topic topic;
+    struct message_name cursor;
+};
+
+struct message_topic_info {
+    uint64_t topic_id;
+    uint64_t created_us;
+    uint64_t first;
+    uint64_t end;
+    uint64_t durable_end;
+    uint64_t entries;
+    uint64_t bytes;
+    uint64_t last_time_us;
+    uint32_t blocks;
+    uint32_t cursors;
+    struct message_name name;
+    struct message_settings settings;
+};
+
+struct message_cursor_info {
+    uint64_t offset;
+    uint64_t durable_offset;
+    uint64_t epoch;
+    uint64_t lag;
+    struct message_name name;
+};
+
+enum message_namespace_state { NAMESPACE_SERVING = 0, NAMESPACE_REFUSED = 1, NAMESPACE_STOPPED = 2 };
+
+struct message_namespace_info {
+    uint64_t topics;
+    uint64_t bytes;
+    uint16_t state; /* enum message_namespace_state */
+    struct message_name name;
+    struct message_name reason;
+    struct message_settings settings;
+};
+
+/* NAMESPACE_CREATE, NAMESPACE_SET. */
+struct message_namespace_settings {
+    struct message_name name;
+    struct message_settings settings;
+};
+
+struct message_stat {
+    struct message_name name;
+    uint64_t value;
+};
+
+/* The body of a reply whose status is not 0. */
+struct message_error {
+    uint64_t detail_a;
+    uint64_t detail_b;
+    struct message_name text;
+};
+
+/* A request, decoded: type says which member. PING and SYNC and STATS have none;
+ * TOPIC_DELETE and TOPIC_INFO use `topic`; NAMESPACE_DELETE uses `name`. */
+struct message {
+    uint16_t type;
+    union {
+        struct message_hello hello;
+        struct message_append append;
+        struct message_read read;
+        struct message_checkpoint checkpoint;
+        struct message_cursor_position cursor_position;
+        struct message_topic_settings topic_settings;
+        struct message_topic topic;
+        struct message_topic_trim topic_trim;
+        struct message_list list;
+        struct message_cursor_list cursor_list;
+        struct message_cursor cursor;
+        struct message_namespace_settings namespace_settings;
+        struct message_name name;
+    } u;
+};
+
+/* Decode a request body of a type. TUSK_EUNSUPPORTED for a type that is unknown;
+ * TUSK_EINVALID for a body that is not exactly that message (names are checked for
+ * size, UTF-8 and NUL), and TUSK_EUNSUPPORTED for a flag that is unknown. On failure *why
+ * points at a static sentence saying which part. Of an APPEND's batch it is checked that it
+ * is as long as its header says and that the daemon's fields are 0; batch_verify() does the
+ * rest. */
+int message_decode(struct message *message, uint16_t type, const uint8_t *body, size_t size,
+                   const char **why);
+/* Bytes message_encode() will write: everything but, for APPEND, the batch itself, which
+ * the caller puts behind. */
+size_t message_size(const struct message *message);
+/* Encode a request body. Returns message_size(). */
+size_t message_encode(uint8_t *out, const struct message *message);
+
+/* Replies. Each _encode returns the bytes written; each _decode 0 or TUSK_EINVALID. */
+size_t message_hello_reply_size(const struct message_hello_reply *reply);
+size_t message_hello_reply_encode(uint8_t *out, const struct message_hello_reply *reply);
+int message_hello_reply_decode(struct message_hello_reply *reply, const uint8_t *body, size_t size);
+
+#define MESSAGE_APPEND_REPLY_SIZE 24u
+size_t message_append_reply_encode(uint8_t *out, const struct message_append_reply *reply);
+int message_append_reply_decode(struct message_append_reply *reply, const uint8_t *body, size_t size);
+
+/* Encodes the MESSAGE_READ_REPLY_SIZE bytes before the batches; data_size is written, data
+ * is put behind by the caller. Decoding checks that exactly data_size bytes follow. */
+size_t message_read_reply_encode(uint8_t *out, const struct message_read_reply *reply);
+int message_read_reply_decode(struct message_read_reply *reply, const uint8_t *body, size_t size);
+
+#define MESSAGE_CURSOR_REPLY_SIZE 16u
+size_t message_cursor_reply_encode(uint8_t *out, const struct message_cursor_reply *reply);
+int message_cursor_reply_decode(struct message_cursor_reply *reply, const uint8_t *body, size_t size);
+
+/* TOPIC_CREATE (topic id) and TOPIC_TRIM (first offset): one u64. */
+#define MESSAGE_U64_REPLY_SIZE 8u
+size_t message_u64_reply_encode(uint8_t *out, uint64_t value);
+int message_u64_reply_decode(uint64_t *value, const uint8_t *body, size_t size);
+
+/* An error's text, like the reason of struct message_namespace_info, is cut at
+ * MESSAGE_TEXT_SIZE_MAX and gets '?' for each byte that is not UTF-8: a sentence may quote
+ * an odd file name, and must not make the reply undecodable. */
+size_t message_error_size(const struct message_error *error);
+size_t message_error_encode(uint8_t *out, const struct message_error *error);
+int message_error_decode(struct message_error *error, const uint8_t *body, size_t size);
+
+size_t message_topic_info_size(const struct message_topic_info *info);
+size_t message_topic_info_encode(uint8_t *out, const struct message_topic_info *info);
+int message_topic_info_decode(struct message_topic_info *info, const uint8_t *body, size_t size);
+
+/* Lists: a head of 4 bytes { more, count }, then items written one after the other. */
+#define MESSAGE_LIST_HEAD_SIZE 4u
+void message_list_head_encode(uint8_t *out, bool more, uint16_t count);
+size_t message_cursor_info_size(const struct message_cursor_info *info);
+size_t message_cursor_info_encode(uint8_t *out, const struct message_cursor_info *info);
+size_t message_namespace_info_size(const struct message_namespace_info *info);
+size_t message_namespace_info_encode(uint8_t *out, const struct message_namespace_info *info);
+
+/* STATS: a head of 2 bytes (count), then items. */
+#define MESSAGE_STATS_HEAD_SIZE 2u
+void message_stats_head_encode(uint8_t *out, uint16_t count);
+size_t message_stat_size(const struct message_stat *stat);
+size_t message_stat_encode(uint8_t *out, const struct message_stat *stat);
+
+/* Reading a list reply: _begin checks the head, then call _next until it returns 0 (done,
+ * and the body is exactly used up) or a negative TUSK_EINVALID; 1 means *item is filled.
+ * An empty list that promises more is refused. */
+struct message_reader {
+    const uint8_t *at;
+    size_t left;
+    uint32_t count; /* Items still to come */
+    bool more;      /* The daemon has more behind this reply */
+};
+int message_list_begin(struct message_reader *reader, const uint8_t *body, size_t size);
+int message_topic_list_next(struct message_reader *reader, struct message_topic_info *item);
+int message_cursor_list_next(struct message_reader *reader, struct message_cursor_info *item);
+int message_namespace_list_next(struct message_reader *reader, struct message_namespace_info *item);
+int message_stats_begin(struct message_reader *reader, const uint8_t *body, size_t size);
+int message_stats_next(struct message_reader *reader, struct message_stat *item);
+
+/* Whether size bytes are UTF-8 without NUL (RFC 3629: no surrogates, nothing overlong). */
+bool message_utf8_valid(const char *data, size_t size);
+
+#endif

@@ -1,0 +1,62 @@
+#include "config/options.h"
+#include "core/engine.h"
+#include "proto/message.h"
+#include "server/connection.h"
+#include "server/dispatch.h"
+#include "server/request.h"
+#include "server/server.h"
+
+static void append_done(struct engine_request *base)
+{
+    struct request *request = base->arg;
+    const struct engine_append *append = &request->u.append;
+    const struct message_append_reply reply = {
+        .topic_id = append->topic_id,
+        .first_offset = append->first_offset,
+        .durable_end = append->durable_end,
+    };
+    uint8_t *body;
+
+    if (base->status != 0) {
+        request_answer_error(request, base);
+    } else if (request->connection != NULL) {
+        body = reply_begin(request->connection, request->to, MESSAGE_APPEND_REPLY_SIZE);
+        if (body != NULL) {
+            (void)message_append_reply_encode(body, &reply);
+        }
+    }
+    request_free(request);
+}
+
+enum dispatch_result dispatch_append(struct connection *connection, struct reply_to to,
+                                     const struct message *message, uint32_t frame_size)
+{
+    const struct message_append *wanted = &message->u.append;
+    struct server *server = connection->server;
+    struct engine_append *append;
+    struct request *request;
+
+    if (engine_namespace_congested(connection->ns)) {
+        return DISPATCH_LATER;
+    }
+    request = request_new(connection, to, frame_size, 0);
+    if (request == NULL) {
+        return dispatch_no_request(connection, to);
+    }
+    append = &request->u.append;
+    request_begin(request, &append->base, append_done);
+    append->topic = dispatch_topic(&wanted->topic);
+    append->batch = wanted->batch;
+    append->batch_size = wanted->batch_size;
+    append->durable = (wanted->flags & APPEND_DURABLE) != 0;
+    append->no_create = (wanted->flags & APPEND_NO_CREATE) != 0 || !server->options->create_topics;
+    append->topic_id = 0;
+    append->first_offset = 0;
+    append->durable_end = 0;
+    append->end = 0;
+    append->kept = NULL;
+    append->target = NULL;
+    server_stage(server);
+    engine_append(connection->ns, append);
+    return DISPATCH_TAKEN;
+}

@@ -1,0 +1,166 @@
+/* READ. The engine puts batches where they leave from: room() is a buffer of the output chain with
+ * space in front for the frame's header and the reply's, so the bytes are never copied. */
+#include <string.h>
+
+#include "config/options.h"
+#include "core/check.h"
+#include "core/engine.h"
+#include "proto/frame.h"
+#include "proto/message.h"
+#include "server/connection.h"
+#include "server/dispatch.h"
+#include "server/pool.h"
+#include "server/request.h"
+#include "server/server.h"
+
+#define HEAD_SIZE (FRAME_HEADER_SIZE + MESSAGE_READ_REPLY_SIZE)
+/* Less than this is copied behind the other replies: a buffer of its own costs a vector in the
+ * send. */
+#define COPY_MAX 4096u
+
+_Static_assert(HEAD_SIZE % 16 == 0, "batches stay aligned behind the head");
+
+static uint8_t *read_room(struct engine_read *read, size_t used, size_t size)
+{
+    struct request *request = read->base.arg;
+    struct pool *pool = &request->server->pool;
+    struct buffer *old = request->buffer;
+    struct buffer *buffer;
+
+    CHECK(used <= size);
+    if (old != NULL && old->size - HEAD_SIZE >= size) {
+        return old->bytes + HEAD_SIZE;
+    }
+    buffer = pool_get(pool, HEAD_SIZE + size);
+    if (buffer == NULL) {
+        return NULL;
+    }
+    if (used > 0) {
+        CHECK(old != NULL);
+        memcpy(buffer->bytes + HEAD_SIZE, old->bytes + HEAD_SIZE, used);
+    }
+    pool_put(pool, old);
+    request->buffer = buffer;
+    return buffer->bytes + HEAD_SIZE;
+}
+
+static void encode_head(uint8_t *body, const struct engine_read *read)
+{
+    const struct message_read_reply reply = {
+        .topic_id = read->topic_id,
+        .from = read->from,
+        .to = read->to,
+        .end = read->end,
+        .durable_end = read->durable_end,
+        .epoch = read->epoch,
+        .skipped_from = read->skipped_from,
+        .skipped_to = read->skipped_to,
+        .generation = read->generation,
+        .position = read->block_position,
+        .data_size = read->data_size,
+    };
+
+    (void)message_read_reply_encode(body, &reply);
+}
+
+/* Send the buffer that the engine filled. */
+static void answer_in_place(struct request *request)
+{
+    const struct engine_read *read = &request->u.read;
+    const struct frame frame = {
+        .size = HEAD_SIZE + read->data_size,
+        .type = (uint16_t)(request->to.type | FRAME_REPLY),
+        .id = request->to.id,
+    };
+    struct buffer *buffer = request->buffer;
+
+    CHECK(buffer != NULL);
+    CHECK(read->data == buffer->bytes + HEAD_SIZE);
+    frame_encode(buffer->bytes, &frame);
+    encode_head(buffer->bytes + FRAME_HEADER_SIZE, read);
+    buffer->begin = 0;
+    buffer->end = HEAD_SIZE + read->data_size;
+    request->buffer = NULL;
+    output_append(request->connection, buffer);
+}
+
+static void answer(struct request *request)
+{
+    const struct engine_read *read = &request->u.read;
+    uint8_t *body;
+
+    if (read->data_size > request->connection->frame_size_max - HEAD_SIZE) {
+        reply_error(request->connection, request->to, TUSK_ETOOBIG, 0, 0,
+                    "the batches would exceed frame_size_max; ask for fewer entries");
+        return;
+    }
+    if (read->data_size > COPY_MAX) {
+        answer_in_place(request);
+        return;
+    }
+    body = reply_begin(request->connection, request->to, MESSAGE_READ_REPLY_SIZE + read->data_size);
+    if (body != NULL) {
+        encode_head(body, read);
+        if (read->data_size > 0) {
+            memcpy(body + MESSAGE_READ_REPLY_SIZE, read->data, read->data_size);
+        }
+    }
+}
+
+static void read_done(struct engine_request *base)
+{
+    struct request *request = base->arg;
+
+    if (base->status != 0) {
+        request_answer_error(request, base);
+    } else if (request->connection != NULL) {
+        answer(request);
+    }
+    request_free(request);
+}
+
+/* A read is charged for the reply it may need, so that no client can order more than it may have
+ * in its output. One that may wait holds none while it waits: it is charged less, and the pool's
+ * limit stands behind it. */
+static uint64_t reply_cost(const struct options *options, const struct message_read *wanted)
+{
+    uint64_t cost = wanted->max_bytes;
+
+    cost = cost < options->read_size_max ? cost : options->read_size_max;
+    if (wanted->wait_ms > 0 && cost > REQUEST_WAITING_COST) {
+        cost = REQUEST_WAITING_COST;
+    }
+    return cost;
+}
+
+enum dispatch_result dispatch_read(struct connection *connection, struct reply_to to,
+                                   const struct message *message, uint32_t frame_size)
+{
+    const struct message_read *wanted = &message->u.read;
+    struct server *server = connection->server;
+    struct request *request =
+        request_new(connection, to, frame_size, reply_cost(server->options, wanted));
+    struct engine_read *read;
+
+    if (request == NULL) {
+        return dispatch_no_request(connection, to);
+    }
+    read = &request->u.read;
+    memset(read, 0, sizeof *read);
+    request_begin(request, &read->base, read_done);
+    read->topic = dispatch_topic(&wanted->topic);
+    read->cursor = wanted->cursor.data;
+    read->cursor_size = wanted->cursor.size;
+    read->position = (enum engine_position)wanted->position.kind;
+    read->value = wanted->position.value;
+    read->max_bytes = wanted->max_bytes;
+    read->max_entries = wanted->max_entries;
+    read->wait_ms = wanted->wait_ms;
+    read->consume = (wanted->flags & READ_CONSUME) != 0;
+    read->skip_damage = (wanted->flags & READ_SKIP_DAMAGE) != 0;
+    read->held = wanted->held;
+    read->room = read_room;
+    server_stage(server);
+    engine_read(connection->ns, read);
+    return DISPATCH_TAKEN;
+}

@@ -1,0 +1,288 @@
+/* tuskd: the order of a start.
+ *
+ *     options ---> directory ---> io ---> engine (lock, recovery) ---> loop ---> socket ---> READY
+ *
+ * Nothing is created before the options are known to be good, nothing is changed before the lock
+ * is held, no client is taken before recovery is done, and the last thing is to say so. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "config/options.h"
+#include "core/engine.h"
+#include "core/error.h"
+#include "core/io.h"
+#include "server/data_dir.h"
+#include "server/exit_status.h"
+#include "server/limits.h"
+#include "server/log.h"
+#include "server/notify.h"
+#include "server/server.h"
+#include "server/storage.h"
+
+#define DESCRIPTORS_FOR_FILES 4096u /* Wanted beyond those of connections: a segment holds 1 GB */
+#define READY_SIZE 3072u
+
+static volatile sig_atomic_t stop_wanted;
+
+static void on_early_signal(int number)
+{
+    (void)number;
+    stop_wanted = 1;
+}
+
+static bool go_on(void)
+{
+    return stop_wanted == 0;
+}
+
+/* Until the loop watches them, signals that stop are noted here. */
+static void prepare_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_early_signal};
+
+    (void)sigemptyset(&action.sa_mask); /* None of these can fail with these arguments */
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    (void)sigaction(SIGPIPE, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+}
+
+/* As many descriptors as may be needed, if the hard limit permits. */
+static void raise_descriptors(const struct options *options)
+{
+    const rlim_t wanted = (rlim_t)options->connections_max + DESCRIPTORS_FOR_FILES;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        log_warning("start", "cannot raise the limit of descriptors: %s", strerror(errno));
+    }
+}
+
+/* ---- options ---- */
+
+static const char *get_environment(const char *name)
+{
+    return getenv(name);
+}
+
+/* Fill *options and *command. EXIT_STATUS_OK, or how to exit, after saying why. */
+static int load_options(struct options *options, struct options_command *command, int argc,
+                        char **argv)
+{
+    struct options_error error;
+    int status = EXIT_STATUS_OK;
+
+    if (options_default(options, get_environment, &error) != 0 ||
+        options_environment(options, get_environment, &error) != 0) {
+        status = EXIT_STATUS_CONFIG;
+    } else if (options_arguments(options, command, argc, argv, &error) != 0) {
+        status = EXIT_STATUS_USAGE;
+    } else if (!command->help && !command->version && options_check(options, &error) != 0) {
+        status = EXIT_STATUS_CONFIG;
+    }
+    if (status != EXIT_STATUS_OK) {
+        (void)fprintf(stderr, "tuskd: %s\n", error.text);
+    }
+    return status;
+}
+
+/* What is asked of the command line only. True if that was all. */
+static bool answer_command(const struct options_command *command)
+{
+    if (command->help) {
+        options_help(stdout);
+    } else if (command->version) {
+        (void)printf("tuskd %s\n", TUSK_VERSION);
+    } else if (command->check_config) {
+        (void)printf("tuskd: the configuration is valid\n");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* ---- starting ---- */
+
+static int status_of_open(const struct error *err)
+{
+    switch (err->code) {
+    case TUSK_ECLOSED:
+        return EXIT_STATUS_OK; /* A signal, before anything was changed */
+    case TUSK_ELOCKED:
+        return EXIT_STATUS_LOCKED;
+    case TUSK_ECORRUPT:
+    case TUSK_EVERSION:
+        return EXIT_STATUS_DAMAGE;
+    case TUSK_EINVALID:
+        return EXIT_STATUS_CONFIG;
+    case TUSK_EDENIED:
+    case TUSK_ENOSPACE:
+    case TUSK_EEXISTS:
+    case TUSK_ENOTFOUND:
+        return EXIT_STATUS_CREATE;
+    default:
+        return EXIT_STATUS_IO;
+    }
+}
+
+static int fail_start(const char *part, const struct error *err)
+{
+    if (err->code == TUSK_ECLOSED) {
+        log_info(part, "stopped by a signal during recovery");
+    } else {
+        log_error(part, "%s", err->text);
+    }
+    return status_of_open(err);
+}
+
+/* Whether what recovery found permits serving. */
+static int judge_namespaces(const struct storage *storage, const struct options *options)
+{
+    struct storage_tally tally;
+
+    storage_tally(storage, &tally);
+    if (tally.serving == 0) {
+        log_error("start", "no namespace can be served");
+        return EXIT_STATUS_DAMAGE;
+    }
+    if (tally.refused > 0 && options->strict_start) {
+        log_error("start", "%u damaged namespaces, and strict_start is set", tally.refused);
+        return EXIT_STATUS_DAMAGE;
+    }
+    return EXIT_STATUS_OK;
+}
+
+/* systemd's socket, or our own. */
+static int open_socket(struct listener *listener, const struct options *options, struct error *err)
+{
+    int fd;
+    int rc = notify_listen_fd(&fd, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (fd >= 0) {
+        listener_adopt(listener, fd);
+        return 0;
+    }
+    return listener_open(listener, options->socket, err);
+}
+
+static int status_of_socket(const struct error *err)
+{
+    return err->code == TUSK_EINVALID ? EXIT_STATUS_CONFIG : EXIT_STATUS_CREATE;
+}
+
+static void say_ready(const struct server *server, const struct storage *storage)
+{
+    const struct options *options = server->options;
+    struct namespace *ns = engine_namespace_find(storage->engine, "default", 7);
+    struct engine_namespace_info info = {.settings.fsync_ms = options->fsync};
+    char fsync_text[VALUE_TEXT_SIZE];
+    char recovery[64] = "clean";
+    char line[READY_SIZE];
+
+    if (ns != NULL) {
+        engine_namespace_info(ns, &info);
+    }
+    value_format(VALUE_FSYNC, info.settings.fsync_ms, fsync_text, sizeof fsync_text);
+    if (storage->findings > 0) {
+        (void)snprintf(recovery, sizeof recovery, "%u findings (see the log)", storage->findings);
+    }
+    (void)snprintf(line, sizeof line,
+                   "tuskd %s ready: socket=%s data_dir=%s io=%s fsync=%s recovery=%s", TUSK_VERSION,
+                   server->listener.path != NULL ? options->socket : "systemd", options->data_dir,
+                   storage->io_name, fsync_text, recovery);
+    (void)printf("%s\n", line);
+    (void)fflush(stdout); /* Whoever reads it is free to go away */
+    notify_ready(line);
+}
+
+/* With the storage open: listen, serve, stop. */
+static int serve(struct storage *storage, const struct options *options)
+{
+    static struct server server;
+    struct error err;
+    int status;
+
+    if (server_init(&server, options, storage->engine, io_poll_fd(storage->io), &err) != 0) {
+        log_error("start", "%s", err.text);
+        return EXIT_STATUS_IO;
+    }
+    if (open_socket(&server.listener, options, &err) != 0) {
+        log_error("start", "%s", err.text);
+        server_deinit(&server);
+        return status_of_socket(&err);
+    }
+    if (listener_start(&server.listener, &server, &err) != 0) {
+        log_error("start", "%s", err.text);
+        server_deinit(&server);
+        return EXIT_STATUS_IO;
+    }
+    say_ready(&server, storage);
+    if (!go_on()) {
+        (void)raise(SIGTERM); /* It came before the loop watched for it */
+    }
+    status = server_run(&server);
+    if (status == EXIT_STATUS_IO) {
+        /* Nothing is tidied up behind a failed disk: what is in memory must not reach it, and
+         * waiting for it could take for ever. */
+        _exit(status);
+    }
+    storage_close_engine(storage);
+    server_deinit(&server);
+    return status;
+}
+
+static int run(const struct options *options, const struct options_command *command)
+{
+    struct storage storage;
+    struct error err;
+    int status;
+
+    if (data_dir_prepare(options->data_dir, &err) != 0) {
+        log_error("start", "%s", err.text);
+        return err.code == TUSK_EINVALID ? EXIT_STATUS_CONFIG : EXIT_STATUS_CREATE;
+    }
+    if (storage_open(&storage, options, command->accept_loss, go_on, &err) != 0) {
+        return fail_start("start", &err);
+    }
+    status = judge_namespaces(&storage, options);
+    if (status == EXIT_STATUS_OK && storage_apply_defaults(&storage, options, &err) != 0) {
+        status = fail_start("start", &err);
+    }
+    if (status == EXIT_STATUS_OK) {
+        status = serve(&storage, options);
+    }
+    storage_close(&storage);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options;
+    struct options_command command;
+    int status = load_options(&options, &command, argc, argv);
+
+    if (status != EXIT_STATUS_OK) {
+        return status;
+    }
+    if (answer_command(&command)) {
+        return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_IO;
+    }
+    log_init((enum log_level)options.log);
+    prepare_signals();
+    raise_descriptors(&options);
+    return run(&options, &command);
+}

@@ -1,0 +1,109 @@
+#include "server/notify.h"
+
+#include <inttypes.h>
+
+#include "core/error.h"
+
+#ifdef TUSK_HAVE_SYSTEMD
+
+#include <stddef.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+/* One step of a recovery may wait for the disk this long before systemd gives up. */
+#define EXTEND_US UINT64_C(60000000)
+
+/* Results are ignored throughout: a service manager that does not listen is no reason to fail. */
+
+void notify_progress(const char *name, uint64_t done_bytes, uint64_t total_bytes)
+{
+    (void)sd_notifyf(0,
+                     "EXTEND_TIMEOUT_USEC=%" PRIu64 "\nSTATUS=recovering namespace %s: %" PRIu64
+                     " of %" PRIu64 " MiB",
+                     EXTEND_US, name, done_bytes >> 20, total_bytes >> 20);
+}
+
+void notify_ready(const char *status)
+{
+    (void)sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+}
+
+void notify_stopping(const char *status)
+{
+    (void)sd_notifyf(0, "STOPPING=1\nSTATUS=%s", status);
+}
+
+void notify_watchdog(void)
+{
+    (void)sd_notify(0, "WATCHDOG=1");
+}
+
+uint64_t notify_watchdog_interval_ms(void)
+{
+    uint64_t usec;
+
+    if (sd_watchdog_enabled(0, &usec) <= 0) {
+        return 0;
+    }
+    return usec / 2000 > 0 ? usec / 2000 : 1;
+}
+
+int notify_listen_fd(int *fd, struct error *err)
+{
+    const int count = sd_listen_fds(1);
+
+    *fd = -1;
+    if (count < 0) {
+        return error_errno(err, -count, "LISTEN_FDS");
+    }
+    if (count == 0) {
+        return 0;
+    }
+    if (count > 1) {
+        return error_set(err, TUSK_EINVALID, "LISTEN_FDS: %d sockets were passed, wanted one",
+                         count);
+    }
+    if (sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, NULL, 0) <= 0) {
+        return error_set(err, TUSK_EINVALID,
+                         "LISTEN_FDS: what was passed is not a listening Unix stream socket");
+    }
+    *fd = SD_LISTEN_FDS_START;
+    return 0;
+}
+
+#else
+
+void notify_progress(const char *name, uint64_t done_bytes, uint64_t total_bytes)
+{
+    (void)name;
+    (void)done_bytes;
+    (void)total_bytes;
+}
+
+void notify_ready(const char *status)
+{
+    (void)status;
+}
+
+void notify_stopping(const char *status)
+{
+    (void)status;
+}
+
+void notify_watchdog(void)
+{
+}
+
+uint64_t notify_watchdog_interval_ms(void)
+{
+    return 0;
+}
+
+int notify_listen_fd(int *fd, struct error *err)
+{
+    (void)err;
+    *fd = -1;
+    return 0;
+}
+
+#endif

@@ -1,0 +1,22 @@
+/* Talking to systemd, and being talked to by it. Without libsystemd, or not started by systemd,
+ * everything here does nothing and says so by its result. */
+#ifndef SERVER_NOTIFY_H
+#define SERVER_NOTIFY_H
+
+#include <stdint.h>
+
+struct error;
+
+/* Recovery is at work: keep the start-up timeout away, and show how far it is. */
+void notify_progress(const char *name, uint64_t done_bytes, uint64_t total_bytes);
+void notify_ready(const char *status);
+void notify_stopping(const char *status);
+void notify_watchdog(void);
+/* How often notify_watchdog() must be called, in milliseconds; half of what systemd was told. 0:
+ * nobody watches. */
+uint64_t notify_watchdog_interval_ms(void);
+/* The listening socket that systemd passed, in *fd; -1: none. Fails with TUSK_EINVALID when what it
+ * passed cannot be used. */
+int notify_listen_fd(int *fd, struct error *err);
+
+#endif

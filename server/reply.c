@@ -1,0 +1,56 @@
+#include "server/reply.h"
+
+#include <string.h>
+
+#include "core/check.h"
+#include "proto/frame.h"
+#include "proto/message.h"
+#include "proto/status.h"
+#include "server/connection.h"
+
+static uint8_t *begin(struct connection *connection, struct reply_to to, uint16_t status,
+                      size_t body_size)
+{
+    const struct frame frame = {
+        .size = (uint32_t)(FRAME_HEADER_SIZE + body_size),
+        .type = (uint16_t)(to.type | FRAME_REPLY),
+        .status = status,
+        .id = to.id,
+    };
+    uint8_t *bytes;
+
+    CHECK(body_size <= UINT32_MAX - FRAME_HEADER_SIZE);
+    bytes = output_reserve(connection, frame.size);
+    if (bytes == NULL) {
+        return NULL;
+    }
+    frame_encode(bytes, &frame);
+    return bytes + FRAME_HEADER_SIZE;
+}
+
+uint8_t *reply_begin(struct connection *connection, struct reply_to to, size_t body_size)
+{
+    return begin(connection, to, 0, body_size);
+}
+
+void reply_empty(struct connection *connection, struct reply_to to)
+{
+    (void)begin(connection, to, 0, 0); /* Without memory the connection closes itself */
+}
+
+void reply_error(struct connection *connection, struct reply_to to, int status, uint64_t detail_a,
+                 uint64_t detail_b, const char *text)
+{
+    const struct message_error error = {
+        .detail_a = detail_a,
+        .detail_b = detail_b,
+        .text = {.data = text, .size = (uint16_t)strnlen(text, MESSAGE_TEXT_SIZE_MAX)},
+    };
+    uint8_t *body;
+
+    CHECK(status < 0);
+    body = begin(connection, to, (uint16_t)-status, message_error_size(&error));
+    if (body != NULL) {
+        (void)message_error_encode(body, &error);
+    }
+}

@@ -1,0 +1,435 @@
+#include "server/server.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/options.h"
+#include "core/check.h"
+#include "core/engine.h"
+#include "server/clock.h"
+#include "server/connection.h"
+#include "server/exit_status.h"
+#include "server/log.h"
+#include "server/notify.h"
+#include "server/request.h"
+
+/* Turns after a stop in which what has already arrived is still read, and answered CLOSED. */
+#define DRAIN_TURNS 3u
+
+static struct engine_time read_clocks(void)
+{
+    return (struct engine_time){.wall_us = clock_wall_us(), .mono_us = clock_mono_us()};
+}
+
+void server_stage(struct server *server)
+{
+    struct engine_time now;
+
+    if (!server->staging) {
+        server->staging = true;
+        now = read_clocks();
+        engine_now(server->engine, &now);
+    }
+}
+
+void server_want_turn(struct server *server)
+{
+    server->turn_due = true;
+}
+
+/* ---- stopping ---- */
+
+static void on_signal(uv_signal_t *handle, int number);
+
+static void close_connections(struct server *server)
+{
+    while (server->connections != NULL) {
+        connection_close(server->connections, NULL);
+    }
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+
+    if (server->connection_count > 0) {
+        log_warning("server", "%u clients did not take all their replies in time",
+                    server->connection_count);
+    }
+    close_connections(server);
+    server_want_turn(server);
+}
+
+static void begin_drain(struct server *server, int exit_status, uint64_t timeout_ms)
+{
+    int rc;
+
+    server->state = SERVER_DRAINING;
+    server->exit_status = exit_status;
+    server->drain_turns = 0;
+    listener_stop(&server->listener);
+    rc = uv_timer_start(&server->drain_timer, on_drain_timeout, timeout_ms, 0);
+    CHECK(rc == 0);
+    server_want_turn(server);
+}
+
+/* The disk of a namespace failed: nothing can be continued honestly. Everybody who waited has been
+ * told that the outcome is unknown. */
+static void check_failed_disk(struct server *server)
+{
+    struct error err;
+
+    if (engine_failed(server->engine, &err) == NULL) {
+        return;
+    }
+    log_error("engine", "%s; stopping, a restart recovers from the device", err.text);
+    notify_stopping("a disk failed");
+    begin_drain(server, EXIT_STATUS_IO, FAIL_FLUSH_MS);
+}
+
+/* While engine_stop() waits for the disk, the loop sees no signals. A second one means: now. */
+static void exit_at_once(int signal_number)
+{
+    (void)signal_number;
+    _exit(EXIT_STATUS_IO);
+}
+
+static int watch_stop_signals(struct server *server)
+{
+    int rc = uv_signal_start(&server->signals[0], on_signal, SIGTERM);
+
+    return rc == 0 ? uv_signal_start(&server->signals[1], on_signal, SIGINT) : rc;
+}
+
+static void stop_engine(struct server *server)
+{
+    const struct engine_time now = read_clocks();
+    struct error err;
+
+    notify_stopping("making everything durable");
+    listener_stop(&server->listener);
+    (void)uv_signal_stop(&server->signals[0]); /* Always succeeds, here and below */
+    (void)uv_signal_stop(&server->signals[1]);
+    (void)signal(SIGTERM, exit_at_once); /* Cannot fail with these signals */
+    (void)signal(SIGINT, exit_at_once);
+    if (engine_stop(server->engine, &now, &err) != 0) {
+        log_error("engine", "the stop is not clean, the next start recovers: %s", err.text);
+        begin_drain(server, EXIT_STATUS_IO, FAIL_FLUSH_MS);
+        return;
+    }
+    if (watch_stop_signals(server) != 0) {
+        log_warning("server", "a second signal will not be noticed");
+    }
+    begin_drain(server, EXIT_STATUS_OK, server->options->stop_timeout);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+
+    if (number == SIGHUP) {
+        log_info("server", "SIGHUP: this version has nothing to reload");
+        return;
+    }
+    if (server->state == SERVER_SERVING) {
+        log_info("server", "stopping (signal %d)", number);
+        stop_engine(server);
+        return;
+    }
+    log_info("server", "not waiting for clients any longer (signal %d)", number);
+    close_connections(server);
+    server_want_turn(server);
+}
+
+static void drain(struct server *server)
+{
+    struct connection *connection;
+
+    server->drain_turns++;
+    if (server->drain_turns >= DRAIN_TURNS) {
+        for (connection = server->connections; connection != NULL; connection = connection->next) {
+            if (!connection->finishing) {
+                connection_finish(connection);
+            }
+        }
+    }
+    if (server->connection_count == 0) {
+        server->state = SERVER_STOPPED;
+        uv_stop(&server->loop);
+    }
+}
+
+/* ---- turns ---- */
+
+static void flush_dirty(struct server *server)
+{
+    struct connection *connection = server->dirty;
+    struct connection *next;
+
+    server->dirty = NULL;
+    for (; connection != NULL; connection = next) {
+        next = connection->dirty_next;
+        connection->in_dirty = false;
+        if (connection->output_failed != NULL) {
+            connection_close(connection, connection->output_failed);
+            continue;
+        }
+        output_flush(connection);
+        if (!connection->closing && connection_done(connection)) {
+            connection_close(connection, NULL);
+        }
+    }
+}
+
+/* Ask those that had to wait. True if one of them gave the engine something to do. */
+static bool resume_paused(struct server *server)
+{
+    struct connection *connection = server->paused;
+    struct connection *next;
+    bool taken = false;
+
+    server->paused = NULL;
+    for (; connection != NULL; connection = next) {
+        next = connection->paused_next;
+        connection->in_paused = false;
+        taken = connection_resume(connection) || taken;
+    }
+    return taken;
+}
+
+static void on_engine_timer(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+
+    server->armed_us = UINT64_MAX;
+    server_want_turn(server);
+}
+
+static void arm_engine_timer(struct server *server)
+{
+    const uint64_t deadline_us = engine_deadline(server->engine);
+    uint64_t now_us;
+    uint64_t delay_ms;
+    int rc;
+
+    if (deadline_us == server->armed_us) {
+        return;
+    }
+    server->armed_us = deadline_us;
+    if (deadline_us == UINT64_MAX) {
+        (void)uv_timer_stop(&server->engine_timer); /* Always succeeds */
+        return;
+    }
+    now_us = clock_mono_us();
+    delay_ms = deadline_us > now_us ? (deadline_us - now_us + 999) / 1000 : 0;
+    rc = uv_timer_start(&server->engine_timer, on_engine_timer, delay_ms, 0);
+    CHECK(rc == 0);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* Its being there keeps the loop from sleeping */
+}
+
+static void end_turn(struct server *server)
+{
+    const struct engine_time now = read_clocks();
+    bool more = false;
+
+    server->staging = false;
+    server->turn_due = false;
+    if (server->state == SERVER_SERVING) {
+        more = engine_poll(server->engine, &now);
+        check_failed_disk(server);
+    }
+    flush_dirty(server);
+    if (resume_paused(server)) {
+        more = true;
+    }
+    if (server->state == SERVER_SERVING) {
+        arm_engine_timer(server);
+    } else {
+        drain(server);
+    }
+    if (more || server->turn_due || server->dirty != NULL ||
+        (server->state == SERVER_DRAINING && server->drain_turns <= DRAIN_TURNS)) {
+        (void)uv_idle_start(&server->idle, on_idle); /* Always succeeds */
+    } else {
+        (void)uv_idle_stop(&server->idle); /* Always succeeds */
+    }
+}
+
+static void on_check(uv_check_t *check)
+{
+    end_turn(check->data);
+}
+
+/* Timers run before the loop sleeps: what they made due must not wait for a socket. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct server *server = prepare->data;
+
+    if (server->turn_due) {
+        end_turn(server);
+    }
+}
+
+static void on_engine_fd(uv_poll_t *poll, int status, int events)
+{
+    (void)poll; /* The check phase of this round is what it is for */
+    (void)status;
+    (void)events;
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    struct connection *connection = server->connections;
+    struct connection *next;
+
+    for (; connection != NULL; connection = next) {
+        next = connection->next;
+        connection_sweep(connection, uv_now(&server->loop));
+    }
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    (void)timer;
+    notify_watchdog();
+}
+
+/* ---- life ---- */
+
+static uint64_t sweep_interval(const struct options *options)
+{
+    uint64_t shortest = options->hello_timeout;
+
+    shortest = options->frame_timeout < shortest ? options->frame_timeout : shortest;
+    shortest = options->output_timeout < shortest ? options->output_timeout : shortest;
+    if (options->idle_timeout != 0 && options->idle_timeout < shortest) {
+        shortest = options->idle_timeout;
+    }
+    shortest /= 4;
+    if (shortest < SWEEP_MIN_MS) {
+        return SWEEP_MIN_MS;
+    }
+    return shortest < SWEEP_MAX_MS ? shortest : SWEEP_MAX_MS;
+}
+
+/* Those handles whose initialisation cannot fail. */
+static void init_handles(struct server *server)
+{
+    const uint64_t watchdog_ms = notify_watchdog_interval_ms();
+    const uint64_t sweep_ms = sweep_interval(server->options);
+    uv_loop_t *loop = &server->loop;
+
+    (void)uv_timer_init(loop, &server->engine_timer);
+    (void)uv_timer_init(loop, &server->sweep_timer);
+    (void)uv_timer_init(loop, &server->drain_timer);
+    (void)uv_timer_init(loop, &server->watchdog_timer);
+    (void)uv_prepare_init(loop, &server->prepare);
+    (void)uv_check_init(loop, &server->check);
+    (void)uv_idle_init(loop, &server->idle);
+    server->engine_timer.data = server;
+    server->sweep_timer.data = server;
+    server->drain_timer.data = server;
+    server->prepare.data = server;
+    server->check.data = server;
+    (void)uv_timer_start(&server->sweep_timer, on_sweep, sweep_ms, sweep_ms);
+    (void)uv_prepare_start(&server->prepare, on_prepare);
+    (void)uv_check_start(&server->check, on_check);
+    if (watchdog_ms > 0) {
+        (void)uv_timer_start(&server->watchdog_timer, on_watchdog, watchdog_ms, watchdog_ms);
+    }
+}
+
+static int init_signals(struct server *server)
+{
+    size_t i;
+    int rc;
+
+    for (i = 0; i < sizeof server->signals / sizeof server->signals[0]; i++) {
+        rc = uv_signal_init(&server->loop, &server->signals[i]);
+        if (rc != 0) {
+            return rc;
+        }
+        server->signals[i].data = server;
+    }
+    rc = watch_stop_signals(server);
+    return rc == 0 ? uv_signal_start(&server->signals[2], on_signal, SIGHUP) : rc;
+}
+
+static int init_engine_fd(struct server *server, int fd)
+{
+    int rc;
+
+    if (fd < 0) {
+        return 0;
+    }
+    rc = uv_poll_init(&server->loop, &server->engine_poll, fd);
+    if (rc == 0) {
+        server->has_engine_fd = true;
+        rc = uv_poll_start(&server->engine_poll, UV_READABLE, on_engine_fd);
+    }
+    return rc;
+}
+
+static void close_any(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+int server_init(struct server *server, const struct options *options, struct engine *engine,
+                int engine_fd, struct error *err)
+{
+    int rc;
+
+    memset(server, 0, sizeof *server);
+    server->options = options;
+    server->engine = engine;
+    server->armed_us = UINT64_MAX;
+    server->listener.fd = -1;
+    pool_init(&server->pool, options->total_bytes_max);
+    rc = uv_loop_init(&server->loop);
+    if (rc != 0) {
+        return error_errno(err, -rc, "start the event loop");
+    }
+    init_handles(server);
+    rc = init_signals(server);
+    if (rc == 0) {
+        rc = init_engine_fd(server, engine_fd);
+    }
+    if (rc != 0) {
+        server_deinit(server);
+        return error_errno(err, -rc, "start the event loop");
+    }
+    return 0;
+}
+
+int server_run(struct server *server)
+{
+    /* Returns when drain() stops it: handles that are always there keep it going. */
+    (void)uv_run(&server->loop, UV_RUN_DEFAULT);
+    CHECK(server->state == SERVER_STOPPED);
+    CHECK(server->connection_count == 0);
+    return server->exit_status;
+}
+
+void server_deinit(struct server *server)
+{
+    int rc;
+
+    listener_stop(&server->listener);
+    uv_walk(&server->loop, close_any, NULL);
+    (void)uv_run(&server->loop, UV_RUN_DEFAULT); /* Runs what closes, then has nothing left */
+    rc = uv_loop_close(&server->loop);
+    CHECK(rc == 0);
+    request_deinit(server);
+    pool_deinit(&server->pool);
+}

@@ -1,0 +1,205 @@
+/* What the command line is made of: splitting, parsing, counting. */
+#include "client/cli_parse.h"
+#include "client/cli_split.h"
+#include "client/histogram.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Feed text in pieces of `piece` bytes and join what comes out with '|'. */
+static void split_text(const char *how, const char *text, size_t size, size_t piece, char *out,
+                       int *error)
+{
+    struct split_rule rule;
+    struct splitter splitter;
+    const uint8_t *data;
+    size_t entry_size;
+    size_t at = 0;
+    int fds[2];
+
+    assert_int_equal(split_rule_parse(&rule, how), 0);
+    assert_int_equal(pipe(fds), 0);
+    assert_true(splitter_init(&splitter, &rule, fds[0], 10));
+    out[0] = '\0';
+    do {
+        while (splitter_next(&splitter, &data, &entry_size)) {
+            (void)strncat(out, (const char *)data, entry_size);
+            (void)strcat(out, "|");
+        }
+        if (at < size) {
+            size_t part = size - at < piece ? size - at : piece;
+
+            assert_int_equal(write(fds[1], text + at, part), part);
+            at += part;
+        } else if (fds[1] >= 0) {
+            (void)close(fds[1]);
+            fds[1] = -1;
+        }
+    } while (splitter_read(&splitter));
+    *error = splitter.error;
+    if (fds[1] >= 0) {
+        (void)close(fds[1]);
+    }
+    (void)close(fds[0]);
+    splitter_deinit(&splitter);
+}
+
+/* However the bytes arrive, the entries are the same; the last one needs no end. */
+static void entries_do_not_depend_on_how_bytes_arrive(void **state)
+{
+    static const struct {
+        const char *how;
+        const char *text;
+        size_t size;
+        const char *entries;
+        int error;
+    } cases[] = {
+        {"lines", "a\nbc\n\nd", 7, "a|bc||d|", 0},
+        {"lines", "", 0, "", 0},
+        {"lines", "a\n", 2, "a|", 0},
+        {";;", "a;b;;c;;", 8, "a;b|c|", 0},
+        {"\\0", "x\0yz\0", 5, "x|yz|", 0},
+        {"none", "a\nb", 3, "a\nb|", 0},
+        {"none", "", 0, "", 0},
+        {"len32", "\2\0\0\0ab\0\0\0\0\1\0\0\0c", 15, "ab||c|", 0},
+        {"len32", "\2\0\0\0a", 5, "", EBADMSG},
+        {"len32", "\2\0", 2, "", EBADMSG},
+        {"len32", "\377\377\377\377", 4, "", EMSGSIZE},
+        {"lines", "0123456789\n", 11, "0123456789|", 0},
+        {"lines", "0123456789x\n", 12, "", EMSGSIZE},
+        {"none", "0123456789x", 11, "", EMSGSIZE},
+    };
+    char out[256];
+    int error;
+    size_t piece;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (piece = 1; piece <= 16; piece++) {
+            split_text(cases[i].how, cases[i].text, cases[i].size, piece, out, &error);
+            assert_string_equal(out, cases[i].entries);
+            assert_int_equal(error, cases[i].error);
+        }
+    }
+}
+
+/* Positions are read as the manual writes them, and nothing else is a position. */
+static void positions_are_read(void **state)
+{
+    static const char *const bad[] = {
+        "", "x", "-", "-1x", "@", "@x", "12a", "now-", "99999999999999999999"};
+    struct tusk_position position;
+    struct tusk_position before;
+    size_t i;
+
+    (void)state;
+    assert_int_equal(parse_position("earliest", &position), 0);
+    assert_int_equal(position.kind, TUSK_FROM_EARLIEST);
+    assert_int_equal(parse_position("latest", &position), 0);
+    assert_int_equal(position.kind, TUSK_FROM_LATEST);
+    assert_int_equal(parse_position("12", &position), 0);
+    assert_int_equal(position.kind, TUSK_FROM_OFFSET);
+    assert_int_equal(position.value, 12);
+    assert_int_equal(parse_position("@1.5", &position), 0);
+    assert_int_equal(position.kind, TUSK_FROM_TIME);
+    assert_int_equal(position.value, 1500000);
+    assert_int_equal(parse_position("@1970-01-02T00:00:01Z", &position), 0);
+    assert_int_equal(position.value, 86401000000);
+    assert_int_equal(parse_position("-1h", &before), 0);
+    assert_int_equal(parse_position("now-0", &position), 0);
+    assert_in_range(position.value - before.value, 3600000000, 3700000000);
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(parse_position(bad[i], &position), -1);
+    }
+}
+
+/* A setting that is written out reads back as itself. */
+static void settings_round_trip(void **state)
+{
+    static const char *const good[] = {"retention=age",       "retention=inherit",
+                                       "fsync=each",          "fsync=none",
+                                       "fsync=200ms",         "consistency=strict",
+                                       "quota-topics=5",      "consistency=at-least-once:7",
+                                       "quota-bytes=1048576", "retention-age=60000ms"};
+    static const char *const bad[] = {"retention",
+                                      "retention=",
+                                      "retention=x",
+                                      "fsync=-1",
+                                      "consistency=at-least-once:0",
+                                      "quota-bytes=1X",
+                                      "x=1",
+                                      "quota-bytes=99999999999T"};
+    struct tusk_setting setting;
+    char text[80];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(parse_setting(good[i], &setting), 0);
+        format_setting(text, sizeof text, &setting);
+        assert_string_equal(text, good[i]);
+    }
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(parse_setting(bad[i], &setting), -1);
+    }
+    assert_int_equal(parse_setting("retention-size=2K", &setting), 0);
+    assert_int_equal(setting.value, 2048);
+}
+
+/* A quantile is never below the true one, and above it by a sixteenth at most. */
+static void quantiles_are_within_a_sixteenth(void **state)
+{
+    static struct histogram histogram;
+    static struct histogram merged;
+    uint64_t value;
+
+    (void)state;
+    assert_int_equal(histogram_quantile(&histogram, 0.5), 0);
+    for (value = 1; value <= 100000; value++) {
+        histogram_add(&histogram, value * 1000);
+    }
+    histogram_merge(&merged, &histogram);
+    assert_int_equal(merged.count, 100000);
+    assert_in_range(histogram_quantile(&merged, 0.5), 50000000, 50000000 / 16 * 17);
+    assert_in_range(histogram_quantile(&merged, 0.99), 99000000, 100000000);
+    assert_int_equal(histogram_quantile(&merged, 1.0), 100000000);
+    assert_int_equal(merged.max, 100000000);
+}
+
+/* Every value is counted in a bucket that ends at or above it, however large it is. */
+static void no_value_is_lost(void **state)
+{
+    static struct histogram histogram;
+    uint32_t bit;
+
+    (void)state;
+    for (bit = 0; bit < 64; bit++) {
+        histogram = (struct histogram){0};
+        histogram_add(&histogram, 1ull << bit);
+        assert_int_equal(histogram.count, 1);
+        if (bit < 40) {
+            assert_int_equal(histogram_quantile(&histogram, 0.5), 1ull << bit);
+        }
+        assert_int_equal(histogram.max, 1ull << bit);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entries_do_not_depend_on_how_bytes_arrive),
+        cmocka_unit_test(positions_are_read),
+        cmocka_unit_test(settings_round_trip),
+        cmocka_unit_test(quantiles_are_within_a_sixteenth),
+        cmocka_unit_test(no_value_is_lost),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
