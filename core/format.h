@@ -186,7 +186,6 @@ struct format_seal {
     uint32_t last_crc; /* Header checksum of the last batch */
     uint64_t next_offset;
     uint64_t entries;
-    uint64_t first_time_us;
     uint64_t last_time_us;
 };
 

@@ -80,7 +80,6 @@ void format_seal_encode(uint8_t page[FORMAT_PAGE], const struct format_block *bl
     put_u32(page + SEAL_AT + 12, seal->last_crc);
     put_u64(page + SEAL_AT + 16, seal->next_offset);
     put_u64(page + SEAL_AT + 24, seal->entries);
-    put_u64(page + SEAL_AT + 32, seal->first_time_us);
     put_u64(page + SEAL_AT + 40, seal->last_time_us);
     put_u32(page + FORMAT_PAGE - 4, crc32c(0, page, FORMAT_PAGE - 4));
 }
@@ -100,7 +99,6 @@ int format_seal_decode(struct format_seal *seal, const struct format_block *bloc
     seal->last_crc = get_u32(page + SEAL_AT + 12);
     seal->next_offset = get_u64(page + SEAL_AT + 16);
     seal->entries = get_u64(page + SEAL_AT + 24);
-    seal->first_time_us = get_u64(page + SEAL_AT + 32);
     seal->last_time_us = get_u64(page + SEAL_AT + 40);
     if (own.segment != block->segment || own.index != block->index ||
         own.generation != block->generation || own.block_size != block->block_size ||

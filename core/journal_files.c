@@ -1,4 +1,4 @@
-/* Journal files: made ahead of need (created, zeroed in steps, synced, named durably), or recycled
+/* Journal files: made ahead of need (created, zeroed in steps or reserved, synced, named durably), or recycled
  * from files that two manifests stand behind. One file at a time, in the background. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +110,21 @@ static void zero_next(struct journal *journal)
     submit(journal, JOURNAL_ZEROING, IO_OP_WRITE);
 }
 
+/* In schedule each every commit goes to space already written, so that it is one flush (a fresh extent
+ * costs a second one). Where commits are rare, reserved space serves, and writing everything twice does not. */
+static void fill(struct journal *journal)
+{
+    journal->zeroed = 0;
+    if (journal->ns->settings.fsync_ms == ENGINE_FSYNC_EACH) {
+        zero_next(journal);
+        return;
+    }
+    journal->op.file = journal->making->file;
+    journal->op.offset = 0;
+    journal->op.size = (uint32_t)journal->making->size;
+    submit(journal, JOURNAL_SYNCING, IO_OP_ALLOCATE);
+}
+
 static void sync_dir(struct journal *journal)
 {
     (void)snprintf(journal->path, sizeof journal->path, "%s/journal", journal->ns->dir);
@@ -167,8 +182,7 @@ static void step_done(struct io_op *op)
     switch (journal->step) {
     case JOURNAL_CREATING:
         journal->making->file = op->file;
-        journal->zeroed = 0;
-        zero_next(journal);
+        fill(journal);
         break;
     case JOURNAL_ZEROING:
         journal->zeroed += op->size;

@@ -129,7 +129,8 @@ static _Noreturn void become(const struct daemon *daemon, int output, char *cons
         _exit(126);
     }
     if (daemon->pass_fd >= 0) {
-        (void)dup2(daemon->pass_fd, PASSED_FD);
+        (void)dup2(daemon->pass_fd, PASSED_FD); /* Without effect where it is that already */
+        (void)fcntl(PASSED_FD, F_SETFD, 0);
     }
     (void)close_range(daemon->pass_fd >= 0 ? PASSED_FD + 1 : PASSED_FD, ~0u, 0);
     if (daemon->descriptors > 0) {

@@ -2,3 +2,12 @@
 foreach(test io_test io_submit_test io_fault_test)
   tusk_unit_test(${test} SOURCES ${test}.c io_fixture.c LIBRARIES tusk_core)
 endforeach()
+
+# Engines on a simulated disk.
+add_library(tusk_engine_fixture STATIC
+  ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture.c
+  ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture_log.c)
+target_link_libraries(tusk_engine_fixture PUBLIC tusk_flags tusk_sim PkgConfig::CMOCKA)
+foreach(test append_test)
+  tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
+endforeach()
