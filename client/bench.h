@@ -41,7 +41,7 @@ struct bench_worker {
     struct cli cli; /* Connected */
     uint32_t index;
     struct bench_result *result;
-    int ready_fd; /* A byte written: ready to start */
+    int ready_fd; /* Closed: ready to start */
     int go_fd;    /* At its end: go */
 };
 

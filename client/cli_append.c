@@ -5,16 +5,13 @@
  * producer accounts for each. */
 #include "client/cli.h"
 #include "client/cli_parse.h"
-#include "client/cli_split.h"
+#include "client/cli_source.h"
 #include "client/cli_table.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define APPEND_SLICE_MS 200 /* How soon an interruption is noticed while waiting */
 #define APPEND_PROGRESS_NS 500000000
@@ -142,81 +139,6 @@ static int append_print(const struct append_options *options, uint64_t first, ui
     return cli_flush_output();
 }
 
-/* ---- Where entries come from ---- */
-
-struct source {
-    const struct append_options *options;
-    struct splitter splitter;
-    int argument; /* Next one */
-    int fd;
-};
-
-/* Arguments are entries as they stand; a file or standard input is split. */
-static int source_open(struct source *source, const struct append_options *options,
-                       size_t entry_size_max)
-{
-    *source = (struct source){.options = options, .fd = STDIN_FILENO};
-    if (options->file != NULL && strcmp(options->file, "-") != 0) {
-        source->fd = open(options->file, O_RDONLY | O_CLOEXEC);
-        if (source->fd < 0) {
-            cli_say("cannot open %s: %s", options->file, strerror(errno));
-            return CLI_FAILED;
-        }
-    }
-    if (!splitter_init(&source->splitter, &options->split, source->fd, entry_size_max)) {
-        cli_say("out of memory");
-        return CLI_FAILED;
-    }
-    return CLI_DONE;
-}
-
-static void source_close(struct source *source)
-{
-    splitter_deinit(&source->splitter);
-    if (source->fd > STDIN_FILENO) {
-        (void)close(source->fd);
-    }
-}
-
-static bool source_next(struct source *source, const uint8_t **data, size_t *size)
-{
-    if (source->options->entry_count == 0) {
-        return splitter_next(&source->splitter, data, size);
-    }
-    if (source->argument == source->options->entry_count) {
-        return false;
-    }
-    *data = (const uint8_t *)source->options->entries[source->argument++];
-    *size = strlen((const char *)*data);
-    return true;
-}
-
-/* False when there is no more. */
-static bool source_read(struct source *source)
-{
-    return source->options->entry_count == 0 && splitter_read(&source->splitter);
-}
-
-static int source_result(const struct source *source)
-{
-    const char *name = source->options->file != NULL ? source->options->file : "standard input";
-
-    switch (source->splitter.error) {
-    case 0:
-        return CLI_DONE;
-    case EMSGSIZE:
-        cli_say("%s: an entry has more than the %zu bytes that the daemon takes; see --split", name,
-                source->splitter.entry_size_max);
-        return CLI_FAILED;
-    case EBADMSG:
-        cli_say("%s: the last entry is cut short", name);
-        return CLI_FAILED;
-    default:
-        cli_say("cannot read %s: %s", name, strerror(source->splitter.error));
-        return CLI_FAILED;
-    }
-}
-
 /* ---- Streaming ---- */
 
 struct stream_state {
@@ -289,7 +211,7 @@ static int stream_all(struct stream_state *stream)
         while (rc == TUSK_OK && !cli_interrupted && source_next(&stream->source, &data, &size)) {
             rc = stream_take(stream, data, size);
         }
-        if (rc != TUSK_OK || stream->source.splitter.ended || stream->options->entry_count > 0) {
+        if (rc != TUSK_OK || source_ended(&stream->source)) {
             break;
         }
         if (stream_wait(stream) && !source_read(&stream->source)) {
@@ -490,7 +412,8 @@ int cli_append(struct cli *cli, int argc, char **argv)
         return rc;
     }
     (void)tusk_info(cli->t, &info);
-    rc = source_open(&source, &options, info.entry_size_max);
+    rc = source_open(&source, options.entries, options.entry_count, options.file, &options.split,
+                     info.entry_size_max);
     if (rc == CLI_DONE) {
         cli_catch_interrupt();
         rc = options.atomic ? append_atomic(&options, &source) : append_stream(&options, &source);

@@ -125,12 +125,12 @@ uint64_t bench_now_ns(void)
 
 void bench_start(struct bench_worker *worker)
 {
-    char byte = 0;
+    char byte;
 
-    if (write(worker->ready_fd, &byte, 1) == 1) {
-        (void)read(worker->go_fd, &byte, 1) /* Nothing is ever written: its end is the signal */;
-    }
     (void)close(worker->ready_fd);
+    /* Nothing is ever written: the end is the signal, and an error would start it early. */
+    while (read(worker->go_fd, &byte, 1) < 0 && errno == EINTR) {
+    }
     worker->result->begin_ns = bench_now_ns();
 }
 
@@ -158,10 +158,10 @@ struct bench_pipes {
 /* Wait until every worker is ready, or has ended. */
 static void bench_wait_ready(const struct bench_pipes *pipes)
 {
-    char bytes[BENCH_CLIENTS_MAX];
+    char byte;
 
-    /* The last writer's end is closed when all are ready or gone: each closes its own. */
-    while (read(pipes->ready[0], bytes, sizeof bytes) > 0) {
+    /* It ends when all have closed theirs. */
+    while (read(pipes->ready[0], &byte, 1) > 0) {
     }
 }
 

@@ -2,7 +2,8 @@
  * are printed.
  *
  * With a cursor, a checkpoint is sent only when what it covers has been written to standard
- * output without an error: a broken pipe costs a repetition, never an entry. */
+ * output without an error. That is as far as this program can see: what still lies in a pipe
+ * when its reader goes away counts as printed. */
 #include "client/cli.h"
 #include "client/cli_parse.h"
 #include "client/cli_split.h"

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void failure_format(struct tusk_failure *failure, int code, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+failure_format(struct tusk_failure *failure, int code, const char *format, va_list args)
 {
     failure->code = code;
     failure->detail_a = 0;

@@ -78,7 +78,7 @@ void io_call_root_close(struct io_root *root)
     }
 }
 
-/* openat() without openat2's help. With O_DIRECTORY a link is ENOTDIR: tell it apart from a file. */
+/* openat() without openat2's help. With O_DIRECTORY a link is ENOTDIR: tell it from a file. */
 static int open_one(int dir, const char *name, int flags, int *fd)
 {
     struct stat st;

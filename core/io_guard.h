@@ -2,8 +2,8 @@
  * moved, or the device cannot read it. The kernel then sends SIGBUS; under the guard that becomes
  * a return value.
  *
- * The handler is the one piece of state in core that belongs to the process. It is installed once, by the
- * first io_guard_install(), and hands every SIGBUS that is not a guarded load to the handler
+ * The handler is the one piece of state in core that belongs to the process. It is installed once,
+ * by the first io_guard_install(), and hands every SIGBUS that is not a guarded load to the handler
  * before it (so a program's own handler is installed earlier, or chains the same way). */
 #ifndef CORE_IO_GUARD_H
 #define CORE_IO_GUARD_H

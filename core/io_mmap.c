@@ -22,7 +22,8 @@
 
 #define MAP_LEVEL_MIN 26u /* 64 MiB: small files need one map in their life */
 #define MAP_LEVELS 16u    /* To 2 TiB; a segment takes 1 GiB */
-/* Pages asked about at once, 2 MiB of the small ones. Longer reads come short, which a cached read may. */
+/* Pages asked about at once, 2 MiB of the small ones. Longer reads come short, as a cached read
+ * may. */
 #define RESIDENT_PAGES_MAX 512u
 
 struct map_file {

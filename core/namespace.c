@@ -600,17 +600,10 @@ static int settle(struct namespace *ns, struct error *err)
     }
 }
 
-static int apply_and_sync_all(struct namespace *ns, struct error *err)
+static int sync_segments(struct namespace *ns, struct error *err)
 {
-    struct link *link;
     uint32_t i;
 
-    while ((link = list_first(&ns->tailed_topics)) != NULL) {
-        if (tail_apply(link_owner(link, struct topic, tailed)) != 0) {
-            *err = ns->journal.failure;
-            return err->code;
-        }
-    }
     for (i = 0; i < ns->space.count; i++) {
         struct segment *segment = ns->space.segments[i];
 
@@ -622,6 +615,28 @@ static int apply_and_sync_all(struct namespace *ns, struct error *err)
         }
     }
     return 0;
+}
+
+static int apply_and_sync_all(struct namespace *ns, struct error *err)
+{
+    struct link *link;
+
+    while ((link = list_first(&ns->tailed_topics)) != NULL) {
+        if (tail_apply(link_owner(link, struct topic, tailed)) != 0) {
+            *err = ns->journal.failure;
+            return err->code;
+        }
+    }
+    if (sync_segments(ns, err) != 0) {
+        return err->code;
+    }
+    /* Nobody remembers later which full blocks have no seal yet. */
+    seal_write(ns, ns->journal.next_lsn);
+    if (ns->journal.failure.code != 0) {
+        *err = ns->journal.failure;
+        return err->code;
+    }
+    return sync_segments(ns, err);
 }
 
 int namespace_stop(struct namespace *ns, struct error *err)

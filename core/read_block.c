@@ -46,41 +46,55 @@ static void fill_done(struct io_op *op)
         return;
     }
     if (op->result == 0) {
-        state->have = state->want;
+        state->have += op->size;
     }
     if (read_block_go_on(state) == READ_AGAIN) {
         read_go(state);
     }
 }
 
-/* Fill data to `want` bytes from a block position. 1: there; 0: submitted; negative: unreadable. */
+/* The last submitted read failed: try a page at a time, and take for zeros what the device does not give. No batch
+ * validates over it but one that has zeros there, so the damage is found as any other, and to the entry. */
+static void give_up_page(struct read_state *state, uint8_t *data)
+{
+    state->io_result = 0;
+    state->narrow = true;
+    if (state->op.size <= FORMAT_PAGE) {
+        memset(data + state->have, 0, state->op.size);
+        state->have += state->op.size;
+    }
+}
+
+/* Fill data to `want` bytes from a block position. 1: there; 0: submitted. */
 static int fill(struct read_state *state, uint8_t *data, uint32_t position)
 {
     struct io_file *file = state->block.segment->file;
-    const int failed = state->io_result;
 
-    state->io_result = 0;
-    if (failed != 0) {
-        return failed;
+    if (state->io_result != 0) {
+        give_up_page(state, data);
     }
     while (state->have < state->want) {
         const uint64_t offset = block_base(state) + position + state->have;
+        const uint32_t left = state->want - state->have;
+        const uint32_t page = FORMAT_PAGE - (uint32_t)(offset % FORMAT_PAGE);
         size_t got = 0;
-        const int rc =
-            io_read_cached(file, data + state->have, state->want - state->have, offset, &got);
+        const int rc = io_read_cached(file, data + state->have, left, offset, &got);
 
         if (rc == 0 && got > 0) {
             state->have += (uint32_t)got;
             continue;
         }
         if (rc != TUSK_EBUSY) {
-            return TUSK_EIO;
+            /* The file ends here, or its memory cannot be read. */
+            memset(data + state->have, 0, left);
+            state->have = state->want;
+            break;
         }
         state->op = (struct io_op){.kind = IO_OP_READ,
                                    .file = file,
                                    .data = data + state->have,
                                    .offset = offset,
-                                   .size = state->want - state->have,
+                                   .size = state->narrow && page < left ? page : left,
                                    .done = fill_done,
                                    .arg = state};
         state->submitted = true;
@@ -88,6 +102,7 @@ static int fill(struct read_state *state, uint8_t *data, uint32_t position)
         io_submit(state->ns->io, &state->op);
         return 0;
     }
+    state->narrow = false;
     return 1;
 }
 
@@ -313,9 +328,6 @@ static enum read_next data_phase(struct read_state *state)
         if (rc == 0) {
             return READ_WAIT;
         }
-        if (rc < 0) {
-            return damaged_to(state, state->block.end_offset);
-        }
         if (state->phase == READ_SCAN) {
             walk = scan(state, &header);
             if (walk == WALK_END || (walk == WALK_DONE && header.first_offset > state->offset)) {
@@ -425,9 +437,7 @@ enum read_next read_block_go_on(struct read_state *state)
         if (rc == 0) {
             return READ_WAIT;
         }
-        if (rc < 0) {
-            begin_data(state, FORMAT_BLOCK_DATA, state->block.first_offset);
-        } else if (state->phase == READ_SEAL) {
+        if (state->phase == READ_SEAL) {
             seal_arrived(state);
         } else {
             index_arrived(state);

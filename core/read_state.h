@@ -52,6 +52,7 @@ struct read_state {
     struct io_op op;
     int io_result;       /* Of the last submitted read */
     bool submitted;
+    bool narrow;         /* A submitted read failed: a page at a time from here */
     uint16_t cursor_size;
     char cursor[];       /* Its name, when by_cursor */
 };

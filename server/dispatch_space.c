@@ -107,8 +107,7 @@ static void space_message(struct message_namespace_info *out,
         .bytes = info->blocks_bytes,
         .state = (uint16_t)info->state,
         .name = {.data = info->name, .size = (uint16_t)strnlen(info->name, MESSAGE_NAME_SIZE_MAX)},
-        .reason = {.data = info->reason,
-                   .size = (uint16_t)strnlen(info->reason, MESSAGE_NAME_SIZE_MAX)},
+        .reason = {.data = info->reason, .size = (uint16_t)reply_text_size(info->reason)},
     };
     add(&out->settings, SETTING_RETENTION, info->settings.retention.kind);
     add(&out->settings, SETTING_RETENTION_AGE_MS, info->settings.retention.age_ms);

@@ -14,6 +14,9 @@ struct reply_to {
     uint64_t id;
 };
 
+/* How much of a text goes into a message: at most what one may hold, and only whole characters,
+ * even where a name in it was cut. 0: it is not UTF-8 at all. */
+size_t reply_text_size(const char *text);
 /* Begin a reply of status 0: its frame header is written; returns where the size bytes of its body
  * go, all of which must be filled before the next call. NULL: memory is out, and the connection
  * closes at the end of the turn. */

@@ -283,7 +283,7 @@ static void slow_readers_cost_bounded_memory(void **state)
     assert_true(wire_stat(&good, "buffer_bytes") <= cap);
     assert_true(wire_stat(&good, "pauses") > 0);
     /* The pool, what the allocator keeps around it, and requests; sanitizers take their share. */
-    if (getenv("TUSK_TEST_SANITIZED") == NULL) {
+    if (!TUSK_TEST_SANITIZED) {
         assert_true(daemon_resident_bytes(daemon) < before + cap + (64u << 20));
     }
     for (i = 0; i < 100; i++) {

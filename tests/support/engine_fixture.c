@@ -1,13 +1,8 @@
 #include "tests/support/engine_fixture.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <setjmp.h>
-
-#include <cmocka.h>
 
 #define TURNS_MAX 400000u /* 40 seconds of the engine's time */
 #define ENTRIES_MAX 64u
@@ -189,7 +184,8 @@ void fixture_settle(struct fixture *f)
     while (quiet < 3) {
         assert_true(turns++ < TURNS_MAX);
         fixture_turn(f);
-        quiet = f->io->in_flight == 0 && engine_deadline(f->engine) > f->now.mono_us ? quiet + 1 : 0;
+        quiet =
+            f->io->in_flight == 0 && engine_deadline(f->engine) > f->now.mono_us ? quiet + 1 : 0;
     }
 }
 
@@ -294,7 +290,8 @@ uint64_t fixture_append_strings(struct fixture *f, const char *topic, ...)
 
 int fixture_try_append(struct fixture *f, const char *topic, const char *text, bool durable)
 {
-    const struct batch_entry entry = {.data = (const uint8_t *)text, .size = (uint32_t)strlen(text)};
+    const struct batch_entry entry = {.data = (const uint8_t *)text,
+                                      .size = (uint32_t)strlen(text)};
     struct fixture_append append = {.request.durable = durable};
 
     fixture_append_begin(f, &append, topic, &entry, 1);
@@ -322,7 +319,8 @@ int fixture_append_size(struct fixture *f, const char *topic, uint32_t size)
 static uint8_t *room(struct engine_read *request, size_t used, size_t size)
 {
     struct fixture_read *read = (struct fixture_read *)(void *)request;
-    uint8_t *bigger = malloc(size == 0 ? 1 : size); /* Moves every time, so that nobody keeps a pointer */
+    uint8_t *bigger =
+        malloc(size == 0 ? 1 : size); /* Moves every time, so that nobody keeps a pointer */
 
     assert_non_null(bigger);
     if (used > 0) {

@@ -1,15 +1,22 @@
-/* An engine on a simulated disk, with everything small: 32 KiB blocks (20 KiB of batches), 4 blocks to a
- * segment, 32 KiB journal files. For tests of core; nothing here knows more than engine.h does.
+/* An engine on a simulated disk, with everything small: 32 KiB blocks (20 KiB of batches), 4 blocks
+ * to a segment, 32 KiB journal files. For tests of core; nothing here knows more than engine.h
+ * does.
  *
- *     setup ---> { append, read, command, turns } ---> stop | kill | power cut ---> open again ... teardown
+ *     setup ---> { append, read, command, turns } ---> stop | kill | power cut ---> open again ...
+ * teardown
  *
- * Calls whose name has no "try" fail the test when they do not succeed. Time moves only in turns. */
+ * Calls whose name has no "try" fail the test when they do not succeed. Time moves only in turns.
+ */
 #ifndef TESTS_SUPPORT_ENGINE_FIXTURE_H
 #define TESTS_SUPPORT_ENGINE_FIXTURE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include "core/engine.h"
 #include "core/io.h"
@@ -20,7 +27,6 @@
 #define FIXTURE_DIR "ns/default"
 #define FIXTURE_TURN_US 100u
 #define FIXTURE_BATCH_MAX (20u * 1024u - 64u) /* The largest body a 32 KiB block takes */
-#define FIXTURE_EACH 0u
 
 struct fixture {
     struct sim_disk *disk;         /* Owned */
@@ -31,8 +37,8 @@ struct fixture {
     struct engine_time now;
     struct random random;
     struct error err;
-    unsigned findings;  /* Of recovery, since the last open */
-    char finding[512];  /* The last one */
+    unsigned findings; /* Of recovery, since the last open */
+    char finding[512]; /* The last one */
 };
 
 /* cmocka: a new disk, no engine. FSYNC_EACH and strict unless changed. */
@@ -41,6 +47,9 @@ int fixture_teardown(void **state);
 /* The same with another seed, or for a test that needs many of them. */
 struct fixture *fixture_new(uint64_t seed);
 void fixture_free(struct fixture *f);
+
+/* An entry of a list of tests, with a fixture of its own. */
+#define FIXTURE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 /* Open an engine; "default" must serve. */
 void fixture_open(struct fixture *f);
@@ -96,8 +105,8 @@ struct fixture_read {
     bool finished;
 };
 
-/* Submit; `request` is as the caller set it, with these filled in when zero: max_bytes 1 MiB, max_entries
- * 1000, position EARLIEST; `held` is set to none. */
+/* Submit; `request` is as the caller set it, with these filled in when zero: max_bytes 1 MiB,
+ * max_entries 1000, position EARLIEST; `held` is set to none. */
 void fixture_read_begin(struct fixture *f, struct fixture_read *read, const char *topic);
 /* Wait; the status. The buffer stays until fixture_read_free(). */
 int fixture_read_end(struct fixture *f, struct fixture_read *read);
@@ -125,6 +134,14 @@ struct engine_topic_info fixture_info(struct fixture *f, const char *topic);
 /* Offset of a cursor; UINT64_MAX: there is none. */
 uint64_t fixture_cursor(struct fixture *f, const char *topic, const char *cursor);
 
+/* Where `size` bytes stand on the device, in a file whose path ends so; files in order of their paths. False:
+ * nowhere. For a disk no engine runs on. */
+bool fixture_find(struct fixture *f, const char *suffix, const void *bytes, size_t size,
+                  char path[IO_PATH_SIZE], uint64_t *offset);
+/* The greatest path with this prefix and suffix ("" when there is none), and how many there are. */
+unsigned fixture_last_file(struct fixture *f, const char *prefix, const char *suffix,
+                           char path[IO_PATH_SIZE]);
+
 /* A topic of numbered entries, and what the engine has promised of it. */
 struct fixture_log {
     const char *topic;
@@ -140,8 +157,8 @@ int fixture_log_append(struct fixture *f, struct fixture_log *log, uint32_t coun
                        bool durable);
 /* A sync: what was acked is durable. Its status. */
 int fixture_log_sync(struct fixture *f, struct fixture_log *log);
-/* Read everything: numbered without a hole, unchanged, at least `least` entries and at most `maybe`.
- * What is found is what is promised from then on. */
+/* Read everything: numbered without a hole, unchanged, at least `least` entries and at most
+ * `maybe`. What is found is what is promised from then on. */
 void fixture_log_check(struct fixture *f, struct fixture_log *log, uint64_t least);
 
 #endif

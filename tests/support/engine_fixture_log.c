@@ -1,11 +1,6 @@
 /* The fixture's other half: commands, expectations, and logs of numbered entries. */
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <setjmp.h>
-
-#include <cmocka.h>
 
 #include "proto/bytes.h"
 #include "tests/support/engine_fixture.h"
@@ -128,12 +123,89 @@ uint64_t fixture_cursor(struct fixture *f, const char *topic, const char *cursor
     char after[256];
     int rc = engine_cursor_next(f->ns, &ref, NULL, 0, &info, &f->err);
 
-    while (rc == 1 && (info.name_size != strlen(cursor) ||
-                       memcmp(info.name, cursor, info.name_size) != 0)) {
+    while (rc == 1 &&
+           (info.name_size != strlen(cursor) || memcmp(info.name, cursor, info.name_size) != 0)) {
         memcpy(after, info.name, info.name_size);
         rc = engine_cursor_next(f->ns, &ref, after, info.name_size, &info, &f->err);
     }
     return rc == 1 ? info.offset : UINT64_MAX;
+}
+
+/* ---- files ---- */
+
+struct search {
+    const struct sim_disk *disk;
+    const char *prefix;
+    const char *suffix;
+    const void *bytes;
+    size_t size;
+    char *path; /* Of the best so far; "": none */
+    uint64_t offset;
+    bool greatest;
+    unsigned count;
+};
+
+static bool matches(const struct search *search, const char *path)
+{
+    const size_t size = strlen(path);
+    const size_t suffix = strlen(search->suffix);
+
+    return size >= suffix && strcmp(path + size - suffix, search->suffix) == 0 &&
+           strncmp(path, search->prefix, strlen(search->prefix)) == 0;
+}
+
+static void look(void *arg, const char *path, uint64_t size)
+{
+    struct search *search = arg;
+    const int order = strcmp(path, search->path);
+    uint64_t at = 0;
+
+    if (!matches(search, path)) {
+        return;
+    }
+    if (search->size > 0) {
+        uint8_t *data = sim_disk_file(search->disk, path, &size);
+        const uint8_t *found = memmem(data, size, search->bytes, search->size);
+
+        at = found == NULL ? UINT64_MAX : (uint64_t)(found - data);
+        free(data);
+    }
+    if (at == UINT64_MAX) {
+        return;
+    }
+    search->count++;
+    if (search->path[0] == '\0' || (search->greatest ? order > 0 : order < 0)) {
+        assert_true(strlen(path) < IO_PATH_SIZE);
+        memcpy(search->path, path, strlen(path) + 1);
+        search->offset = at;
+    }
+}
+
+bool fixture_find(struct fixture *f, const char *suffix, const void *bytes, size_t size,
+                  char path[IO_PATH_SIZE], uint64_t *offset)
+{
+    struct search search = {.disk = f->disk,
+                            .prefix = "",
+                            .suffix = suffix,
+                            .bytes = bytes,
+                            .size = size,
+                            .path = path};
+
+    path[0] = '\0';
+    sim_disk_list(f->disk, look, &search);
+    *offset = search.offset;
+    return search.count > 0;
+}
+
+unsigned fixture_last_file(struct fixture *f, const char *prefix, const char *suffix,
+                           char path[IO_PATH_SIZE])
+{
+    struct search search = {
+        .disk = f->disk, .prefix = prefix, .suffix = suffix, .path = path, .greatest = true};
+
+    path[0] = '\0';
+    sim_disk_list(f->disk, look, &search);
+    return search.count;
 }
 
 /* ---- logs ---- */

@@ -26,6 +26,21 @@ static void need(bool good, const char *what)
     }
 }
 
+/* Success, or the test ends with what the daemon said. */
+static void need_status(int status, const struct wire_reply *reply, const char *what)
+{
+    struct message_error error;
+
+    if (status == 0) {
+        return;
+    }
+    if (message_error_decode(&error, reply->body, reply->size) == 0) {
+        (void)fprintf(stderr, "wire: %s: %.*s\n", status_name(status), (int)error.text.size,
+                      error.text.data);
+    }
+    give_up(what);
+}
+
 /* ---- sockets ---- */
 
 static bool connect_to(struct wire *wire, const char *path)
@@ -392,7 +407,7 @@ uint64_t wire_drain(struct wire *wire, const char *topic, uint64_t from, wire_en
         if (status == TUSK_EEND) {
             return from;
         }
-        need(status == 0, "a read fails");
+        need_status(status, &reply, "a read fails");
         need(message_read_reply_decode(&read, reply.body, reply.size) == 0,
              "the reply to READ does not decode");
         need(read.to > from, "a read that makes no progress");

@@ -160,6 +160,8 @@ static void a_seek_by_another_is_told_and_followed(void **state)
 {
     struct peer *peer = *state;
     struct tusk_consumer *consumer;
+    struct tusk_entry entry;
+    int code;
 
     peer_model_fill(peer, 2, 10);
     peer_serve_begin(peer);
@@ -168,9 +170,12 @@ static void a_seek_by_another_is_told_and_followed(void **state)
     assert_int_equal(tusk_ping(peer->t), TUSK_OK);
     peer->model.epoch = 2;
     peer->model.cursor = 15;
-    expect_next(consumer, 1);
-    assert_int_equal(tusk_flush(peer->t, 1000), TUSK_OK);
-    expect_code(consumer, TUSK_ESTALE);
+    /* The refusal of the next checkpoint arrives while entries in hand are returned. */
+    while ((code = tusk_consumer_next(consumer, &entry, 5000)) == TUSK_OK) {
+        assert_true(entry.offset < 15);
+        assert_int_equal(tusk_flush(peer->t, 1000), TUSK_OK);
+    }
+    assert_int_equal(code, TUSK_ESTALE);
     expect_next(consumer, 15);
     assert_int_equal(tusk_consumer_checkpoint(consumer, 1000), TUSK_OK);
     assert_int_equal(tusk_consumer_close(consumer, 1000), TUSK_ESTALE);

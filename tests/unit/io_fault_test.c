@@ -1,4 +1,4 @@
-/* What the world does to a disk: no room, a sandbox, a poor file system, a stranger's truncation. */
+/* What the world does to a disk: no room, a sandbox, a poor file system, a stranger's hand. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -62,6 +62,38 @@ static void write_into_no_room_is_a_clean_error(void **state)
     io_close_file(file);
 }
 
+/* The kernel cuts a write at 2 GiB less a page: the rest follows, from the middle of a piece. */
+static void write_of_more_than_the_kernel_takes_at_once_is_continued(void **state)
+{
+    static uint8_t piece[3 * 1024 * KIB + 7];
+    static struct iovec iov[700]; /* Few enough for one call, so that only the size cuts it */
+    const uint64_t cut = 0x7ffff000;
+    const size_t count = sizeof iov / sizeof iov[0];
+    struct io_fixture *f = *state;
+    struct io_file *file = io_fixture_open(f, "file", IO_OPEN_CREATE);
+    uint8_t back[8 * KIB];
+    uint64_t size = 0;
+
+    if (strcmp(f->io->ops->name, "posix") != 0) {
+        io_close_file(file);
+        skip(); /* The others write with the same code, and 2 GiB take a second */
+    }
+    io_fixture_fill(piece, sizeof piece);
+    for (size_t i = 0; i < count; i++) {
+        iov[i] = (struct iovec){.iov_base = piece, .iov_len = sizeof piece};
+    }
+    assert_int_equal(io_write(file, iov, (int)count, 0, &f->err), 0);
+    assert_int_equal(io_size(file, &size, &f->err), 0);
+    assert_int_equal(size, count * sizeof piece);
+    for (uint64_t at = cut - sizeof back / 2; at < size; at += 5 * sizeof piece) {
+        assert_int_equal(io_fixture_read(f, file, back, sizeof back, at), sizeof back);
+        for (size_t i = 0; i < sizeof back; i++) {
+            assert_int_equal(back[i], piece[(at + i) % sizeof piece]);
+        }
+    }
+    io_close_file(file);
+}
+
 static void use_poor_file_system(struct io_fixture *f)
 {
     struct io_file *file = io_fixture_create(f, "file", (const uint8_t *)"kept", 4);
@@ -110,7 +142,7 @@ static void fail_syncs(struct io_fixture *f)
     f->io = io;
 }
 
-/* A sync that failed is never tried again, whatever the reason: the second would succeed and lie. */
+/* A sync that failed is never tried again, whatever the reason: a second would succeed and lie. */
 static void failed_sync_is_final(void **state)
 {
     struct io_fixture *f = *state;
@@ -194,10 +226,29 @@ static void load_behind_the_end(struct io_fixture *f)
     (void)map[4096];
 }
 
+static void store_behind_the_end(struct io_fixture *f)
+{
+    struct io_file *file = io_fixture_create(f, "short", (const uint8_t *)"x", 1);
+    const int fd = open(io_fixture_path(f, "short"), O_RDONLY);
+    uint8_t *to = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    static const uint8_t from[16] = "bytes"; /* Of lower address than the map */
+
+    assert_true(to != MAP_FAILED);
+    use_guard();
+    (void)io_guard_copy(to + 4096, from, sizeof from);
+    io_close_file(file);
+}
+
 /* A bus error that is not a guarded load is none of ours: the handler before gets it. */
 static void other_bus_errors_go_to_the_handler_before(void **state)
 {
     assert_int_equal(io_fixture_in_child(load_behind_the_end, *state), UNGUARDED_STATUS);
+}
+
+/* Also while a guarded copy is under way: what it cannot store is not what it cannot load. */
+static void faulting_store_goes_to_the_handler_before(void **state)
+{
+    assert_int_equal(io_fixture_in_child(store_behind_the_end, *state), UNGUARDED_STATUS);
 }
 
 static void on_unguarded(int number)
@@ -269,11 +320,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IO_TEST(write_into_no_room_is_a_clean_error),
+        IO_TEST(write_of_more_than_the_kernel_takes_at_once_is_continued),
         IO_TEST(poor_file_system_still_works),
         IO_TEST(failed_sync_is_final),
         IO_TEST(reader_survives_truncation_by_somebody_else),
         IO_TEST(guarded_copy_turns_a_fault_into_a_failure),
         IO_TEST(other_bus_errors_go_to_the_handler_before),
+        IO_TEST(faulting_store_goes_to_the_handler_before),
         IO_TEST(forbidden_ring_is_unsupported_not_an_error),
         IO_TEST(ring_that_takes_nothing_fails_its_operations),
     };

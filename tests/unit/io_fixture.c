@@ -40,7 +40,7 @@ static const struct implementation implementations[] = {
 
 static const struct implementation *current;
 
-/* The child's life: read what to do, do it, and exit. The end of the pipe is the end of the test. */
+/* The child's life: read what to do, do it, exit. The pipe's end is the end of the test. */
 static void child_main(struct io_fixture *f)
 {
     io_fixture_child_fn *body;

@@ -47,7 +47,7 @@ struct io_file *io_fixture_create(struct io_fixture *f, const char *path, const 
 void io_fixture_fill(uint8_t *data, size_t size);
 /* Run op to its end; returns its result. */
 int io_fixture_run_op(struct io_fixture *f, struct io_op *op);
-/* Read cached where possible, else by an operation, until size bytes or the end; returns how many. */
+/* Read cached where possible, else by an operation, to size bytes or the end; returns how many. */
 size_t io_fixture_read(struct io_fixture *f, struct io_file *file, uint8_t *data, size_t size,
                        uint64_t offset);
 

@@ -1,0 +1,133 @@
+/* Damaged data: what is refused, what goes on, and what a person can decide. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/integration/fixture.h"
+
+#define NEEDLE "a needle to be found in the journal"
+
+static void put_path(char *out, size_t size, const char *dir, const char *name)
+{
+    assert_true((size_t)snprintf(out, size, "%s/%s", dir, name) < size);
+}
+
+/* Flip a bit of the first place where the needle stands in one of the files of a directory. False:
+ * nowhere. */
+static bool damage_needle(const char *dir)
+{
+    DIR *list = opendir(dir);
+    struct dirent *entry;
+    bool found = false;
+
+    assert_non_null(list);
+    while (!found && (entry = readdir(list)) != NULL) {
+        char path[DAEMON_PATH_SIZE * 2];
+        struct stat there;
+        uint8_t *bytes;
+        uint8_t *at;
+        int fd;
+
+        put_path(path, sizeof path, dir, entry->d_name);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0) {
+            continue;
+        }
+        assert_int_equal(fstat(fd, &there), 0);
+        bytes = malloc((size_t)there.st_size);
+        assert_non_null(bytes);
+        assert_int_equal(pread(fd, bytes, (size_t)there.st_size, 0), there.st_size);
+        at = memmem(bytes, (size_t)there.st_size, NEEDLE, strlen(NEEDLE));
+        if (at != NULL) {
+            *at ^= 1;
+            assert_int_equal(pwrite(fd, at, 1, at - bytes), 1);
+            assert_int_equal(fsync(fd), 0);
+            found = true;
+        }
+        free(bytes);
+        (void)close(fd);
+    }
+    (void)closedir(list);
+    return found;
+}
+
+/* A namespace with a needle in its journal and durable entries behind it, its daemon killed. */
+static void prepare(struct daemon *daemon, const char *space)
+{
+    char journal[DAEMON_PATH_SIZE * 2];
+    char name[64];
+    struct wire admin;
+    struct wire wire;
+
+    daemon_start(daemon, "--fsync", "each", NULL);
+    wire_open(&admin, daemon->socket, "default");
+    if (strcmp(space, "default") != 0) {
+        assert_int_equal(wire_space_create(&admin, space, 0), 0);
+    }
+    wire_open(&wire, daemon->socket, space);
+    assert_int_equal(wire_append_one(&wire, "t", "before"), 0);
+    assert_int_equal(wire_append_one(&wire, "t", NEEDLE), 0);
+    assert_int_equal(wire_append_one(&wire, "t", "behind"), 0);
+    assert_int_equal(wire_simple(&wire, MESSAGE_SYNC), 0);
+    /* The mark that says that all this was durable stands in a later record. */
+    assert_int_equal(wire_append_one(&wire, "t", "far behind"), 0);
+    assert_int_equal(wire_append_one(&admin, "t", "elsewhere"), 0);
+    wire_close(&wire);
+    wire_close(&admin);
+    daemon_kill(daemon);
+    (void)snprintf(name, sizeof name, "ns/%s/journal", space);
+    put_path(journal, sizeof journal, daemon->data_dir, name);
+    assert_true(damage_needle(journal));
+}
+
+/* One namespace is damaged: it is refused and says so, the others serve. --strict-start exits 65
+ * instead, and
+ * --accept-loss opens it after all. */
+static void damaged_namespace_is_refused_and_others_serve(void **state)
+{
+    struct daemon *daemon = *state;
+    struct wire wire;
+
+    prepare(daemon, "eu");
+    assert_int_equal(daemon_fails(daemon, "--strict-start", NULL), 65);
+    daemon_start(daemon, NULL);
+    assert_true(daemon_logged(daemon, "namespace \\\"eu\\\" is refused"));
+    wire_open(&wire, daemon->socket, "default");
+    wire_expect_entries(&wire, "t", 0, (const char *const[]){"elsewhere"}, 1);
+    assert_int_equal(wire_append_one(&wire, "t", "x"), 0);
+    wire_close(&wire);
+    assert_false(wire_try_open(&wire, daemon->socket, "eu"));
+    daemon_stop(daemon);
+    daemon_start(daemon, "--accept-loss", "eu", NULL);
+    wire_open(&wire, daemon->socket, "eu");
+    assert_int_equal(wire_append_one(&wire, "t", "after"), 0);
+    wire_close(&wire);
+    daemon_stop(daemon);
+    daemon_start(daemon, "--strict-start", NULL);
+}
+
+/* When nothing can be served the daemon exits 65 and changes nothing: a second try says the same.
+ */
+static void nothing_to_serve_exits_65(void **state)
+{
+    struct daemon *daemon = *state;
+
+    prepare(daemon, "default");
+    assert_int_equal(daemon_fails(daemon, NULL), 65);
+    assert_int_equal(daemon_fails(daemon, NULL), 65);
+    assert_true(daemon_logged(daemon, "no namespace can be served"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(damaged_namespace_is_refused_and_others_serve),
+        FIXTURE_TEST(nothing_to_serve_exits_65),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,35 @@
+/* The oracle: what every reply must say, given the model. */
+#ifndef TESTS_SIM_ORACLE_H
+#define TESTS_SIM_ORACLE_H
+
+#include "tests/sim/world.h"
+
+/* A request was just given to the engine: learn what it changed, or judge why it was refused. */
+void oracle_submitted(struct world *world, struct op *op);
+/* After a poll: learn what was staged in it, and what the engine gave up by retention. */
+void oracle_scan(struct world *world);
+/* done() ran: judge the reply. */
+void oracle_done(struct world *world, struct op *op);
+/* A fresh namespace, as created with these settings. */
+void oracle_namespace_created(struct world *world, struct model_namespace *ns,
+                              const struct engine_settings *settings);
+/* Compare what can be asked at once: listings, topic and cursor infos. */
+void oracle_check_tables(struct world *world, struct model_namespace *ns);
+struct model_cursor *oracle_cursor(struct world *world, struct model_topic *topic, const char *name,
+                                   size_t size);
+/* The topic of an append or command may have come into being. */
+struct model_topic *oracle_learn_topic(struct world *world, struct model_namespace *ns,
+                                       const char *name, size_t size, uint64_t number);
+
+/* oracle_done.c */
+void oracle_refused(struct world *world, struct op *op);
+void oracle_command_staged(struct world *world, struct op *op);
+void oracle_append_staged(struct world *world, struct op *op);
+void oracle_cursor_moved(struct world *world, struct op *op, uint64_t offset, uint64_t epoch,
+                         bool may_be_loose);
+
+/* oracle_read.c */
+void oracle_read_done(struct world *world, struct op *op);
+void oracle_read_submitted(struct world *world, struct op *op);
+
+#endif

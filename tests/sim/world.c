@@ -1,0 +1,217 @@
+/* Turns of a world: time, polls, and the requests that end in them. */
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/check.h"
+#include "core/io.h"
+#include "tests/sim/oracle.h"
+
+#define STUCK_POLLS 300000u
+
+void world_log(struct world *w, const char *format, ...)
+{
+    char *line = w->log[w->log_count % WORLD_LOG];
+    const int used = snprintf(line, WORLD_LINE, "%8llu t%-6llu ",
+                              (unsigned long long)sim_disk_now_us(w->disk),
+                              (unsigned long long)w->tick);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(line + used, WORLD_LINE - (size_t)used, format, args);
+    va_end(args);
+    w->log_count++;
+    if (w->limits.verbose) {
+        fprintf(stderr, "%s\n", line);
+    }
+}
+
+void world_fail(struct world *w, const char *promise, const char *format, ...)
+{
+    uint64_t i = w->log_count > WORLD_LOG ? w->log_count - WORLD_LOG : 0;
+    va_list args;
+
+    fprintf(stderr, "\nBROKEN PROMISE: %s\n  ", promise);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nseed %llu, life %u of %u, after %llu requests\n",
+            (unsigned long long)w->limits.seed, w->life, w->lives, (unsigned long long)w->operations);
+    world_print_options(w);
+    if (!w->limits.verbose) {
+        fprintf(stderr, "last of the script (virtual us, tick):\n");
+        for (; i < w->log_count; i++) {
+            fprintf(stderr, "%s\n", w->log[i % WORLD_LOG]);
+        }
+    }
+    fprintf(stderr, "replay: tusk_simulate --seed %llu --kind %s --verbose\n",
+            (unsigned long long)w->limits.seed, world_kind_name(w->kind));
+    (void)fflush(NULL);
+    _exit(1);
+}
+
+struct engine_time world_now(const struct world *w)
+{
+    const uint64_t mono = 1000000u + sim_disk_now_us(w->disk);
+
+    return (struct engine_time){.mono_us = mono, .wall_us = (uint64_t)((int64_t)mono + w->wall_offset)};
+}
+
+struct step *world_step(struct world *w, struct model_namespace *ns, enum step_kind kind,
+                        struct model_topic *topic, uint64_t number)
+{
+    struct step *step = calloc(1, sizeof *step);
+
+    CHECK(step != NULL);
+    step->kind = kind;
+    step->topic = topic;
+    step->number = number;
+    step->tick = w->tick;
+    step->mono_us = world_now(w).mono_us;
+    step->next_made = w->steps;
+    w->steps = step;
+    history_push(&ns->recent, step);
+    return step;
+}
+
+static void free_op(struct op *op)
+{
+    free(op->bytes);
+    free(op);
+}
+
+void world_free_ops(struct world *w)
+{
+    while (w->ops != NULL) {
+        struct op *op = w->ops;
+
+        w->ops = op->next;
+        op->ns->in_flight--;
+        free_op(op);
+    }
+    w->ops_end = &w->ops;
+    w->in_flight = 0;
+    w->completed_count = 0;
+}
+
+static void remove_finished(struct world *w)
+{
+    struct op **link = &w->ops;
+
+    while (*link != NULL) {
+        struct op *op = *link;
+
+        if (op->finished) {
+            *link = op->next;
+            op->ns->in_flight--;
+            w->in_flight--;
+            free_op(op);
+        } else {
+            link = &op->next;
+        }
+    }
+    w->ops_end = link;
+    w->completed_count = 0;
+}
+
+static void judge_replies(struct world *w)
+{
+    unsigned i;
+
+    oracle_scan(w);
+    for (i = 0; i < w->completed_count; i++) {
+        oracle_done(w, w->completed[i]);
+    }
+    if (w->completed_count > 0) {
+        remove_finished(w);
+    }
+}
+
+bool world_poll(struct world *w)
+{
+    const struct engine_time now = world_now(w);
+    struct error err;
+    bool again;
+
+    w->tick++;
+    w->in_poll = true;
+    again = engine_poll(w->engine, &now);
+    w->in_poll = false;
+    if (sim_disk_is_down(w->disk)) {
+        w->disturbed = true;
+    }
+    judge_replies(w);
+    w->tick++;
+    if (engine_failed(w->engine, &err) != NULL && !w->disturbed) {
+        world_fail(w, "a healthy disk stops nothing", "%s", err.text);
+    }
+    return again;
+}
+
+/* One step of waiting: time goes to where something can happen. False: nothing ever will. */
+static bool wait_a_little(struct world *w, bool again, uint64_t until)
+{
+    const uint64_t now = world_now(w).mono_us;
+    uint64_t deadline;
+
+    if (again || w->io->in_flight > 0) {
+        sim_disk_advance(w->disk, 1 + world_below(w, 20));
+        return true;
+    }
+    deadline = engine_deadline(w->engine);
+    if (deadline > until) {
+        if (until == UINT64_MAX) {
+            return false;
+        }
+        deadline = until;
+    }
+    if (deadline > now) {
+        sim_disk_advance(w->disk, deadline - now);
+    }
+    return true;
+}
+
+void world_drain(struct world *w)
+{
+    unsigned polls = 0;
+    struct op *op;
+    bool again;
+
+    for (op = w->ops; op != NULL; op = op->next) {
+        if (op->kind == OP_READ && op->read.wait_ms > 1000 && !op->finished) {
+            op->cancelled = true;
+            engine_read_cancel(&op->read);
+        }
+    }
+    again = world_poll(w);
+    while (w->ops != NULL && !w->disturbed) {
+        const bool moves = wait_a_little(w, again, UINT64_MAX);
+
+        if (!moves || polls++ > STUCK_POLLS) {
+            world_fail(w, "every request is answered",
+                       "operation %llu (kind %d, of %u) waits, and nothing will happen any more (%s)",
+                       (unsigned long long)w->ops->number, w->ops->kind, w->in_flight,
+                       moves ? "polled for ever" : "no deadline");
+        }
+        again = world_poll(w);
+    }
+    /* With the disk gone, what can be answered is answered at once. */
+    for (polls = 0; polls < 4 && w->ops != NULL; polls++) {
+        (void)world_poll(w);
+    }
+}
+
+void world_pass(struct world *w, uint64_t us)
+{
+    const uint64_t until = world_now(w).mono_us + us;
+    unsigned polls = 0;
+    bool again = world_poll(w);
+
+    while (world_now(w).mono_us < until && !w->disturbed && polls++ < 3000) {
+        (void)wait_a_little(w, again, until);
+        again = world_poll(w);
+    }
+}

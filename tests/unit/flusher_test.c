@@ -1,0 +1,354 @@
+/* When syncs happen, what they cover, and what a failed one means. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/engine_fixture.h"
+
+static const struct batch_entry small = {.data = (const uint8_t *)"entry", .size = 5};
+
+static void open_with(struct fixture *f, uint64_t fsync_ms)
+{
+    f->options.settings.fsync_ms = fsync_ms;
+    f->options.inline_sync = false;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "first", NULL);
+    fixture_sync(f);
+    fixture_settle(f);
+}
+
+/* In schedule `each` an append is answered by the completion of a sync that covers it, and by nothing before. */
+static void each_answers_only_when_durable(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_append append = {0};
+
+    open_with(f, ENGINE_FSYNC_EACH);
+    sim_disk_set_pace(f->disk, 0);
+    fixture_append_begin(f, &append, "t", &small, 1);
+    fixture_pass(f, 5000);
+    assert_false(append.finished);
+    assert_true(f->io->in_flight > 0);
+    sim_disk_set_pace(f->disk, 100);
+    assert_int_equal(fixture_append_end(f, &append), 0);
+    assert_int_equal(append.request.durable_end, 2);
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    fixture_power_cut(f);
+    fixture_expect(f, "t", "first", "entry", NULL);
+}
+
+/* The same where the sync is done inside the turn. */
+static void each_inline_answers_only_when_durable(void **state)
+{
+    struct fixture *f = *state;
+    unsigned i;
+
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    fixture_open(f);
+    for (i = 0; i < 5; i++) {
+        fixture_append_strings(f, "t", "x", NULL);
+    }
+    fixture_power_cut(f);
+    fixture_expect(f, "t", "x", "x", "x", "x", "x", NULL);
+}
+
+/* Appends that arrive while a sync is under way share the next one. */
+static void concurrent_appends_share_a_sync(void **state)
+{
+    enum { COUNT = 50 };
+    struct fixture *f = *state;
+    struct fixture_append appends[COUNT] = {0};
+    uint64_t syncs;
+    unsigned i;
+
+    open_with(f, ENGINE_FSYNC_EACH);
+    syncs = fixture_stat(f, "syncs");
+    sim_disk_set_pace(f->disk, 0);
+    for (i = 0; i < COUNT; i++) {
+        fixture_append_begin(f, &appends[i], "t", &small, 1);
+        if (i % 10 == 0) {
+            fixture_turn(f);
+        }
+    }
+    sim_disk_set_pace(f->disk, 100);
+    for (i = 0; i < COUNT; i++) {
+        assert_int_equal(fixture_append_end(f, &appends[i]), 0);
+    }
+    assert_int_equal(fixture_stat(f, "syncs"), syncs + 2);
+}
+
+/* A sync covers what was written when it began. An append written while it is under way is not answered
+ * by it, and a power cut right after it may take that append, but nothing that was answered. */
+static void a_sync_covers_only_what_was_written_before_it(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_append before = {0};
+    struct fixture_append after = {0};
+
+    open_with(f, ENGINE_FSYNC_EACH);
+    sim_disk_set_pace(f->disk, 0);
+    fixture_append_begin(f, &before, "t", &small, 1);
+    fixture_turn(f); /* The sync begins */
+    fixture_append_begin(f, &after, "t", &small, 1);
+    fixture_turn(f); /* Written, not covered */
+    (void)io_wait(f->io);
+    fixture_turn(f);
+    assert_true(before.finished);
+    assert_false(after.finished);
+    assert_int_equal(before.request.base.status, 0);
+    assert_int_equal(before.request.durable_end, 2);
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    free(before.batch);
+    free(after.batch);
+    fixture_power_cut(f);
+    fixture_expect(f, "t", "first", "entry", NULL);
+}
+
+/* In schedule N an append is answered when written; the sync follows within N milliseconds. */
+static void every_n_ms_syncs_in_time(void **state)
+{
+    struct fixture *f = *state;
+
+    open_with(f, 50);
+    fixture_append_strings(f, "t", "x", NULL);
+    assert_int_equal(fixture_info(f, "t").end, 2);
+    assert_int_equal(fixture_info(f, "t").durable_end, 1);
+    assert_true(engine_deadline(f->engine) <= f->now.mono_us + 50000);
+    fixture_pass(f, 45000);
+    assert_int_equal(fixture_info(f, "t").durable_end, 1);
+    fixture_pass(f, 7000);
+    assert_int_equal(fixture_info(f, "t").durable_end, 2);
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    fixture_power_cut(f);
+    fixture_expect(f, "t", "first", "x", NULL);
+}
+
+/* Nothing to sync, no sync: an idle namespace lets the disk sleep once its mark is written. */
+static void an_idle_namespace_does_not_sync(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t operations;
+
+    open_with(f, 5);
+    f->options.manifest_idle_us = 100000;
+    fixture_pass(f, 3000000);
+    fixture_settle(f);
+    operations = sim_disk_operations(f->disk, SIM_ALL);
+    fixture_pass(f, 3000000);
+    assert_int_equal(sim_disk_operations(f->disk, SIM_ALL), operations);
+}
+
+/* Any single append may ask to be durable, in every schedule; it does not wait for the timer. */
+static void one_append_may_ask_for_durability(void **state)
+{
+    static const uint64_t schedules[] = {ENGINE_FSYNC_EACH, 3600000, ENGINE_FSYNC_NONE};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        struct fixture *f = fixture_new(5);
+        struct fixture_append append = {.request.durable = true};
+        const uint64_t began = f->now.mono_us;
+
+        sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+        open_with(f, schedules[i]);
+        fixture_append_strings(f, "t", "x", NULL);
+        fixture_append_begin(f, &append, "t", &small, 1);
+        assert_int_equal(fixture_append_end(f, &append), 0);
+        assert_int_equal(append.request.durable_end, 3);
+        assert_true(f->now.mono_us - began < 1000000);
+        fixture_power_cut(f);
+        fixture_expect(f, "t", "first", "x", "entry", NULL);
+        fixture_free(f);
+    }
+}
+
+/* Schedule none: what was answered and not synced may be lost by a power cut, never by a crash of the
+ * process; SYNC and a clean stop make it durable. */
+static void none_keeps_what_was_synced(void **state)
+{
+    struct fixture *f = *state;
+
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    open_with(f, ENGINE_FSYNC_NONE);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_pass(f, 2000000);
+    assert_int_equal(fixture_info(f, "t").durable_end, 1);
+    fixture_kill(f);
+    fixture_expect(f, "t", "first", "a", NULL);
+    fixture_append_strings(f, "t", "b", NULL);
+    fixture_sync(f);
+    fixture_append_strings(f, "t", "lost", NULL);
+    fixture_power_cut(f);
+    fixture_expect(f, "t", "first", "a", "b", NULL);
+    fixture_append_strings(f, "t", "c", NULL);
+    fixture_stop(f);
+    sim_disk_power_cut(f->disk);
+    fixture_open(f);
+    fixture_expect(f, "t", "first", "a", "b", "c", NULL);
+}
+
+/* What recovery serves is durable: a power cut right after it takes nothing that a reader could have seen, even
+ * where the first crash left it in the page cache only. */
+static void what_recovery_serves_is_durable(void **state)
+{
+    struct fixture *f = *state;
+
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    open_with(f, ENGINE_FSYNC_NONE);
+    fixture_append_strings(f, "t", "a", "b", NULL);
+    assert_int_equal(fixture_append_size(f, "big", 6000), 0); /* Directly written */
+    fixture_kill(f);
+    fixture_expect(f, "t", "first", "a", "b", NULL);
+    fixture_power_cut(f);
+    fixture_expect(f, "t", "first", "a", "b", NULL);
+    assert_int_equal(fixture_info(f, "big").end, 1);
+    assert_int_equal(fixture_try_read(f, "big", ENGINE_AT_EARLIEST, 0), 0);
+}
+
+/* With a slow disk the unsynced window stays under its cap: appends wait instead. */
+static void the_unsynced_window_is_capped(void **state)
+{
+    enum { COUNT = 40 };
+    struct fixture *f = *state;
+    struct fixture_append appends[COUNT] = {0};
+    uint8_t data[1500] = {0};
+    const struct batch_entry entry = {.data = data, .size = sizeof data};
+    unsigned written = 0;
+    unsigned i;
+
+    f->options.unsynced_bytes_max = 20000;
+    open_with(f, 1000);
+    sim_disk_set_pace(f->disk, 0);
+    for (i = 0; i < COUNT; i++) {
+        fixture_append_begin(f, &appends[i], "t", &entry, 1);
+        fixture_turn(f);
+        assert_true(fixture_stat(f, "unsynced_bytes") <= 20000 + 2000);
+    }
+    for (i = 0; i < COUNT; i++) {
+        written += appends[i].finished ? 1u : 0u;
+    }
+    assert_in_range(written, 5, 14);
+    assert_true(engine_namespace_congested(f->ns));
+    sim_disk_set_pace(f->disk, 100);
+    for (i = 0; i < COUNT; i++) {
+        assert_int_equal(fixture_append_end(f, &appends[i]), 0);
+    }
+    fixture_settle(f);
+    assert_false(engine_namespace_congested(f->ns));
+}
+
+/* One failed sync stops the namespace: who waits learns that the outcome is unknown, what comes later is
+ * refused, reads too, and the file is never synced again, because a second sync would succeed and lie. */
+static void a_failed_sync_is_final(void **state)
+{
+    unsigned inline_sync;
+
+    (void)state;
+    for (inline_sync = 0; inline_sync < 2; inline_sync++) {
+        struct fixture *f = fixture_new(6 + inline_sync);
+        uint64_t syncs;
+
+        f->options.inline_sync = inline_sync == 1;
+        fixture_open(f);
+        fixture_append_strings(f, "t", "first", NULL);
+        fixture_settle(f);
+        sim_disk_fail(f->disk, SIM_BIT(SIM_SYNC), 1, false, EIO, SIM_LOSE);
+        assert_int_equal(fixture_try_append(f, "t", "lost", false), TUSK_EUNKNOWN);
+        syncs = sim_disk_operations(f->disk, SIM_BIT(SIM_SYNC));
+        assert_false(fixture_serves(f));
+        assert_ptr_equal(engine_failed(f->engine, &f->err), f->ns);
+        assert_int_equal(fixture_try_append(f, "t", "later", false), TUSK_EIO);
+        assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_EARLIEST, 0), TUSK_EIO);
+        assert_int_equal(fixture_checkpoint(f, "t", "c", 1), TUSK_EIO);
+        fixture_pass(f, 2000000);
+        assert_true(engine_stop(f->engine, &f->now, &f->err) != 0);
+        assert_int_equal(sim_disk_operations(f->disk, SIM_BIT(SIM_SYNC)), syncs);
+        fixture_close(f);
+        fixture_open(f); /* From what the device holds */
+        fixture_expect(f, "t", "first", NULL);
+        fixture_free(f);
+    }
+}
+
+/* A namespace that failed does not take the others with it: they answer until the process exits. */
+static void a_failed_namespace_leaves_the_others(void **state)
+{
+    struct fixture *f = *state;
+    struct namespace *other;
+
+    fixture_open(f);
+    assert_int_equal(engine_namespace_create(f->engine, "other", 5, NULL, 0, &f->err), 0);
+    other = engine_namespace_find(f->engine, "other", 5);
+    fixture_append_strings(f, "t", "x", NULL);
+    fixture_settle(f);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_SYNC), 1, false, EIO, SIM_FAIL);
+    assert_int_equal(fixture_try_append(f, "t", "lost", false), TUSK_EUNKNOWN);
+    f->ns = other;
+    assert_int_equal(fixture_try_append(f, "t", "fine", false), 0);
+    fixture_expect(f, "t", "fine", NULL);
+}
+
+/* A write of the journal that fails is as final as a sync. */
+static void a_failed_write_is_final(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "first", NULL);
+    fixture_settle(f);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_WRITE), 1, false, EIO, SIM_FAIL_PARTLY);
+    assert_int_equal(fixture_try_append(f, "t", "lost", false), TUSK_EUNKNOWN);
+    assert_false(fixture_serves(f));
+    fixture_power_cut(f);
+    fixture_append_strings(f, "t", "second", NULL);
+    assert_int_equal(fixture_info(f, "t").end, fixture_info(f, "t").durable_end);
+}
+
+/* A drive that ignores flushes cannot be seen through, but what it takes is still a suffix: recovery gives what is
+ * left, unchanged, and goes on. */
+static void a_lying_drive_takes_a_suffix(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    unsigned i;
+
+    sim_disk_set_policy(f->disk, SIM_CUT_FORWARD);
+    fixture_open(f);
+    for (i = 0; i < 10; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 2, 100, true), 0);
+    }
+    sim_disk_fail(f->disk, SIM_BIT(SIM_SYNC), 1, true, 0, SIM_LIE);
+    for (i = 0; i < 10; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 2, 100, true), 0);
+    }
+    sim_disk_power_cut(f->disk);
+    sim_disk_clear_faults(f->disk);
+    fixture_close(f);
+    assert_int_equal(fixture_try_open(f), 0);
+    if (fixture_serves(f)) {
+        fixture_log_check(f, &log, 20);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(each_answers_only_when_durable),
+        FIXTURE_TEST(each_inline_answers_only_when_durable),
+        FIXTURE_TEST(concurrent_appends_share_a_sync),
+        FIXTURE_TEST(a_sync_covers_only_what_was_written_before_it),
+        FIXTURE_TEST(every_n_ms_syncs_in_time),
+        FIXTURE_TEST(an_idle_namespace_does_not_sync),
+        cmocka_unit_test(one_append_may_ask_for_durability),
+        FIXTURE_TEST(none_keeps_what_was_synced),
+        FIXTURE_TEST(what_recovery_serves_is_durable),
+        FIXTURE_TEST(the_unsynced_window_is_capped),
+        cmocka_unit_test(a_failed_sync_is_final),
+        FIXTURE_TEST(a_failed_namespace_leaves_the_others),
+        FIXTURE_TEST(a_failed_write_is_final),
+        FIXTURE_TEST(a_lying_drive_takes_a_suffix),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
