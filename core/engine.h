@@ -61,7 +61,19 @@ struct engine_settings {
     uint64_t quota_cursors;
 };
 
-/* A change to settings: keys and values of PROTOCOL.md. What is not named stays. */
+/* Keys of settings, as in PROTOCOL.md. The first three are a topic's, too. */
+enum engine_setting_key {
+    ENGINE_SETTING_RETENTION = 1,
+    ENGINE_SETTING_RETENTION_AGE_MS = 2,
+    ENGINE_SETTING_RETENTION_BYTES = 3,
+    ENGINE_SETTING_FSYNC = 16,
+    ENGINE_SETTING_CONSISTENCY = 17,
+    ENGINE_SETTING_QUOTA_BYTES = 18,
+    ENGINE_SETTING_QUOTA_TOPICS = 19,
+    ENGINE_SETTING_QUOTA_CURSORS = 20
+};
+
+/* A change to settings. What is not named stays. */
 struct engine_setting {
     uint16_t key;
     uint64_t value;

@@ -170,7 +170,7 @@ static int setting_apply(struct engine_settings *settings, bool topic,
                          const struct engine_setting *change, struct error *err)
 {
     switch (change->key) {
-    case 1:
+    case ENGINE_SETTING_RETENTION:
         if (change->value > ENGINE_RETAIN_SIZE &&
             !(topic && change->value == ENGINE_RETAIN_INHERIT)) {
             return error_set(err, TUSK_EINVALID,
@@ -179,10 +179,10 @@ static int setting_apply(struct engine_settings *settings, bool topic,
         }
         settings->retention.kind = change->value;
         return 0;
-    case 2:
+    case ENGINE_SETTING_RETENTION_AGE_MS:
         settings->retention.age_ms = change->value;
         return 0;
-    case 3:
+    case ENGINE_SETTING_RETENTION_BYTES:
         settings->retention.bytes = change->value;
         return 0;
     default:
@@ -192,23 +192,23 @@ static int setting_apply(struct engine_settings *settings, bool topic,
         return error_set(err, TUSK_EINVALID, "setting %u is not one of a topic", change->key);
     }
     switch (change->key) {
-    case 16:
+    case ENGINE_SETTING_FSYNC:
         if (change->value > 3600000u && change->value != ENGINE_FSYNC_NONE) {
             return error_set(err, TUSK_EINVALID,
                              "fsync is each (0), 1 to 3600000 milliseconds, or none");
         }
         settings->fsync_ms = change->value;
         return 0;
-    case 17:
+    case ENGINE_SETTING_CONSISTENCY:
         settings->consistency = change->value;
         return 0;
-    case 18:
+    case ENGINE_SETTING_QUOTA_BYTES:
         settings->quota_bytes = change->value;
         return 0;
-    case 19:
+    case ENGINE_SETTING_QUOTA_TOPICS:
         settings->quota_topics = change->value;
         return 0;
-    case 20:
+    case ENGINE_SETTING_QUOTA_CURSORS:
         settings->quota_cursors = change->value;
         return 0;
     default:

@@ -380,6 +380,9 @@ static int list_journal(void *arg, const char *name, enum io_kind kind)
     }
     journal_path(&recovery->ns->journal, path, number);
     listing->rc = scan_add(&recovery->scan, path, number, recovery->ns->store_id, recovery->err);
+    if (listing->rc == TUSK_EIO) {
+        recovery->ns->recovery_rows[ROW_R10]++;
+    }
     return listing->rc != 0;
 }
 

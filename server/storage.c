@@ -7,7 +7,6 @@
 #include "core/check.h"
 #include "core/engine.h"
 #include "core/io.h"
-#include "proto/message.h"
 #include "server/clock.h"
 #include "server/log.h"
 #include "server/notify.h"
@@ -199,10 +198,10 @@ int storage_apply_defaults(const struct storage *storage, const struct options *
         return 0;
     }
     if (options->given[OPTION_fsync] && options->fsync != info.settings.fsync_ms) {
-        settings[count++] = (struct engine_setting){SETTING_FSYNC, options->fsync};
+        settings[count++] = (struct engine_setting){ENGINE_SETTING_FSYNC, options->fsync};
     }
     if (options->given[OPTION_consistency] && options->consistency != info.settings.consistency) {
-        settings[count++] = (struct engine_setting){SETTING_CONSISTENCY, options->consistency};
+        settings[count++] = (struct engine_setting){ENGINE_SETTING_CONSISTENCY, options->consistency};
     }
     if (count == 0) {
         return 0;

@@ -60,19 +60,40 @@ struct engine_time world_now(const struct world *w)
     return (struct engine_time){.mono_us = mono, .wall_us = (uint64_t)((int64_t)mono + w->wall_offset)};
 }
 
-struct step *world_step(struct world *w, struct model_namespace *ns, enum step_kind kind,
-                        struct model_topic *topic, uint64_t number)
+void world_tell(struct world *w)
+{
+    if (!w->in_poll) {
+        w->told = world_now(w);
+        engine_now(w->engine, &w->told);
+    }
+}
+
+struct step *world_base_step(struct world *w, enum step_kind kind, struct model_topic *topic)
 {
     struct step *step = calloc(1, sizeof *step);
 
     CHECK(step != NULL);
     step->kind = kind;
     step->topic = topic;
-    step->number = number;
-    step->tick = w->tick;
-    step->mono_us = world_now(w).mono_us;
+    step->acked = true;
+    step->written = true;
+    step->durable = true;
     step->next_made = w->steps;
     w->steps = step;
+    return step;
+}
+
+struct step *world_step(struct world *w, struct model_namespace *ns, enum step_kind kind,
+                        struct model_topic *topic, uint64_t number)
+{
+    struct step *step = world_base_step(w, kind, topic);
+
+    step->acked = false;
+    step->written = false;
+    step->durable = false;
+    step->number = number;
+    step->tick = w->scanning ? w->poll_tick : w->tick;
+    step->mono_us = w->told.mono_us;
     history_push(&ns->recent, step);
     return step;
 }
@@ -132,13 +153,13 @@ static void judge_replies(struct world *w)
 
 bool world_poll(struct world *w)
 {
-    const struct engine_time now = world_now(w);
     struct error err;
     bool again;
 
-    w->tick++;
+    w->told = world_now(w);
+    w->poll_tick = ++w->tick;
     w->in_poll = true;
-    again = engine_poll(w->engine, &now);
+    again = engine_poll(w->engine, &w->told);
     w->in_poll = false;
     if (sim_disk_is_down(w->disk)) {
         w->disturbed = true;

@@ -88,7 +88,9 @@ struct op {
     bool loose;       /* At-least-once when staged */
     uint64_t start;   /* Of a read: where it must begin; NOT_STAGED: not known */
     uint64_t low;     /* The end readers saw at least, when it was submitted */
-    uint64_t result_offset;
+    uint64_t asked_offset;
+    uint64_t asked_epoch;
+    uint64_t result_offset; /* When it was staged */
     uint64_t result_epoch;
     uint8_t *bytes; /* Owned: an append's batch, or what a read returned */
     size_t size;
@@ -131,7 +133,10 @@ struct world {
     struct world_taste taste;
     int64_t wall_offset; /* Wall clock minus the virtual one */
     uint64_t tick;
+    uint64_t poll_tick;       /* Of the poll under way, or the last one */
+    struct engine_time told;  /* What the engine believes the time is */
     bool in_poll;
+    bool scanning;            /* What is learned now was staged in the last poll */
     uint64_t operations;      /* Requests so far */
     uint64_t operations_goal; /* Of the whole world */
     unsigned life;
@@ -173,6 +178,10 @@ static inline bool world_chance(struct world *world, unsigned percent)
 struct engine_time world_now(const struct world *world);
 struct step *world_step(struct world *world, struct model_namespace *ns, enum step_kind kind,
                         struct model_topic *topic, uint64_t number);
+/* The same, settled from the beginning: the first of a history. */
+struct step *world_base_step(struct world *world, enum step_kind kind, struct model_topic *topic);
+/* Tell the engine the time, before a request. */
+void world_tell(struct world *world);
 /* One engine_poll() and everything that follows from it. Returns what it returned. */
 bool world_poll(struct world *world);
 /* Poll until nothing is under way (parked reads are cancelled); a request that never ends is a broken promise. */

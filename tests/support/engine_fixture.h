@@ -138,6 +138,8 @@ uint64_t fixture_cursor(struct fixture *f, const char *topic, const char *cursor
  * nowhere. For a disk no engine runs on. */
 bool fixture_find(struct fixture *f, const char *suffix, const void *bytes, size_t size,
                   char path[IO_PATH_SIZE], uint64_t *offset);
+/* Of every file's path, size and bytes on the device, but the lock's (which holds a process id). */
+uint64_t fixture_hash(struct fixture *f);
 /* The greatest path with this prefix and suffix ("" when there is none), and how many there are. */
 unsigned fixture_last_file(struct fixture *f, const char *prefix, const char *suffix,
                            char path[IO_PATH_SIZE]);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/bytes.h"
+#include "proto/crc32c.h"
 #include "tests/support/engine_fixture.h"
 
 /* ---- expectations ---- */
@@ -206,6 +207,34 @@ unsigned fixture_last_file(struct fixture *f, const char *prefix, const char *su
     path[0] = '\0';
     sim_disk_list(f->disk, look, &search);
     return search.count;
+}
+
+struct hashing {
+    const struct sim_disk *disk;
+    uint64_t hash;
+};
+
+static void hash_file(void *arg, const char *path, uint64_t size)
+{
+    struct hashing *hashing = arg;
+    uint8_t *data;
+
+    if (strcmp(path, "LOCK") == 0) {
+        return;
+    }
+    data = sim_disk_file(hashing->disk, path, &size);
+    /* Summed, because the order of files is that of their making. */
+    hashing->hash += (uint64_t)crc32c(0, path, strlen(path)) * 0x9e3779b97f4a7c15u *
+                     (crc32c(0, data, size) + size + 1);
+    free(data);
+}
+
+uint64_t fixture_hash(struct fixture *f)
+{
+    struct hashing hashing = {.disk = f->disk};
+
+    sim_disk_list(f->disk, hash_file, &hashing);
+    return hashing.hash;
 }
 
 /* ---- logs ---- */

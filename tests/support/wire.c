@@ -49,6 +49,9 @@ static bool connect_to(struct wire *wire, const char *path)
 
     *wire = (struct wire){.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), .next_id = 1};
     need(wire->fd >= 0, "no socket");
+    wire->input = malloc(INPUT_SIZE_MIN);
+    wire->input_size = INPUT_SIZE_MIN;
+    need(wire->input != NULL, "no memory");
     need(strlen(path) < sizeof address.sun_path, "the socket's path is too long");
     memcpy(address.sun_path, path, strlen(path) + 1);
     if (connect(wire->fd, (const struct sockaddr *)&address, sizeof address) != 0) {

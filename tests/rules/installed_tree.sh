@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# What is installed can be used: programs built against it by pkg-config (shared and static) and by CMake run, and the
+# shared library exports nothing but tusk_ names.
+set -euo pipefail
+source=$1 build=$2 cc=$3
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cmake --install "$build" --prefix "$dir/usr" >/dev/null
+libdir=$(dirname "$(find "$dir/usr" -name libtusk.so | head -n 1)")
+
+cat >"$dir/user.c" <<'C'
+#include <tusk.h>
+
+int main(void)
+{
+    /* Nobody listens there: the library says so, and the program goes on. */
+    struct tusk_options options = {.size = sizeof options, .path = "/nonexistent/tusk.sock"};
+    struct tusk *t;
+
+    return tusk_connect(&options, &t, NULL) == TUSK_EUNREACHABLE ? 0 : 1;
+}
+C
+
+export PKG_CONFIG_PATH=$libdir/pkgconfig
+# shellcheck disable=SC2046
+"$cc" -o "$dir/shared" "$dir/user.c" $(pkg-config --define-variable=prefix="$dir/usr" --cflags --libs tusk)
+LD_LIBRARY_PATH=$libdir "$dir/shared"
+# shellcheck disable=SC2046
+"$cc" -o "$dir/static" "$dir/user.c" $(pkg-config --define-variable=prefix="$dir/usr" --cflags tusk) "$libdir/libtusk.a" \
+    $(pkg-config --define-variable=prefix="$dir/usr" --static --libs-only-l tusk | sed 's/-ltusk//')
+"$dir/static"
+
+mkdir "$dir/project"
+cat >"$dir/project/CMakeLists.txt" <<'C'
+cmake_minimum_required(VERSION 3.20)
+project(user C)
+find_package(tusk REQUIRED)
+add_executable(user ../user.c)
+target_link_libraries(user PRIVATE tusk::tusk)
+C
+cmake -S "$dir/project" -B "$dir/project/build" -DCMAKE_PREFIX_PATH="$dir/usr" -DCMAKE_C_COMPILER="$cc" >/dev/null
+cmake --build "$dir/project/build" >/dev/null
+"$dir/project/build/user"
+
+foreign=$(nm -D --defined-only "$libdir/libtusk.so" | awk '{print $3}' | grep -v -E '^(tusk_|TUSK_[0-9])' || true)
+if [ -n "$foreign" ]; then
+    echo "libtusk.so exports names that are not tusk_: $foreign" >&2
+    exit 1
+fi
+objdump -p "$libdir/libtusk.so" | grep -q 'SONAME *libtusk.so.0' || { echo "wrong SONAME" >&2; exit 1; }
+test -f "$dir/usr/lib/systemd/system/tuskd.service"
+test -x "$dir/usr/bin/tuskd"
+echo "pkg-config (shared, static), CMake, exports, units: as they should be in ${source##*/}"
