@@ -201,14 +201,26 @@ static void number_text(enum value_type type, uint64_t value, char *text)
     value_format(type, value, text, VALUE_TEXT_SIZE);
 }
 
+static int check_pages(const char *key, uint64_t value, struct options_error *error)
+{
+    char text[VALUE_TEXT_SIZE];
+
+    if (value % 4096 == 0) {
+        return 0;
+    }
+    number_text(VALUE_SIZE, value, text);
+    return fail(error, "%s = %s: must be a multiple of 4KiB", key, text);
+}
+
 int options_check(const struct options *options, struct options_error *error)
 {
     char a[VALUE_TEXT_SIZE];
     char b[VALUE_TEXT_SIZE];
 
-    if (options->block_size % 4096 != 0) {
-        number_text(VALUE_SIZE, options->block_size, a);
-        return fail(error, "block_size = %s: must be a multiple of 4KiB", a);
+    if (check_pages("block_size", options->block_size, error) != 0 ||
+        check_pages("ring_size", options->ring_size, error) != 0 ||
+        check_pages("journal_file_max", options->journal_file_max, error) != 0) {
+        return -1;
     }
     if (options->entry_size_max > options->batch_size_max) {
         number_text(VALUE_SIZE, options->entry_size_max, a);

@@ -6,6 +6,9 @@
 
 #define CHECK(cond) ((cond) ? (void)0 : check_failed(#cond, __FILE__, __LINE__, __func__))
 
+/* A place that cannot be reached, and why. */
+#define UNREACHABLE(why) check_failed(why, __FILE__, __LINE__, __func__)
+
 /* Print where and what to standard error, then abort(). */
 _Noreturn void check_failed(const char *condition, const char *file, int line, const char *function);
 

@@ -541,7 +541,7 @@ static void run_on_topic(struct namespace *ns, struct engine_command *command)
     case ENGINE_NAMESPACE_SET:
     case ENGINE_SYNC:
     default:
-        CHECK(!"not a command on a topic");
+        UNREACHABLE("not a command on a topic");
     }
 }
 

@@ -10,8 +10,10 @@
 
 #define DEFAULT_NAME "default"
 /* A directory being made or removed has a name no namespace can have. */
-#define MAKING "ns/.making"
-#define REMOVING "ns/.removing"
+#define MAKING_NAME ".making"
+#define REMOVING_NAME ".removing"
+#define MAKING "ns/" MAKING_NAME
+#define REMOVING "ns/" REMOVING_NAME
 
 struct engine {
     struct io *io;
@@ -306,7 +308,7 @@ static int open_entry(void *arg, const char *name, enum io_kind kind)
     size_t size;
     struct namespace *ns;
 
-    if (strcmp(name, MAKING + 3) == 0 || strcmp(name, REMOVING + 3) == 0) {
+    if (strcmp(name, MAKING_NAME) == 0 || strcmp(name, REMOVING_NAME) == 0) {
         return 0;
     }
     size = kind == IO_KIND_DIRECTORY ? format_name_decode(decoded, name) : 0;

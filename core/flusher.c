@@ -53,8 +53,15 @@ static bool schedule_is_timed(const struct namespace *ns)
 
 bool flusher_full(const struct flusher *flusher)
 {
-    return schedule_is_timed(flusher->ns) && flusher->unsynced_bytes + flusher->syncing_bytes >=
-                                                 flusher->ns->options->unsynced_bytes_max;
+    const struct namespace *ns = flusher->ns;
+
+    if (!schedule_is_timed(ns)) {
+        return false;
+    }
+    /* A disk that cannot keep up makes appends wait, not the window grow. */
+    return flusher->unsynced_bytes + flusher->syncing_bytes >= ns->options->unsynced_bytes_max ||
+           (flusher->in_flight && ns->now.mono_us >= flusher->syncing_since_us +
+                                                         ns->settings.fsync_ms * 2000u);
 }
 
 /* The group has succeeded as a whole: everything up to `covers` is durable. */
@@ -161,6 +168,7 @@ static void group_begin(struct flusher *flusher)
     flusher->covers_mark = ns->journal.last_mark;
     flusher->result = 0;
     flusher->syncing_bytes = flusher->unsynced_bytes;
+    flusher->syncing_since_us = flusher->dirty_since_us;
     flusher->unsynced_bytes = 0;
     while ((link = list_take(&ns->dirty_topics)) != NULL) {
         struct topic *topic = link_owner(link, struct topic, dirty);

@@ -29,6 +29,7 @@ struct flusher {
     uint64_t covers_mark;
     uint64_t wanted;     /* Somebody waits for durable >= this */
     uint64_t dirty_since_us; /* Monotonic; when something was first written behind `covers` */
+    uint64_t syncing_since_us; /* dirty_since_us of the group in flight */
     uint64_t idle_since_us;  /* Monotonic; last flush that wrote something */
     uint64_t unsynced_bytes; /* Written, not covered by a group begun */
     uint64_t syncing_bytes;  /* Covered by the group in flight */
@@ -52,7 +53,7 @@ void flusher_wrote(struct flusher *flusher, uint64_t bytes, uint64_t mono_us);
 /* A topic's end moved / a cursor was recorded: include it in the next group. */
 void flusher_topic(struct flusher *flusher, struct topic *topic);
 void flusher_cursor(struct flusher *flusher, struct cursor *cursor);
-/* Whether the unsynced window is full: appends wait. */
+/* Whether the unsynced window of schedule N ms is full, unsynced_bytes_max or twice N ms: appends wait. */
 bool flusher_full(const struct flusher *flusher);
 /* Once a turn, behind the flush: begin a group if the schedule, the window or a waiter asks for it. */
 void flusher_work(struct flusher *flusher, uint64_t mono_us);

@@ -84,13 +84,12 @@ static void give_up(struct journal *journal)
     journal->ns->retry_stalled = true;
 }
 
-/* The half-made file goes; without a name on disk it would come back as an unknown file. */
+/* The half-made file, at journal->path, goes; without a name on disk it would come back as an unknown file. */
 static void discard_making(struct journal *journal)
 {
     give_up(journal);
     io_close_file(journal->making->file);
     journal->making->file = NULL;
-    journal_path(journal, journal->path, journal->making->number);
     journal->op.path = journal->path;
     submit(journal, JOURNAL_UNLINKING, IO_OP_UNLINK);
 }
@@ -150,7 +149,8 @@ static void step_failed(struct journal *journal, const struct io_op *op)
         give_up(journal);
         return;
     }
-    if ((step == JOURNAL_ZEROING || step == JOURNAL_SYNCING) && op->result == TUSK_ENOSPACE) {
+    if ((step == JOURNAL_ZEROING || step == JOURNAL_SYNCING || step == JOURNAL_RENAMING) &&
+        op->result == TUSK_ENOSPACE) {
         discard_making(journal);
         return;
     }
@@ -205,7 +205,7 @@ static void step_done(struct io_op *op)
         journal->step = JOURNAL_IDLE;
         break;
     case JOURNAL_IDLE:
-        CHECK(!"a journal step without a step");
+        UNREACHABLE("a journal step without a step");
     }
 }
 

@@ -212,7 +212,8 @@ static void step_failed(struct manifest *manifest, const struct io_op *op)
         manifest->step = MANIFEST_IDLE; /* As large as it is */
         return;
     }
-    if (harmless && (manifest->step == MANIFEST_WRITING || manifest->step == MANIFEST_SYNCING)) {
+    if (harmless && (manifest->step == MANIFEST_WRITING || manifest->step == MANIFEST_SYNCING ||
+                     manifest->step == MANIFEST_RENAMING)) {
         discard_spare(manifest);
         return;
     }
@@ -271,7 +272,7 @@ static void step_done(struct io_op *op)
     case MANIFEST_SAVING:
     case MANIFEST_SYNCING_DATA:
     default:
-        CHECK(!"a manifest step without an operation");
+        UNREACHABLE("a manifest step without an operation");
     }
 }
 

@@ -67,6 +67,10 @@ void request_when_durable(struct namespace *ns, struct engine_request *request, 
     /* A ticket may repeat or, for one that waits for an earlier record, fall back: the queue is kept in
      * order by waiting for the later one. */
     CHECK(ticket > 0);
+    if (ticket <= ns->flusher.durable) {
+        request_finish(ns, request);
+        return;
+    }
     if (ns->durable_queue.first != NULL && ns->durable_queue.last->ticket > ticket) {
         ticket = ns->durable_queue.last->ticket;
     }

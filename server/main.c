@@ -18,6 +18,7 @@
 #include "core/error.h"
 #include "core/io.h"
 #include "server/data_dir.h"
+#include "server/dispatch.h"
 #include "server/exit_status.h"
 #include "server/limits.h"
 #include "server/log.h"
@@ -258,8 +259,13 @@ static int run(const struct options *options, const struct options_command *comm
     if (storage_open(&storage, options, command->accept_loss, go_on, &err) != 0) {
         return fail_start("start", &err);
     }
+    if (command->accept_loss != NULL &&
+        engine_namespace_find(storage.engine, command->accept_loss, strlen(command->accept_loss)) ==
+            NULL) {
+        log_warning("start", "--accept-loss %s: there is no such namespace", command->accept_loss);
+    }
     status = judge_namespaces(&storage, options);
-    if (status == EXIT_STATUS_OK && storage_apply_defaults(&storage, options, &err) != 0) {
+    if (status == EXIT_STATUS_OK && dispatch_defaults(&storage, options, &err) != 0) {
         status = fail_start("start", &err);
     }
     if (status == EXIT_STATUS_OK) {

@@ -29,9 +29,6 @@ int storage_open(struct storage *storage, const struct options *options, const c
                  bool (*go_on)(void), struct error *err);
 /* Count namespaces, and log why those that are refused are. */
 void storage_tally(const struct storage *storage, struct storage_tally *tally);
-/* Set what was given explicitly on the namespace "default", durably. */
-int storage_apply_defaults(const struct storage *storage, const struct options *options,
-                           struct error *err);
 /* Close the engine, without a clean close if engine_stop() was not called. The io stays. */
 void storage_close_engine(struct storage *storage);
 void storage_close(struct storage *storage);

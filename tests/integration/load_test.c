@@ -99,6 +99,41 @@ static void ten_thousand_requests_may_be_pipelined(void **state)
     wire_close(&wire);
 }
 
+/* With tiny limits the same load is slowed down, not refused: every request is stored, in order. */
+static void back_pressure_refuses_nothing(void **state)
+{
+    const unsigned count = 2000;
+    struct daemon *daemon = *state;
+    struct message_append_reply result;
+    struct wire_reply reply;
+    struct message message;
+    struct wire wire;
+    uint8_t *bytes;
+    uint64_t first_id;
+    char text[1001];
+    pid_t child;
+    unsigned i;
+
+    memset(text, 'p', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    daemon_start(daemon, "--set", "requests_max=3", "--set", "unsynced_window=64KiB", "--set",
+                 "output_bytes_max=4KiB", "--set", "ring_size=4MiB", NULL);
+    wire_open(&wire, daemon->socket, "default");
+    message = append_of("t", text, &bytes);
+    first_id = wire.next_id;
+    child = send_in_background(&wire, &message, count);
+    for (i = 0; i < count; i++) {
+        assert_true(wire_receive(&wire, &reply));
+        assert_int_equal(reply.status, 0);
+        assert_int_equal(message_append_reply_decode(&result, reply.body, reply.size), 0);
+        assert_int_equal(result.first_offset, reply.id - first_id);
+    }
+    expect_success(child);
+    assert_true(wire_stat(&wire, "pauses") > 0);
+    free(bytes);
+    wire_close(&wire);
+}
+
 /* Ids are the client's: they need not ascend, nor differ, and the daemon echoes them. */
 static void ids_are_echoed_whatever_they_are(void **state)
 {
@@ -423,6 +458,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_RUNNING_TEST(ten_thousand_requests_may_be_pipelined),
+        FIXTURE_TEST(back_pressure_refuses_nothing),
         FIXTURE_RUNNING_TEST(ids_are_echoed_whatever_they_are),
         FIXTURE_RUNNING_TEST(waiting_read_is_overtaken_and_woken),
         FIXTURE_RUNNING_TEST(waiting_read_times_out_with_end),

@@ -126,6 +126,23 @@ static void append_creates_a_topic_only_if_it_may(void **state)
     wire_close(&wire);
 }
 
+/* Where the operator wants topics to be made on purpose only, no append makes one. */
+static void operator_can_forbid_topics_by_append(void **state)
+{
+    struct daemon *daemon = *state;
+    const struct message create = {.type = MESSAGE_TOPIC_CREATE,
+                                   .u.topic_settings = {.topic = wire_topic("t")}};
+    struct wire_reply reply;
+    struct wire wire;
+
+    daemon_start(daemon, "--set", "create_topics=no", NULL);
+    wire_open(&wire, daemon->socket, "default");
+    assert_int_equal(wire_append_one(&wire, "t", "x"), TUSK_ENOTFOUND);
+    assert_int_equal(wire_call(&wire, &create, &reply), 0);
+    assert_int_equal(wire_append_one(&wire, "t", "x"), 0);
+    wire_close(&wire);
+}
+
 /* An append that asks for it is answered when it is durable, and the reply shows it. */
 static void durable_append_is_durable_when_answered(void **state)
 {
@@ -460,6 +477,7 @@ int main(void)
         FIXTURE_RUNNING_TEST(appended_entries_are_read_back),
         FIXTURE_RUNNING_TEST(batch_with_a_flipped_bit_is_refused),
         FIXTURE_RUNNING_TEST(append_creates_a_topic_only_if_it_may),
+        FIXTURE_TEST(operator_can_forbid_topics_by_append),
         FIXTURE_RUNNING_TEST(durable_append_is_durable_when_answered),
         FIXTURE_RUNNING_TEST(sync_makes_everything_durable),
         FIXTURE_RUNNING_TEST(reads_outside_the_topic_say_why),

@@ -98,6 +98,21 @@ static void every_io_serves_the_same_data(void **state)
     }
 }
 
+/* Where a sandbox forbids rings the daemon serves all the same, and says what it uses instead. */
+static void forbidden_uring_falls_back_to_posix(void **state)
+{
+    struct daemon *daemon = *state;
+    struct wire wire;
+
+    daemon->deny_uring = true;
+    daemon_start(daemon, "--io", "uring", NULL);
+    assert_non_null(strstr(daemon->ready, "io=posix"));
+    assert_true(daemon_logged(daemon, "using posix instead of uring"));
+    wire_open(&wire, daemon->socket, "default");
+    assert_int_equal(wire_append_one(&wire, "t", "x"), 0);
+    wire_close(&wire);
+}
+
 /* ---- the data directory ---- */
 
 /* It is made for its owner alone, but only its last part; one that others may enter is refused. */
@@ -421,6 +436,7 @@ int main(void)
         FIXTURE_TEST(ready_line_says_what_is_served),
         FIXTURE_TEST(given_schedule_is_set_on_the_default_namespace),
         FIXTURE_TEST(every_io_serves_the_same_data),
+        FIXTURE_TEST(forbidden_uring_falls_back_to_posix),
         FIXTURE_TEST(data_directory_is_private),
         FIXTURE_TEST(second_daemon_names_the_first),
         FIXTURE_TEST(socket_is_private_and_removed),

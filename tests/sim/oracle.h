@@ -31,5 +31,7 @@ void oracle_cursor_moved(struct world *world, struct op *op, uint64_t offset, ui
 /* oracle_read.c */
 void oracle_read_done(struct world *world, struct op *op);
 void oracle_read_submitted(struct world *world, struct op *op);
+/* What it returns may be decided now: learn what it moved. */
+void oracle_read_decided(struct world *world, struct op *op);
 
 #endif

@@ -3,15 +3,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,6 +122,23 @@ static void add_environment(const struct daemon *daemon)
     }
 }
 
+/* What a sandbox does to programs that want a ring. */
+static void deny_uring(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+        _exit(126);
+    }
+}
+
 /* In the child: become the daemon. */
 static _Noreturn void become(const struct daemon *daemon, int output, char *const *argv)
 {
@@ -137,6 +158,9 @@ static _Noreturn void become(const struct daemon *daemon, int output, char *cons
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
     add_environment(daemon);
+    if (daemon->deny_uring) {
+        deny_uring();
+    }
     (void)execv(argv[0], argv);
     _exit(127);
 }

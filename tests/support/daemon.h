@@ -30,6 +30,7 @@ struct daemon {
     unsigned descriptors;            /* RLIMIT_NOFILE of the next start; 0: as it is */
     const char *const
         *environment; /* Added to the next start, "NAME=value", NULL-terminated; or NULL */
+    bool deny_uring;  /* As a sandbox would: io_uring_setup(2) fails with EPERM */
     int pass_fd;      /* Passed as systemd would; -1: none */
 };
 

@@ -214,6 +214,8 @@ static void limits_must_fit_each_other(void **state)
 {
     (void)state;
     expect_check_fails("block_size", "100000");
+    expect_check_fails("ring_size", "5000000");
+    expect_check_fails("journal_file_max", "2000000");
     expect_check_fails("entry_size_max", "16MiB");
     expect_check_fails("request_bytes_max", "1MiB");
     expect_check_fails("total_bytes_max", "16MiB");
