@@ -330,7 +330,9 @@ static int try_stage(struct topic *topic, struct engine_append *append, const ui
     if (rc != STAGED) {
         return rc;
     }
-    admits = journal_admits(&ns->journal, padded + FORMAT_PLACE_SIZE, JOURNAL_RESERVE);
+    admits = journal_admits(&ns->journal,
+                            FORMAT_PLACE_SIZE + (goes_direct(ns, padded) ? BATCH_HEADER_SIZE : padded),
+                            JOURNAL_RESERVE);
     if (admits != 1) {
         return admits;
     }

@@ -246,11 +246,15 @@ static bool apply_tails(struct manifest *manifest)
 
     while (tail_oldest(ns) < manifest->ring_end && (hurry || applied < TAIL_APPLY_TURN)) {
         struct topic *topic = link_owner(list_first(&ns->tailed_topics), struct topic, tailed);
+        const struct block *block = topic_active(topic);
+        const uint64_t offset = (uint64_t)block->index * ns->block_size + topic->tail_position;
+        const uint32_t size = topic->tail_bytes;
 
-        applied += topic->tail_bytes;
+        applied += size;
         if (tail_apply(topic) != 0) {
             return false;
         }
+        space_writeback(&ns->space, block->segment, offset, size);
     }
     return tail_oldest(ns) >= manifest->ring_end;
 }

@@ -415,6 +415,7 @@ int recovery_load(struct recovery *recovery)
     recovery->newest_number = listing.manifest_count == 0 ? 0 : listing.manifests[0];
     rc = choose_manifest(recovery, &listing, &bytes, &size);
     if (rc != 0) {
+        free(bytes);
         return rc;
     }
     ns->block_size = recovery->manifest.block_size;

@@ -68,6 +68,7 @@ struct space {
     struct segment *made;  /* Being created */
     struct io_op op;
     unsigned in_flight;    /* Operations under way, those of single blocks included */
+    unsigned writebacks;   /* Of them, writebacks */
     char path[IO_PATH_SIZE];
 };
 
@@ -98,6 +99,9 @@ void space_reserve(struct space *space, struct segment *segment, uint16_t index,
 /* A topic goes away: nothing will be told to it. */
 void space_forget(struct space *space, const struct topic *topic);
 
+/* Start writing part of a segment to the device, so that the sync of a manifest finds little left and does not
+ * hold up the journal's. Only advice; bounded, and skipped when much is under way. */
+void space_writeback(struct space *space, struct segment *segment, uint64_t offset, uint32_t size);
 /* Background work: freed blocks become free, space goes back, segments are made ahead of need and removed. */
 void space_work(struct space *space, uint64_t mono_us);
 /* Whether freeing blocks wait for a durable mark (the flusher then writes one). */

@@ -204,6 +204,38 @@ static void sync_reservations(struct space *space, struct segment *segment)
     io_submit(space->ns->io, &segment->sync);
 }
 
+#define WRITEBACKS_MAX 32u
+
+static void writeback_done(struct io_op *op)
+{
+    struct block_op *block_op = op->arg;
+    struct space *space = &block_op->segment->ns->space;
+
+    space->in_flight--;
+    space->writebacks--;
+    free(block_op);
+}
+
+void space_writeback(struct space *space, struct segment *segment, uint64_t offset, uint32_t size)
+{
+    struct block_op *block_op =
+        space->writebacks >= WRITEBACKS_MAX ? NULL : calloc(1, sizeof *block_op);
+
+    if (block_op == NULL) {
+        return;
+    }
+    block_op->segment = segment;
+    block_op->op = (struct io_op){.kind = IO_OP_WRITEBACK,
+                                  .file = segment->file,
+                                  .offset = offset,
+                                  .size = size,
+                                  .done = writeback_done,
+                                  .arg = block_op};
+    space->in_flight++;
+    space->writebacks++;
+    io_submit(space->ns->io, &block_op->op);
+}
+
 static void make_failed(struct space *space, const struct io_op *op)
 {
     struct namespace *ns = space->ns;

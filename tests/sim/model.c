@@ -177,7 +177,7 @@ void model_promise(struct model_namespace *ns, struct step *step, bool durable)
     model_promise_before(ns, step->tick, durable);
 }
 
-static void clear_topic(struct model_topic *topic)
+void model_topic_free(struct model_topic *topic)
 {
     while (topic->cursors != NULL) {
         struct model_cursor *cursor = topic->cursors;
@@ -198,7 +198,7 @@ void model_namespace_clear(struct model_namespace *ns)
         struct model_topic *topic = ns->topics;
 
         ns->topics = topic->next;
-        clear_topic(topic);
+        model_topic_free(topic);
     }
     history_deinit(&ns->settings);
     history_deinit(&ns->recent);

@@ -69,7 +69,6 @@ struct model_cursor {
     char name[32];
     size_t name_size;
     struct history states;
-    uint64_t loose_floor; /* At-least-once: recorded at least this far, as time has passed */
     bool busy;            /* A request whose place in the order is not known yet moves it */
 };
 
@@ -149,6 +148,7 @@ uint64_t model_entries(const struct model_topic *topic, uint64_t from, uint64_t 
 /* Promise, and with it everything before. */
 void model_promise(struct model_namespace *ns, struct step *step, bool durable);
 void model_promise_before(struct model_namespace *ns, uint64_t tick, bool durable);
+void model_topic_free(struct model_topic *topic);
 void model_namespace_clear(struct model_namespace *ns);
 
 #endif

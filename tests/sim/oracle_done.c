@@ -355,6 +355,7 @@ void oracle_refused(struct world *w, struct op *op)
     const int status = base->status;
     bool may = false;
 
+    w->disturbed = w->disturbed || sim_disk_is_down(w->disk);
     if (status == TUSK_ECLOSED) {
         may = w->stopping;
     } else if (status == TUSK_EIO || status == TUSK_EUNKNOWN) {

@@ -22,7 +22,9 @@ void oracle_read_submitted(struct world *w, struct op *op)
         break;
     case ENGINE_AT_CURSOR:
         state = model_cursor_state(op->cursor);
-        op->start = state == NULL ? model_first(op->topic) : state->offset;
+        if (!op->cursor->busy) { /* Else nobody knows where it stands */
+            op->start = state == NULL ? model_first(op->topic) : state->offset;
+        }
         break;
     case ENGINE_AT_LATEST:
     case ENGINE_AT_TIME:
@@ -170,8 +172,8 @@ static void delivered(struct world *w, struct op *op)
     }
     if (read->position == ENGINE_AT_TIME) {
         start = model_time_position(topic, read->value);
-    } else if (read->position == ENGINE_AT_LATEST) {
-        start = op->low < read->from ? read->from : op->low;
+    } else if (start == NOT_STAGED) {
+        start = read->position == ENGINE_AT_CURSOR || read->from >= op->low ? read->from : 0;
     }
     if (start == UINT64_MAX || read->from != model_next_entry(topic, start)) {
         fail_read(w, op, "a read begins with the entry asked for", start,
@@ -212,8 +214,6 @@ static void ended(struct world *w, struct op *op)
 
     if (read->position == ENGINE_AT_TIME) {
         start = model_time_position(topic, read->value);
-    } else if (read->position == ENGINE_AT_LATEST) {
-        start = UINT64_MAX;
     }
     if (start != UINT64_MAX && model_next_entry(topic, start) < read->base.detail_a) {
         fail_read(w, op, "END is said only at the end", model_next_entry(topic, start),

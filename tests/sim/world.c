@@ -138,7 +138,7 @@ static void remove_finished(struct world *w)
     w->completed_count = 0;
 }
 
-static void judge_replies(struct world *w)
+void world_collect(struct world *w)
 {
     unsigned i;
 
@@ -164,7 +164,10 @@ bool world_poll(struct world *w)
     if (sim_disk_is_down(w->disk)) {
         w->disturbed = true;
     }
-    judge_replies(w);
+    if (!w->disturbed) {
+        w->good_poll_us = w->told.mono_us;
+    }
+    world_collect(w);
     w->tick++;
     if (engine_failed(w->engine, &err) != NULL && !w->disturbed) {
         world_fail(w, "a healthy disk stops nothing", "%s", err.text);
@@ -235,4 +238,58 @@ void world_pass(struct world *w, uint64_t us)
         (void)wait_a_little(w, again, until);
         again = world_poll(w);
     }
+}
+
+/* ---- one world ---- */
+
+static void begin(struct world *w, const struct world_limits *limits, struct world_report *report)
+{
+    static const char *const names[WORLD_NAMESPACES] = {"default", "eu", "\xc3\x9cn\xc3\xaf %2"};
+    unsigned i;
+
+    w->limits = *limits;
+    w->report = report;
+    random_init(&w->random, limits->seed);
+    random_init(&w->engine_random, ~limits->seed);
+    w->disk = sim_disk_new(limits->seed);
+    w->ops_end = &w->ops;
+    w->ending = END_POWER;
+    for (i = 0; i < WORLD_NAMESPACES; i++) {
+        w->namespaces[i].name = names[i];
+    }
+    world_choose(w);
+}
+
+static void end(struct world *w)
+{
+    struct world_report *report = w->report;
+    uint64_t hash = sim_disk_trace_hash(w->disk) ^ (w->results * 31u) ^ w->limits.seed;
+    unsigned i;
+
+    report->hash ^= random_split(&hash);
+    report->worlds++;
+    report->operations += w->operations;
+    report->kinds[w->kind]++;
+    for (i = 0; i < WORLD_NAMESPACES; i++) {
+        model_namespace_clear(&w->namespaces[i]);
+    }
+    while (w->steps != NULL) {
+        struct step *step = w->steps;
+
+        w->steps = step->next_made;
+        free(step->bytes);
+        free(step);
+    }
+    sim_disk_free(w->disk);
+    free(w);
+}
+
+void world_run(const struct world_limits *limits, struct world_report *report)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    CHECK(w != NULL);
+    begin(w, limits, report);
+    world_live(w);
+    end(w);
 }

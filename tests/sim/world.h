@@ -146,6 +146,7 @@ struct world {
     bool lenient;     /* After damage: only never a wrong byte */
     bool full;        /* The disk may have no room */
     enum ending ending;
+    uint64_t good_poll_us; /* Time of the last poll that met a healthy disk */
     struct op *ops;
     struct op **ops_end;
     uint32_t in_flight;
@@ -186,6 +187,8 @@ void world_tell(struct world *world);
 bool world_poll(struct world *world);
 /* Poll until nothing is under way (parked reads are cancelled); a request that never ends is a broken promise. */
 void world_drain(struct world *world);
+/* After a poll or a stop: learn what was staged, judge the replies. */
+void world_collect(struct world *world);
 /* Let virtual time pass, polling when the engine wants to be. */
 void world_pass(struct world *world, uint64_t us);
 void world_free_ops(struct world *world);

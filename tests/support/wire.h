@@ -40,6 +40,9 @@ struct wire_entries {
     const char *const *texts;
 };
 
+/* The test goes on only if this is true. */
+void wire_need(bool good, const char *what);
+
 /* Connect; HELLO to a namespace (NULL: without HELLO). */
 void wire_open(struct wire *wire, const char *socket_path, const char *space);
 /* The same, but says whether it went well. */

@@ -1,0 +1,385 @@
+/* What this machine can do at all, without a log: the bounds the figures are held against.
+ *
+ *   limits DIRECTORY SECONDS
+ *
+ * Prints one line of JSON. Each probe runs for about SECONDS.
+ *   pingpong_us    64 B there and back over a Unix socket, p50: bounds one append in flight
+ *   clients_per_s  the same by sixteen processes against one loop: bounds sixteen clients
+ *   relay_us       a message each 100 us, to a relay and on to a reader, p50: bounds end to end
+ *   socket_mbps    one way, 256 KiB sends
+ *   write64k_mbps, write1m_mbps  pwrite into a fallocated file
+ *   synced_mbps    1 MiB writes with a fdatasync every 16 MiB
+ *   commit_us      pwrite of 256 B into written space, and fdatasync, p50
+ *   scan_mbps      reading a mapped, cached file */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/bench/load.h"
+
+#define MESSAGE_SIZE 64u
+#define CLIENTS 16u
+#define RELAY_GAP_NS 100000u
+#define SEND_SIZE (256u << 10)
+#define FILE_SIZE (256u << 20)
+#define SYNC_EVERY (16u << 20)
+#define WARM_UP 200u
+
+static double seconds;
+static char *memory; /* 1 MiB, touched */
+
+static uint64_t deadline_ns(void)
+{
+    return load_now_ns() + (uint64_t)(seconds * 1e9);
+}
+
+static void check(bool ok, const char *what)
+{
+    if (!ok) {
+        load_fail("%s: %s", what, strerror(errno));
+    }
+}
+
+static void put(int fd, const void *bytes, size_t size)
+{
+    check(send(fd, bytes, size, MSG_NOSIGNAL) == (ssize_t)size, "send");
+}
+
+/* Receive a whole message; false at the end of the stream. */
+static bool get(int fd, void *bytes, size_t size)
+{
+    ssize_t n = recv(fd, bytes, size, MSG_WAITALL);
+
+    check(n >= 0, "recv");
+    return n == (ssize_t)size;
+}
+
+static void pair(int fds[2])
+{
+    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
+}
+
+static pid_t spawn(void)
+{
+    pid_t pid = fork();
+
+    check(pid >= 0, "fork");
+    return pid;
+}
+
+static _Noreturn void echo(int fd)
+{
+    char message[MESSAGE_SIZE];
+
+    while (get(fd, message, sizeof message)) {
+        put(fd, message, sizeof message);
+    }
+    _exit(0);
+}
+
+static double pingpong_us(void)
+{
+    static struct histogram latency;
+    char message[MESSAGE_SIZE] = {0};
+    uint64_t end_ns = deadline_ns();
+    uint64_t begin_ns;
+    uint32_t i = 0;
+    int fds[2];
+
+    pair(fds);
+    if (spawn() == 0) {
+        (void)close(fds[0]);
+        echo(fds[1]);
+    }
+    (void)close(fds[1]);
+    while ((begin_ns = load_now_ns()) < end_ns) {
+        put(fds[0], message, sizeof message);
+        check(get(fds[0], message, sizeof message), "echo");
+        if (i++ >= WARM_UP) {
+            histogram_add(&latency, load_now_ns() - begin_ns);
+        }
+    }
+    (void)close(fds[0]);
+    (void)wait(NULL);
+    return (double)histogram_quantile(&latency, 0.5) / 1e3;
+}
+
+/* ---- sixteen clients ---- */
+
+static _Noreturn void client(int fd, uint64_t *rounds)
+{
+    uint64_t end_ns = deadline_ns();
+    char message[MESSAGE_SIZE] = {0};
+
+    while (load_now_ns() < end_ns) {
+        put(fd, message, sizeof message);
+        check(get(fd, message, sizeof message), "echo");
+        (*rounds)++;
+    }
+    _exit(0);
+}
+
+/* Answer until every client has gone. */
+static void echo_many(int epoll_fd)
+{
+    struct epoll_event events[CLIENTS];
+    char message[MESSAGE_SIZE];
+    uint32_t live = CLIENTS;
+
+    while (live > 0) {
+        int count = epoll_wait(epoll_fd, events, CLIENTS, -1);
+        int i;
+
+        for (i = 0; i < count; i++) {
+            if (get(events[i].data.fd, message, sizeof message)) {
+                put(events[i].data.fd, message, sizeof message);
+            } else {
+                /* Closing alone would not do: clients started later inherited it. */
+                check(epoll_ctl(epoll_fd, EPOLL_CTL_DEL, events[i].data.fd, NULL) == 0, "epoll");
+                (void)close(events[i].data.fd);
+                live--;
+            }
+        }
+    }
+}
+
+static double clients_per_s(void)
+{
+    uint64_t *rounds = mmap(NULL, CLIENTS * 64, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    uint64_t total = 0;
+    uint32_t i;
+
+    check(rounds != MAP_FAILED && epoll_fd >= 0, "epoll");
+    for (i = 0; i < CLIENTS; i++) {
+        struct epoll_event event = {.events = EPOLLIN};
+        int fds[2];
+
+        pair(fds);
+        if (spawn() == 0) {
+            (void)close(fds[0]);
+            client(fds[1], rounds + i * 8); /* A cache line each */
+        }
+        (void)close(fds[1]);
+        event.data.fd = fds[0];
+        check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[0], &event) == 0, "epoll");
+    }
+    echo_many(epoll_fd);
+    for (i = 0; i < CLIENTS; i++) {
+        total += rounds[i * 8];
+        (void)wait(NULL);
+    }
+    (void)close(epoll_fd);
+    (void)munmap(rounds, CLIENTS * 64);
+    return (double)total / seconds;
+}
+
+/* ---- end to end ---- */
+
+static _Noreturn void relay_send(int fd)
+{
+    uint64_t begin_ns = load_now_ns();
+    uint64_t end_ns = begin_ns + (uint64_t)(seconds * 1e9);
+    char message[MESSAGE_SIZE] = {0};
+    uint64_t now_ns;
+    uint64_t i;
+
+    for (i = 1; (now_ns = load_now_ns()) < end_ns; i++) {
+        load_sleep_until(begin_ns + i * RELAY_GAP_NS);
+        now_ns = load_now_ns();
+        memcpy(message, &now_ns, sizeof now_ns);
+        put(fd, message, sizeof message);
+    }
+    _exit(0);
+}
+
+static _Noreturn void relay_pass(int from, int to)
+{
+    char message[MESSAGE_SIZE];
+
+    while (get(from, message, sizeof message)) {
+        put(to, message, sizeof message);
+    }
+    _exit(0);
+}
+
+static double relay_us(void)
+{
+    static struct histogram latency;
+    char message[MESSAGE_SIZE];
+    uint64_t sent_ns;
+    int first[2];
+    int second[2];
+
+    pair(first);
+    pair(second);
+    if (spawn() == 0) {
+        (void)close(first[1]);
+        relay_send(first[0]);
+    }
+    (void)close(first[0]);
+    if (spawn() == 0) {
+        (void)close(second[1]);
+        relay_pass(first[1], second[0]);
+    }
+    (void)close(first[1]);
+    (void)close(second[0]);
+    while (get(second[1], message, sizeof message)) {
+        memcpy(&sent_ns, message, sizeof sent_ns);
+        histogram_add(&latency, load_now_ns() - sent_ns);
+    }
+    (void)close(second[1]);
+    (void)wait(NULL);
+    (void)wait(NULL);
+    return (double)histogram_quantile(&latency, 0.5) / 1e3;
+}
+
+/* ---- bandwidths ---- */
+
+static double socket_mbps(void)
+{
+    uint64_t begin_ns;
+    uint64_t total = 0;
+    ssize_t n;
+    int fds[2];
+
+    pair(fds);
+    if (spawn() == 0) {
+        uint64_t end_ns = deadline_ns();
+
+        (void)close(fds[0]);
+        while (load_now_ns() < end_ns) {
+            put(fds[1], memory, SEND_SIZE);
+        }
+        _exit(0);
+    }
+    (void)close(fds[1]);
+    begin_ns = load_now_ns();
+    while ((n = recv(fds[0], memory, SEND_SIZE, 0)) > 0) {
+        total += (uint64_t)n;
+    }
+    check(n == 0, "recv");
+    (void)close(fds[0]);
+    (void)wait(NULL);
+    return (double)total * 1e3 / (double)(load_now_ns() - begin_ns);
+}
+
+/* A fallocated file, already without a name. */
+static int file_new(const char *directory)
+{
+    char path[4096];
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/limits.XXXXXX", directory);
+    fd = mkstemp(path);
+    check(fd >= 0, path);
+    check(unlink(path) == 0, path);
+    check(posix_fallocate(fd, 0, FILE_SIZE) == 0, "fallocate");
+    return fd;
+}
+
+/* Write to the end of the file once, syncing every so many bytes (0: never). */
+static double write_mbps(const char *directory, size_t size, uint32_t sync_every)
+{
+    int fd = file_new(directory);
+    uint64_t begin_ns = load_now_ns();
+    uint64_t at;
+    double result;
+
+    for (at = 0; at < FILE_SIZE; at += size) {
+        check(pwrite(fd, memory, size, (off_t)at) == (ssize_t)size, "pwrite");
+        if (sync_every != 0 && (at + size) % sync_every == 0) {
+            check(fdatasync(fd) == 0, "fdatasync");
+        }
+    }
+    result = (double)FILE_SIZE * 1e3 / (double)(load_now_ns() - begin_ns);
+    (void)close(fd);
+    return result;
+}
+
+static double commit_us(const char *directory)
+{
+    static struct histogram latency;
+    int fd = file_new(directory);
+    uint64_t end_ns;
+    uint64_t begin_ns;
+    off_t at = 0;
+
+    for (at = 0; at < (8 << 20); at += 1 << 20) {
+        check(pwrite(fd, memory, 1 << 20, at) == 1 << 20, "pwrite");
+    }
+    check(fdatasync(fd) == 0, "fdatasync");
+    end_ns = deadline_ns();
+    for (at = 0; (begin_ns = load_now_ns()) < end_ns; at = (at + 256) % (8 << 20)) {
+        check(pwrite(fd, memory, 256, at) == 256, "pwrite");
+        check(fdatasync(fd) == 0, "fdatasync");
+        histogram_add(&latency, load_now_ns() - begin_ns);
+    }
+    (void)close(fd);
+    return (double)histogram_quantile(&latency, 0.5) / 1e3;
+}
+
+static double scan_mbps(const char *directory)
+{
+    int fd = file_new(directory);
+    volatile uint64_t sink;
+    uint64_t sum = 0;
+    uint64_t total = 0;
+    uint64_t begin_ns;
+    uint64_t end_ns;
+    uint64_t *map;
+    size_t i;
+
+    for (i = 0; i < FILE_SIZE; i += 1 << 20) {
+        check(pwrite(fd, memory, 1 << 20, (off_t)i) == 1 << 20, "pwrite");
+    }
+    begin_ns = load_now_ns();
+    end_ns = deadline_ns();
+    do {
+        map = mmap(NULL, FILE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+        check(map != MAP_FAILED, "mmap");
+        for (i = 0; i < FILE_SIZE / sizeof *map; i++) {
+            sum += map[i];
+        }
+        (void)munmap(map, FILE_SIZE);
+        total += FILE_SIZE;
+    } while (load_now_ns() < end_ns);
+    sink = sum;
+    (void)sink;
+    (void)close(fd);
+    return (double)total * 1e3 / (double)(load_now_ns() - begin_ns);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3 || (seconds = strtod(argv[2], NULL)) <= 0) {
+        (void)fprintf(stderr, "usage: limits DIRECTORY SECONDS\n");
+        return 64;
+    }
+    memory = malloc(1 << 20);
+    check(memory != NULL, "malloc");
+    memset(memory, 'x', 1 << 20);
+    (void)write_mbps(argv[1], 1 << 20, 0); /* Page cache that was touched before */
+    (void)printf("{\"pingpong_us\": %.2f", pingpong_us());
+    (void)fflush(stdout);
+    (void)printf(", \"clients_per_s\": %.0f", clients_per_s());
+    (void)fflush(stdout);
+    (void)printf(", \"relay_us\": %.2f", relay_us());
+    (void)fflush(stdout);
+    (void)printf(", \"socket_mbps\": %.0f", socket_mbps());
+    (void)printf(", \"write64k_mbps\": %.0f", write_mbps(argv[1], 64 << 10, 0));
+    (void)printf(", \"write1m_mbps\": %.0f", write_mbps(argv[1], 1 << 20, 0));
+    (void)printf(", \"synced_mbps\": %.0f", write_mbps(argv[1], 1 << 20, SYNC_EVERY));
+    (void)printf(", \"commit_us\": %.2f", commit_us(argv[1]));
+    (void)printf(", \"scan_mbps\": %.0f}\n", scan_mbps(argv[1]));
+    return 0;
+}
