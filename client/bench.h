@@ -22,7 +22,9 @@ struct bench_options {
     uint32_t window;     /* Batches in flight */
     uint32_t flags;      /* TUSK_APPEND_* */
     double duration;     /* Seconds */
-    uint64_t count;      /* Entries in all; 0: until the duration is over */
+    bool timed;          /* The duration ends it */
+    bool again;          /* read: begin again until the duration, which was given, is over */
+    uint64_t count;      /* Entries in all; 0: no end but the duration's */
     uint32_t rate;       /* Entries a second, e2e */
     uint32_t checkpoint; /* Entries; 0: none */
 };

@@ -31,8 +31,8 @@ static const struct argp_option bench_options[] = {
     {"batch", KEY_BATCH, "N", 0, "Entries in a batch (append: 1)", 0},
     {"window", KEY_WINDOW, "N", 0, "Batches in flight (append: 256)", 0},
     {"ack", KEY_ACK, "WHEN", 0, "written (default) or durable", 0},
-    {"duration", KEY_DURATION, "S", 0, "Seconds (5)", 0},
-    {"count", KEY_COUNT, "N", 0, "Entries in all, instead of a duration", 0},
+    {"duration", KEY_DURATION, "S", 0, "Seconds (5; read: once, or again for so long)", 0},
+    {"count", KEY_COUNT, "N", 0, "Entries in all; with a duration, whichever ends first", 0},
     {"rate", KEY_RATE, "N", 0, "Entries a second (e2e: 10000)", 0},
     {"topic", KEY_TOPIC, "TOPIC", 0, "Topic (bench)", 0},
     {"topics", KEY_TOPICS, "N", 0, "Topics to append to in turn (1)", 0},
@@ -84,6 +84,7 @@ static error_t bench_option(int key, char *arg, struct argp_state *state)
             options->duration > 86400) {
             argp_error(state, "duration '%s'; it is a number of seconds", arg);
         }
+        options->again = true;
         return 0;
     case KEY_COUNT:
         if (parse_u64(arg, &options->count) != 0 || options->count == 0) {
@@ -290,6 +291,7 @@ int cli_bench(struct cli *cli, int argc, char **argv)
     int rc;
 
     cli_parse(&argp, argc, argv, &options);
+    options.timed = options.count == 0 || options.again;
     for (i = 0; options.kind != NULL && i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strcmp(options.kind, kinds[i].name) == 0) {
             rc = bench_run(&options, kinds[i].workers > 0 ? kinds[i].workers : options.clients,

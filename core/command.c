@@ -28,7 +28,8 @@ static uint64_t record_cursor(struct cursor *cursor, uint16_t type)
     cursor->recorded_offset = cursor->offset;
     link_remove(&cursor->unrecorded);
     flusher_cursor(&ns->flusher, cursor);
-    return journal_record(&ns->journal, &record);
+    cursor->ticket = journal_record(&ns->journal, &record);
+    return cursor->ticket;
 }
 
 struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bool create,
@@ -84,8 +85,9 @@ uint64_t cursor_move(struct cursor *cursor, uint64_t offset)
         ns->counters.checkpoints++;
     }
     if (cursor->offset == cursor->recorded_offset) {
-        /* Nothing new; but strict means durable, and the record may not be yet. */
-        return every == 0 && cursor->durable_offset != cursor->offset ? ns->journal.next_lsn - 1 : 0;
+        /* Nothing new; but strict means durable, and the record may not be yet. (Its durable offset
+         * does not tell: a seek may have been there before.) */
+        return every == 0 && cursor->ticket > ns->flusher.durable ? cursor->ticket : 0;
     }
     /* Offsets may have gaps, so this counts at least as many entries as were consumed. */
     if (every == 0 || cursor->offset - cursor->recorded_offset >= every) {
@@ -168,6 +170,7 @@ uint64_t topic_trim_to(struct topic *topic, uint64_t first)
     record.field[TRIM_TOPIC] = topic->id;
     record.field[TRIM_FIRST] = first;
     ticket = journal_record(&ns->journal, &record);
+    topic->trim_ticket = ticket;
     /* The active block stays: its end is where the topic goes on. */
     while (whole + 1 < topic->block_count && topic->blocks[whole].end_offset <= first) {
         whole++;
@@ -334,14 +337,20 @@ static void lookup_done(struct engine_request *request)
     const struct engine_topic_ref by_id = {.id = lookup->read.topic_id};
     struct topic *topic = namespace_topic(ns, &by_id);
     const int status = request->status;
+    /* Where the end was when nothing was found: entries may have come since, and are not passed. A
+     * trim since is passed. */
+    uint64_t offset = status == TUSK_EEND ? request->detail_a : lookup->read.from;
 
     command->state = NULL;
-    if (topic == NULL) {
+    if (namespace_broken(ns) || ns->stopping) {
+        /* A record now would come behind the clean close. */
+        request_fail(ns, &command->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO, "namespace \"%s\": %s",
+                     ns->name, ns->stopping ? "the daemon is stopping" : ns->reason);
+    } else if (topic == NULL) {
         request_fail(ns, &command->base, TUSK_ENOTFOUND, "the topic was deleted");
-    } else if (status == 0) {
-        run_position(ns, command, topic, lookup->read.from);
-    } else if (status == TUSK_EEND) {
-        run_position(ns, command, topic, topic_visible_end(topic));
+    } else if (status == 0 || status == TUSK_EEND) {
+        offset = offset < topic->first ? topic->first : offset;
+        run_position(ns, command, topic, offset);
     } else {
         request_fail(ns, &command->base, status, "%s", request->error.text);
     }
@@ -481,7 +490,11 @@ static void run_trim(struct namespace *ns, struct engine_command *command, struc
     }
     if (command->offset <= topic->first) {
         command->offset = topic->first;
-        request_finish(ns, &command->base);
+        if (topic->trim_ticket > ns->flusher.durable) {
+            request_when_durable(ns, &command->base, topic->trim_ticket);
+        } else {
+            request_finish(ns, &command->base);
+        }
         return;
     }
     ticket = topic_trim_to(topic, command->offset);

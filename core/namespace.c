@@ -518,9 +518,12 @@ void namespace_turn(struct namespace *ns)
     journal_work(&ns->journal, now);
     if (journal_flush(&ns->journal, NULL) == 0) {
         namespace_written(ns);
-        tail_work(ns);
-        manifest_work(&ns->manifest, now);
-        flusher_work(&ns->flusher, now);
+        /* A read that this has woken may have moved a cursor, and recorded it. */
+        if (journal_flush(&ns->journal, NULL) == 0) {
+            tail_work(ns);
+            manifest_work(&ns->manifest, now);
+            flusher_work(&ns->flusher, now);
+        }
     }
     if (namespace_broken(ns)) {
         return;

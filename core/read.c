@@ -305,12 +305,12 @@ void engine_read_cancel(struct engine_read *read)
 
 /* ---- going ---- */
 
-/* The first block with a batch of the wanted time or later. */
-static uint32_t find_block_by_time(const struct topic *topic, uint64_t time_us)
+/* The first block, from the state's offset on, with a batch of the wanted time or later. */
+static uint32_t find_block_by_time(const struct topic *topic, const struct read_state *state)
 {
-    uint32_t at = topic_find_block(topic, topic->first);
+    uint32_t at = topic_find_block(topic, state->offset);
 
-    while (at < topic->block_count && topic->blocks[at].last_time_us < time_us) {
+    while (at < topic->block_count && topic->blocks[at].last_time_us < state->time_us) {
         at++;
     }
     return at;
@@ -324,10 +324,10 @@ static enum read_next go_once(struct read_state *state)
     uint32_t at;
 
     if (state->by_time) {
-        at = find_block_by_time(topic, state->time_us);
+        state->offset = state->offset < topic->first ? topic->first : state->offset;
+        at = find_block_by_time(topic, state);
         if (at == topic->block_count) {
-            state->by_time = false;
-            state->offset = end;
+            state->offset = end; /* Still by time: what comes next may be too early, too */
         } else if (state->offset < topic->blocks[at].first_offset) {
             state->offset = topic->blocks[at].first_offset;
         }

@@ -204,8 +204,11 @@ static enum walk collect(struct read_state *state, uint32_t *size, uint64_t *fro
             return WALK_DONE;
         }
     }
+    if (*size == 0) {
+        return WALK_END; /* No hint: a search by time may have passed entries behind *to */
+    }
     read_hint_put(state->ns, state->block.generation, *to, state->at + at);
-    return *size > 0 ? WALK_DONE : WALK_END;
+    return WALK_DONE;
 }
 
 /* Pass what is not wanted. WALK_DONE: the buffer begins with a batch that is wanted. */
@@ -291,6 +294,8 @@ static enum read_next block_ended(struct read_state *state)
     const struct block *block = at < topic->block_count ? &topic->blocks[at] : NULL;
     const bool active = block != NULL && at + 1 == topic->block_count;
     const uint32_t limit = block == NULL ? 0 : active ? topic->tail_position : block->end;
+    const uint64_t end = topic_visible_end(topic);
+    uint64_t next;
 
     unpin(state);
     if (block == NULL || limit > state->limit) {
@@ -299,15 +304,9 @@ static enum read_next block_ended(struct read_state *state)
     if (active && topic->tail_bytes > 0) {
         return read_tail(state);
     }
-    if (state->by_time) {
-        /* Only damage hides the batch that the block's last time promised: what follows is later. */
-        state->by_time = false;
-        if (active) {
-            state->offset = topic_visible_end(topic);
-            return READ_AGAIN;
-        }
-    }
-    state->offset = state->offset > block->end_offset ? state->offset : block->end_offset;
+    /* What is not visible yet is not passed: a reader that waits will want it. */
+    next = block->end_offset < end ? block->end_offset : end;
+    state->offset = state->offset > next ? state->offset : next;
     return READ_AGAIN;
 }
 

@@ -115,7 +115,6 @@ enum read_next read_tail(struct read_state *state)
 
     CHECK(topic->tail_bytes > 0);
     if (!find(state, &item, &header)) {
-        state->by_time = false;
         state->offset = topic_visible_end(topic);
         return READ_AGAIN;
     }

@@ -373,6 +373,20 @@ static void record_losses(struct recovery *recovery)
     }
 }
 
+/* What was judged may be in the page cache only (the last process died, the machine did not). The new file's
+ * header calls all of it durable, so it is, first: or a power cut now would look like damage. */
+static int sync_files(struct recovery *recovery)
+{
+    struct journal_file *file;
+
+    for (file = recovery->ns->journal.files; file != NULL; file = file->next) {
+        if (io_sync(file->file, NULL, recovery->err) != 0) {
+            return error_wrap(recovery->err, "sync journal file %016" PRIx64, file->number);
+        }
+    }
+    return 0;
+}
+
 static int fresh_ground(struct recovery *recovery, bool clean)
 {
     struct namespace *ns = recovery->ns;
@@ -383,6 +397,9 @@ static int fresh_ground(struct recovery *recovery, bool clean)
     own_space(recovery);
     settle_topics(recovery, clean);
     rc = adopt_files(recovery);
+    if (rc == 0) {
+        rc = sync_files(recovery);
+    }
     if (rc != 0) {
         return rc;
     }

@@ -75,7 +75,10 @@ void retention_work(struct namespace *ns)
             topic->block_count < 2 ? 0 : blocks_to_give_up(topic, clock_us, paused);
 
         if (count > 0 && journal_admits(&ns->journal, 1024u * (count + 1u), 1) == 1) {
-            (void)topic_trim_to(topic, topic->blocks[count].first_offset);
+            /* Not to where the next block begins: a cursor may stand in the gap between. */
+            const uint64_t end = topic->blocks[count - 1].end_offset;
+
+            (void)topic_trim_to(topic, end > topic->first ? end : topic->first);
         }
     }
 }

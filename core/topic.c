@@ -102,6 +102,11 @@ void topic_remove_block(struct topic *topic, uint32_t at)
     memmove(topic->blocks + at, topic->blocks + at + 1,
             (topic->block_count - at - 1) * sizeof *topic->blocks);
     topic->block_count--;
+    if (at > 0 && at == topic->block_count) {
+        /* The one before is active again. */
+        topic->seed = batch_seed(topic->ns->store_id, topic->blocks[at - 1].generation);
+        topic->tail_position = topic->blocks[at - 1].end;
+    }
 }
 
 uint32_t topic_find_block(const struct topic *topic, uint64_t offset)

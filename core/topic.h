@@ -53,6 +53,7 @@ struct cursor {
     uint64_t recorded_offset; /* As in its last journal record */
     uint64_t syncing_offset;  /* As covered by the sync in flight */
     uint64_t durable_offset;  /* As covered by the last sync: what reclaim may rely on */
+    uint64_t ticket;          /* Of that record; 0: durable since before this run */
     uint64_t unrecorded_since_us; /* Monotonic; when offset left recorded_offset */
     struct topic *topic;      /* Borrowed */
     struct link dirty;        /* In namespace.dirty_cursors, or .syncing_cursors */
@@ -71,6 +72,7 @@ struct topic {
     struct engine_retention_rule retention;
 
     uint64_t first;       /* First offset kept */
+    uint64_t trim_ticket; /* Of the record that says so; 0: durable since before this run */
     uint64_t next_offset; /* Of the next entry staged */
     uint64_t written_end;
     uint64_t syncing_end; /* written_end when the sync in flight began */

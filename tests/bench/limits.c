@@ -1,6 +1,10 @@
 /* What this machine can do at all, without a log: the bounds the figures are held against.
  *
  *   limits DIRECTORY SECONDS
+ *   limits touch MIB          no probe: use so much memory once and give it back
+ *
+ * A guest that gives free memory back to its host pays many microseconds for each page it uses again,
+ * page cache included; touching it just before is how a run does not measure that.
  *
  * Prints one line of JSON. Each probe runs for about SECONDS.
  *   pingpong_us    64 B there and back over a Unix socket, p50: bounds one append in flight
@@ -153,8 +157,8 @@ static void echo_many(int epoll_fd)
 
 static double clients_per_s(void)
 {
-    uint64_t *rounds = mmap(NULL, CLIENTS * 64, PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint64_t *rounds =
+        mmap(NULL, CLIENTS * 64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     uint64_t total = 0;
     uint32_t i;
@@ -359,10 +363,26 @@ static double scan_mbps(const char *directory)
     return (double)total * 1e3 / (double)(load_now_ns() - begin_ns);
 }
 
+static int touch(const char *mib)
+{
+    size_t size = (size_t)strtoull(mib, NULL, 10) << 20;
+    char *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t i;
+
+    check(bytes != MAP_FAILED, "mmap");
+    for (i = 0; i < size; i += 4096) {
+        bytes[i] = 1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "touch") == 0) {
+        return touch(argv[2]);
+    }
     if (argc != 3 || (seconds = strtod(argv[2], NULL)) <= 0) {
-        (void)fprintf(stderr, "usage: limits DIRECTORY SECONDS\n");
+        (void)fprintf(stderr, "usage: limits DIRECTORY SECONDS, or limits touch MIB\n");
         return 64;
     }
     memory = malloc(1 << 20);

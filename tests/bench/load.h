@@ -18,7 +18,7 @@ struct load_options {
     uint32_t batch;  /* Entries */
     uint32_t window; /* Batches in flight */
     double duration; /* Seconds */
-    uint64_t count;  /* Entries in all; 0: until the duration is over */
+    uint64_t count;  /* Entries in all, if the duration is not over before; 0: no such end */
     uint32_t rate;   /* Entries a second, e2e */
 };
 

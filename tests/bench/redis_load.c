@@ -164,9 +164,9 @@ static void request_prepare(struct request *request, const struct load_options *
     }
     at = request->bytes;
     for (i = 0; i < count; i++) {
-        request->payload_at = (size_t)sprintf(
-            at, "*5\r\n$4\r\nXADD\r\n$%zu\r\n%s\r\n$1\r\n*\r\n$1\r\nd\r\n$%u\r\n",
-            strlen(options->topic), options->topic, options->size);
+        request->payload_at =
+            (size_t)sprintf(at, "*5\r\n$4\r\nXADD\r\n$%zu\r\n%s\r\n$1\r\n*\r\n$1\r\nd\r\n$%u\r\n",
+                            strlen(options->topic), options->topic, options->size);
         memset(at + request->payload_at, 'x', options->size);
         memcpy(at + request->payload_at + options->size, "\r\n", 2);
         request->size = request->payload_at + options->size + 2;
@@ -240,7 +240,7 @@ static void append_measure(struct load_worker *worker, struct redis *redis,
             if (part == chunk * request->size) {
                 part = 0;
                 sent += chunk;
-                if (options->count == 0 && load_now_ns() >= end_ns) {
+                if (load_now_ns() >= end_ns) {
                     limit = sent;
                 }
             }
@@ -367,8 +367,8 @@ static void acks_add(void *arg, const char *id, size_t id_size, const char *data
 
     (void)data;
     (void)size;
-    acks->size += (size_t)sprintf(acks->bytes + acks->size, "$%zu\r\n%.*s\r\n", id_size,
-                                  (int)id_size, id);
+    acks->size +=
+        (size_t)sprintf(acks->bytes + acks->size, "$%zu\r\n%.*s\r\n", id_size, (int)id_size, id);
 }
 
 /* One pass in a group of its own; returns the entries read. */
@@ -429,8 +429,8 @@ static void run_drain(struct load_worker *worker, bool group)
     load_start(worker);
     end_ns = result->begin_ns + (uint64_t)(options->duration * 1e9);
     do {
-        result->entries += group ? pass_group(&redis, options->topic, pass)
-                                 : pass_read(&redis, options->topic);
+        result->entries +=
+            group ? pass_group(&redis, options->topic, pass) : pass_read(&redis, options->topic);
         pass++;
     } while (result->entries > 0 && load_now_ns() < end_ns);
     result->bytes = result->entries * options->size;
@@ -490,8 +490,8 @@ static void e2e_follow(struct load_worker *worker)
 static void e2e_append(struct load_worker *worker)
 {
     const struct load_options *options = worker->options;
-    uint64_t total = options->count > 0 ? options->count
-                                        : (uint64_t)(options->duration * options->rate);
+    uint64_t total =
+        options->count > 0 ? options->count : (uint64_t)(options->duration * options->rate);
     uint64_t answered = 0;
     struct request request;
     struct redis redis;
@@ -528,12 +528,9 @@ static void run_e2e(struct load_worker *worker)
 
 int main(int argc, char **argv)
 {
-    static const struct load_kind kinds[] = {{"append", run_append, 0},
-                                             {"latency", run_latency, 0},
-                                             {"read", run_read, 0},
-                                             {"group", run_group, 0},
-                                             {"e2e", run_e2e, 2},
-                                             {NULL, NULL, 0}};
+    static const struct load_kind kinds[] = {{"append", run_append, 0}, {"latency", run_latency, 0},
+                                             {"read", run_read, 0},     {"group", run_group, 0},
+                                             {"e2e", run_e2e, 2},       {NULL, NULL, 0}};
 
     return load_main(argc, argv, kinds);
 }

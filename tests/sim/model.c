@@ -127,9 +127,8 @@ uint64_t model_next_entry(const struct model_topic *topic, uint64_t offset)
     return step->first > offset ? step->first : offset;
 }
 
-uint64_t model_time_position(const struct model_topic *topic, uint64_t time_us)
+uint64_t model_time_position(const struct model_topic *topic, uint64_t first, uint64_t time_us)
 {
-    const uint64_t first = model_first(topic);
     uint32_t i;
 
     for (i = model_batch_at(topic, first); i < topic->batches.count; i++) {

@@ -142,8 +142,8 @@ uint64_t model_end_high(const struct model_topic *topic);
 uint32_t model_batch_at(const struct model_topic *topic, uint64_t offset);
 /* The least offset an entry has that is at or behind an offset; UINT64_MAX: none. */
 uint64_t model_next_entry(const struct model_topic *topic, uint64_t offset);
-/* Where "the first entry stored then or later" is; UINT64_MAX: none. */
-uint64_t model_time_position(const struct model_topic *topic, uint64_t time_us);
+/* Where "the first entry stored then or later" is, of those from `first` on; UINT64_MAX: none. */
+uint64_t model_time_position(const struct model_topic *topic, uint64_t first, uint64_t time_us);
 uint64_t model_entries(const struct model_topic *topic, uint64_t from, uint64_t to);
 /* Promise, and with it everything before. */
 void model_promise(struct model_namespace *ns, struct step *step, bool durable);

@@ -150,6 +150,8 @@ static void scan_op(struct world *w, struct op *op)
             op->cursor->busy = false;
             if (op->command.base.status == 0) {
                 oracle_command_staged(w, op);
+            } else {
+                oracle_refused(w, op);
             }
         }
         break;

@@ -93,10 +93,10 @@ static void position_staged(struct world *w, struct op *op)
         low = model_end_low(topic);
         high = model_end_high(topic);
     } else if (command->position == ENGINE_AT_TIME) {
-        low = model_time_position(topic, op->asked_offset);
+        low = model_time_position(topic, model_first(topic), op->asked_offset);
         high = low;
-        if (low > model_end_low(topic)) { /* At or behind what may not be visible yet */
-            low = model_end_low(topic);
+        if (low > op->low) { /* Not visible yet when it was looked for, perhaps */
+            low = op->low > model_first(topic) ? op->low : model_first(topic);
             high = high == UINT64_MAX ? model_end_high(topic) : high;
         }
     }
@@ -255,7 +255,7 @@ void oracle_command_staged(struct world *w, struct op *op)
 
 /* ---- refusals ---- */
 
-static bool append_may_fail(const struct world *w, const struct op *op, int status)
+static bool append_may_fail(const struct op *op, int status)
 {
     switch (status) {
     case TUSK_ETOOBIG:
@@ -268,7 +268,7 @@ static bool append_may_fail(const struct world *w, const struct op *op, int stat
     case TUSK_EQUOTA:
         return op->ns->quota;
     case TUSK_EBUSY:
-        return w->taste.small_journal || w->options.waiting_bytes_max < (1u << 20) || w->full;
+        return true; /* The topic cannot be made now, or too much waits */
     default:
         return false;
     }
@@ -314,7 +314,10 @@ static bool command_may_fail(const struct world *w, const struct op *op, int sta
         return true;
     }
     if (status == TUSK_EBUSY) {
-        return w->taste.small_journal || w->full;
+        /* What frees or ends something is served from the reserve. */
+        return w->taste.small_journal || w->full ||
+               !(command->kind == ENGINE_CHECKPOINT || command->kind == ENGINE_TOPIC_DELETE ||
+                 command->kind == ENGINE_TOPIC_TRIM || command->kind == ENGINE_CURSOR_DELETE);
     }
     if (status == TUSK_EQUOTA) {
         return op->ns->quota;
@@ -355,6 +358,10 @@ void oracle_refused(struct world *w, struct op *op)
     const int status = base->status;
     bool may = false;
 
+    if (op->refused) {
+        return;
+    }
+    op->refused = true;
     w->disturbed = w->disturbed || sim_disk_is_down(w->disk);
     if (status == TUSK_ECLOSED) {
         may = w->stopping;
@@ -364,7 +371,7 @@ void oracle_refused(struct world *w, struct op *op)
         may = w->full || w->disturbed;
     } else {
         may = w->lenient ||
-              (op->kind == OP_APPEND ? append_may_fail(w, op, status) : command_may_fail(w, op, status));
+              (op->kind == OP_APPEND ? append_may_fail(op, status) : command_may_fail(w, op, status));
     }
     if (!may) {
         world_fail(w, "nothing is refused without its reason", "operation %llu: %s: %s",
@@ -393,7 +400,7 @@ static void append_done(struct world *w, struct op *op)
                    (unsigned long long)op->number, (unsigned long long)append->topic_id,
                    (unsigned long long)append->first_offset);
     }
-    if (op->must_sync && append->durable_end < step->end) {
+    if (op->must_sync && append->durable_end < step->end && op->topic->delete == NULL) {
         world_fail(w, "a durable reply follows the sync", "operation %llu: durable end %llu, end %llu",
                    (unsigned long long)op->number, (unsigned long long)append->durable_end,
                    (unsigned long long)step->end);

@@ -13,6 +13,7 @@ void oracle_read_submitted(struct world *w, struct op *op)
         return;
     }
     op->low = model_end_low(op->topic);
+    op->asked_offset = model_first(op->topic);
     switch (read->position) {
     case ENGINE_AT_OFFSET:
         op->start = read->value;
@@ -62,6 +63,15 @@ static void fail_read(struct world *w, const struct op *op, const char *promise,
                (unsigned long long)a, (unsigned long long)b);
 }
 
+/* Where a read by time must begin. A trim under way may come before or after it. */
+static uint64_t time_start(const struct op *op, uint64_t from)
+{
+    const uint64_t before = model_time_position(op->topic, op->asked_offset, op->read.value);
+    const uint64_t after = model_time_position(op->topic, model_first(op->topic), op->read.value);
+
+    return from >= before && from <= after ? from : after;
+}
+
 /* The bytes are those that were appended, where they were appended. */
 static const struct step *check_batch(struct world *w, struct op *op, const uint8_t *data, size_t size,
                                       uint32_t position)
@@ -98,6 +108,7 @@ static void check_limits(struct world *w, struct op *op)
     const struct model_topic *topic = op->topic;
     uint64_t entries = 0;
     uint64_t bytes = 0;
+    uint64_t more = 0; /* Bytes behind the first entry, which comes even if larger */
     uint32_t i;
 
     for (i = model_batch_at(topic, op->read.from); i < topic->batches.count; i++) {
@@ -109,8 +120,9 @@ static void check_limits(struct world *w, struct op *op)
         batch_entries(&it, step->bytes);
         while (batch_next(&it, &entry)) {
             if (offset >= op->read.from && offset < op->read.to) {
-                entries++;
                 bytes += entry.size;
+                more += entries > 0 ? entry.size : 0;
+                entries++;
             }
             offset++;
         }
@@ -120,7 +132,7 @@ static void check_limits(struct world *w, struct op *op)
     }
     w->results += bytes + entries;
     if (entries == 0 || entries > op->read.max_entries ||
-        (bytes > op->read.max_bytes && entries > 1)) {
+        (bytes > op->read.max_bytes && more > 0)) {
         fail_read(w, op, "a read returns an entry, and no more than was asked for", entries, bytes);
     }
 }
@@ -171,7 +183,7 @@ static void delivered(struct world *w, struct op *op)
         fail_read(w, op, "a read is answered by its topic", read->topic_id, 0);
     }
     if (read->position == ENGINE_AT_TIME) {
-        start = model_time_position(topic, read->value);
+        start = time_start(op, read->from);
     } else if (start == NOT_STAGED) {
         start = read->position == ENGINE_AT_CURSOR || read->from >= op->low ? read->from : 0;
     }
@@ -213,7 +225,7 @@ static void ended(struct world *w, struct op *op)
     uint64_t start = op->start;
 
     if (read->position == ENGINE_AT_TIME) {
-        start = model_time_position(topic, read->value);
+        start = time_start(op, UINT64_MAX);
     }
     if (start != UINT64_MAX && model_next_entry(topic, start) < read->base.detail_a) {
         fail_read(w, op, "END is said only at the end", model_next_entry(topic, start),

@@ -80,6 +80,7 @@ struct op {
     struct step *step;           /* What it changed */
     bool staged;
     bool finished;
+    bool refused;     /* And judged */
     bool cancelled;
     bool by_id;
     bool wrong;       /* Malformed on purpose, or too big: must be refused */
