@@ -85,6 +85,8 @@ int tusk_consumer_open(struct tusk *t, const struct tusk_consumer_options *optio
 
 static bool consumer_take(struct tusk_consumer *c, struct tusk_entry *entry)
 {
+    bool arriving;
+
     for (;;) {
         if (c->current != NULL && tusk_batch_next(c->current, entry)) {
             if (c->positioned && entry->offset > c->info.position) {
@@ -104,8 +106,15 @@ static bool consumer_take(struct tusk_consumer *c, struct tusk_entry *entry)
         c->current = c->queue[0];
         c->queued--;
         memmove(c->queue, c->queue + 1, c->queued * sizeof *c->queue);
+        arriving = c->reads.in_flight > 0;
         consumer_fetch(c);
-        (void)pipeline_turn(c->t); /* So that the daemon reads ahead while this is walked */
+        /* So that the daemon reads ahead while this is walked. If nothing else was asked for
+         * before, there is nothing to receive yet. */
+        if (arriving) {
+            (void)pipeline_turn(c->t);
+        } else {
+            stream_send(&c->t->stream);
+        }
     }
 }
 

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* Submissions gather up to this many bytes before the first is sent. Fewer system calls for
- * small requests against the daemon starting later; 64 KiB is where sending gets no cheaper. */
-#define PIPELINE_GATHER_SIZE (64u * 1024)
+/* Submissions gather up to this many bytes before the first is sent. More would save system calls
+ * (at 16 KiB there is one for some eighty small entries), but the daemon starts later: with 256 in
+ * flight and 64 KiB the two sides took turns, and throughput was a fifth lower. */
+#define PIPELINE_GATHER_SIZE (16u * 1024)
 #define PIPELINE_SLOTS_MIN 16u
 
 void pipeline_init(struct tusk *t)

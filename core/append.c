@@ -21,6 +21,7 @@
 #define RUN_SIZE_MIN 1024u
 #define RUN_SIZE_MAX ((uint64_t)1 << 40)
 #define RUN_LASTS_US 1000000u
+#define RECORDS_BEFORE 512u /* Journal bytes of the records an append may need besides its own */
 
 /* What the steps below return; or a negative TUSK_E*: refused. */
 enum { STAGED_NOT_YET = 0, STAGED = 1 };
@@ -312,11 +313,18 @@ static int try_stage(struct topic *topic, struct engine_append *append, const ui
     struct namespace *ns = topic->ns;
     const uint32_t padded = (uint32_t)batch_padded_size(header->stored_size);
     int rc;
-    int admits;
     uint64_t ticket;
 
     if (flusher_full(&ns->flusher)) {
         return STAGED_NOT_YET;
+    }
+    /* First of all, because what follows may put a run's record and a block's. */
+    rc = journal_admits(&ns->journal,
+                        RECORDS_BEFORE + FORMAT_PLACE_SIZE +
+                            (goes_direct(ns, padded) ? BATCH_HEADER_SIZE : padded),
+                        JOURNAL_RESERVE);
+    if (rc != 1) {
+        return rc;
     }
     rc = have_offsets(topic, header->entry_count);
     if (rc == STAGED) {
@@ -329,12 +337,6 @@ static int try_stage(struct topic *topic, struct engine_append *append, const ui
     }
     if (rc != STAGED) {
         return rc;
-    }
-    admits = journal_admits(&ns->journal,
-                            FORMAT_PLACE_SIZE + (goes_direct(ns, padded) ? BATCH_HEADER_SIZE : padded),
-                            JOURNAL_RESERVE);
-    if (admits != 1) {
-        return admits;
     }
     append->topic_id = topic->id;
     append->first_offset = topic->next_offset;

@@ -121,7 +121,8 @@ void cursor_record_all(struct namespace *ns)
 {
     struct link *link;
 
-    while ((link = list_first(&ns->unrecorded_cursors)) != NULL) {
+    while ((link = list_first(&ns->unrecorded_cursors)) != NULL &&
+           journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, 1) == 1) {
         (void)record_cursor(link_owner(link, struct cursor, unrecorded), RECORD_CURSOR_CHECKPOINT);
     }
 }
@@ -138,6 +139,8 @@ uint64_t cursor_deadline(const struct namespace *ns)
 }
 
 /* ---- trims and deletes ---- */
+
+#define FREE_SIZE 64u /* At most, of a free record's body */
 
 static uint64_t free_block(struct topic *topic, const struct block *block)
 {
@@ -175,10 +178,11 @@ uint64_t topic_trim_to(struct topic *topic, uint64_t first)
     while (whole + 1 < topic->block_count && topic->blocks[whole].end_offset <= first) {
         whole++;
     }
-    for (i = 0; i < whole; i++) {
+    /* What finds no room in the journal now goes later (retention.c), or with the next trim. */
+    for (i = 0; i < whole && journal_admits(&ns->journal, FREE_SIZE, 1) == 1; i++) {
         ticket = free_block(topic, &topic->blocks[i]);
     }
-    topic_drop_blocks(topic, whole);
+    topic_drop_blocks(topic, i);
     return ticket;
 }
 
@@ -199,13 +203,22 @@ static uint64_t delete_topic(struct topic *topic)
     record.field[TOPIC_ID] = topic->id;
     ticket = journal_record(&ns->journal, &record);
     for (i = 0; i < topic->block_count; i++) {
-        ticket = free_block(topic, &topic->blocks[i]);
+        const struct block *block = &topic->blocks[i];
+
+        if (journal_admits(&ns->journal, FREE_SIZE, 1) == 1) {
+            ticket = free_block(topic, block);
+        } else if (block->segment != NULL) {
+            space_free(&ns->space, block->segment, block->index, ticket); /* The delete says it, too */
+        }
     }
     if (topic->next_segment != NULL) {
         space_return(&ns->space, topic->next_segment, topic->next_index);
         topic->next_segment = NULL;
     }
     space_forget(&ns->space, topic);
+    for (i = 0; i < topic->cursor_count; i++) {
+        link_remove(&topic->cursors[i]->unrecorded); /* No record of it may follow the delete */
+    }
     ns->cursor_count -= topic->cursor_count;
     namespace_remove_topic(ns, topic);
     topic->deleted = true;
@@ -505,11 +518,17 @@ static void run_namespace_set(struct namespace *ns, struct engine_command *comma
 {
     struct engine_settings settings = ns->settings;
     struct format_record record = {.type = RECORD_NAMESPACE_SET};
+    struct topic *topic;
+    struct topic *next;
     struct error err;
 
     if (settings_apply(&settings, false, command->settings, command->settings_count, &err) != 0) {
         command_error(ns, command, &err);
         return;
+    }
+    HASH_ITER(by_id, ns->topics_by_id, topic, next)
+    {
+        topic->shown_end = topic_visible_end(topic); /* Ends never go back */
     }
     ns->settings = settings;
     record.field[0] = settings.retention.kind;
@@ -521,6 +540,12 @@ static void run_namespace_set(struct namespace *ns, struct engine_command *comma
     record.field[6] = settings.quota_topics;
     record.field[7] = settings.quota_cursors;
     request_when_durable(ns, &command->base, journal_record(&ns->journal, &record));
+    HASH_ITER(by_id, ns->topics_by_id, topic, next)
+    {
+        if (topic_visible_end(topic) > topic->shown_end) {
+            read_wake(topic); /* What is written can be read now, durable or not */
+        }
+    }
 }
 
 static void run_on_topic(struct namespace *ns, struct engine_command *command)

@@ -110,6 +110,23 @@ static void group_failed(struct flusher *flusher)
     namespace_fail(ns, &ns->journal.failure);
 }
 
+/* The group's own syncs have ended. It is done when no other sync can have taken an error of its pages. */
+static void group_end(struct flusher *flusher)
+{
+    struct namespace *ns = flusher->ns;
+
+    flusher->awaits = false;
+    if (ns->state != ENGINE_SERVING) {
+        flusher->in_flight = false;
+    } else if (flusher->result != 0 || ns->journal.failure.code != 0) {
+        group_failed(flusher);
+    } else if (flusher->watched && !syncs_ended(&ns->syncs, flusher->synced_ticket)) {
+        flusher->awaits = true;
+    } else {
+        group_done(flusher);
+    }
+}
+
 static void sync_done(struct io_op *op)
 {
     struct flusher *flusher = op->arg;
@@ -124,15 +141,11 @@ static void sync_done(struct io_op *op)
     if (flusher->pending > 0) {
         return;
     }
-    if (flusher->ns->state != ENGINE_SERVING) {
-        flusher->in_flight = false;
-        return;
+    if (flusher->watched) {
+        syncs_end(&flusher->sync_watch);
+        flusher->synced_ticket = flusher->ns->syncs.ticket;
     }
-    if (flusher->result != 0) {
-        group_failed(flusher);
-    } else {
-        group_done(flusher);
-    }
+    group_end(flusher);
 }
 
 static unsigned files_to_sync(struct namespace *ns)
@@ -227,6 +240,7 @@ static void sync_submit(struct flusher *flusher, unsigned count)
         flusher->op_capacity = count;
     }
     group_begin(flusher);
+    flusher->watched = false;
     for (file = ns->journal.files; file != NULL; file = file->next) {
         if (file->unsynced) {
             file->unsynced = false;
@@ -236,11 +250,15 @@ static void sync_submit(struct flusher *flusher, unsigned count)
     for (i = 0; i < ns->space.count; i++) {
         if (ns->space.segments[i]->direct_dirty) {
             ns->space.segments[i]->direct_dirty = false;
+            flusher->watched = true;
             op_prepare(flusher, &flusher->ops[used++], ns->space.segments[i]->file);
         }
     }
     CHECK(used == count);
     flusher->pending = used;
+    if (flusher->watched) {
+        syncs_begin(&ns->syncs, &flusher->sync_watch);
+    }
     for (i = 0; i < used; i++) {
         io_submit(ns->io, &flusher->ops[i]);
     }
@@ -288,7 +306,10 @@ void flusher_work(struct flusher *flusher, uint64_t mono_us)
 {
     unsigned count;
 
-    if (flusher->in_flight) {
+    if (flusher->awaits) {
+        group_end(flusher);
+    }
+    if (flusher->in_flight || flusher->ns->state != ENGINE_SERVING) {
         return;
     }
     if (flusher->ns->journal.written > flusher->durable && due(flusher, mono_us)) {

@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/io.h"
+#include "core/syncs.h"
 
 struct namespace;
 struct topic;
@@ -34,6 +35,10 @@ struct flusher {
     uint64_t unsynced_bytes; /* Written, not covered by a group begun */
     uint64_t syncing_bytes;  /* Covered by the group in flight */
     bool in_flight;
+    bool watched;        /* The group syncs segments: sync_watch is in use */
+    bool awaits;         /* Its own syncs have ended; others that were under way have not */
+    struct sync_watch sync_watch;
+    uint64_t synced_ticket; /* What must have ended before the group is believed */
     unsigned pending;    /* Operations of the group not yet complete */
     int result;
     int os_error;

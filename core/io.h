@@ -51,7 +51,9 @@ enum io_op_kind {
     IO_OP_SYNC,        /* fdatasync of file. A failure is final */
     IO_OP_READ,        /* size bytes at offset into data; past the end of the file is TUSK_EIO */
     IO_OP_WRITE,       /* size bytes at offset from data */
-    IO_OP_ALLOCATE,    /* fallocate [offset, offset + size) of file, then fdatasync it */
+    IO_OP_ALLOCATE,    /* fallocate [offset, offset + size) of file, then fdatasync it. When that fails it is
+                          TUSK_EIO, whatever errno says: what others wrote to the file may be lost.
+                          So TUSK_ENOSPACE only means that there was no space to reserve */
     IO_OP_PUNCH,       /* Give the space of [offset, offset + size) back; it reads as zeros */
     IO_OP_CREATE,      /* Open path (IO_OPEN_CREATE); the file is put in `file` */
     IO_OP_RENAME,      /* path to path_to, replacing it */

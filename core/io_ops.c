@@ -151,7 +151,10 @@ static int run_allocate(int fd, const struct io_op *op)
 {
     const int rc = io_call_allocate(fd, op->offset, op->size);
 
-    return rc == 0 ? io_call_sync(fd) : rc;
+    if (rc != 0) {
+        return rc;
+    }
+    return io_call_sync(fd) == 0 ? 0 : EIO; /* ENOSPC too: see io.h */
 }
 
 static int run_on_file(const struct io_op *op)

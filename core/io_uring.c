@@ -79,6 +79,12 @@ static int slot_fd(const struct slot *slot)
     return disk_file_of(slot->op->file)->fd;
 }
 
+/* What is still to be moved. An operation of no bytes may come without any. */
+static uint8_t *slot_data(const struct slot *slot)
+{
+    return slot->progress == 0 ? slot->op->data : slot->op->data + slot->progress;
+}
+
 static void request_run(struct io_uring_sqe *sqe, const struct slot *slot)
 {
     const struct io_op *op = slot->op;
@@ -92,10 +98,10 @@ static void request_run(struct io_uring_sqe *sqe, const struct slot *slot)
         io_uring_prep_fsync(sqe, slot_fd(slot), IORING_FSYNC_DATASYNC);
         break;
     case IO_OP_READ:
-        io_uring_prep_read(sqe, slot_fd(slot), op->data + slot->progress, left, offset);
+        io_uring_prep_read(sqe, slot_fd(slot), slot_data(slot), left, offset);
         break;
     case IO_OP_WRITE:
-        io_uring_prep_write(sqe, slot_fd(slot), op->data + slot->progress, left, offset);
+        io_uring_prep_write(sqe, slot_fd(slot), slot_data(slot), left, offset);
         break;
     case IO_OP_ALLOCATE:
         io_uring_prep_fallocate(sqe, slot_fd(slot), 0, (off_t)op->offset, (off_t)op->size);
@@ -314,6 +320,9 @@ static bool slot_advance(struct uring *uring, struct slot *slot, int res, int *o
     if (slot->step == SLOT_FAILED) {
         *os_error = slot->failure;
         return true;
+    }
+    if (slot->step == SLOT_SYNC && *os_error != 0) {
+        *os_error = EIO; /* ENOSPC too: see io.h */
     }
     if (slot->step == SLOT_SYNC || op->kind == IO_OP_SYNC || op->kind == IO_OP_SYNC_DIR) {
         return true;

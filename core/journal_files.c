@@ -80,6 +80,8 @@ fail:
 static void give_up(struct journal *journal)
 {
     journal->no_space = true;
+    /* A small file may still fit, and every file that comes back is large enough. */
+    journal->file_size = journal->ns->options->journal_file_min;
     journal->retry_us = journal->ns->now.mono_us + RETRY_US;
     journal->ns->retry_stalled = true;
 }

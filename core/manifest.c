@@ -209,6 +209,15 @@ void manifest_forget(struct manifest *manifest, struct topic *topic)
 
 /* ---- the steps ---- */
 
+/* A full disk gives no more journal files: those that two manifests stand behind are used again. */
+static bool journal_starves(const struct manifest *manifest)
+{
+    const struct journal *journal = &manifest->ns->journal;
+
+    return journal->no_space && journal->spare_count <= JOURNAL_RESERVE &&
+           manifest->older_lsn < journal->current->first_lsn;
+}
+
 static bool due(const struct manifest *manifest, uint64_t mono_us)
 {
     const struct namespace *ns = manifest->ns;
@@ -219,7 +228,7 @@ static bool due(const struct manifest *manifest, uint64_t mono_us)
     if (mono_us < manifest->retry_us) {
         return false;
     }
-    return manifest->requested ||
+    return manifest->requested || journal_starves(manifest) ||
            behind >= (options->manifest_journal_bytes > twice ? options->manifest_journal_bytes
                                                               : twice) ||
            journal_behind(&ns->journal, manifest->older_lsn) > options->journal_size_max / 2 ||
@@ -231,6 +240,7 @@ static bool due(const struct manifest *manifest, uint64_t mono_us)
 void manifest_abandon(struct manifest *manifest, uint64_t mono_us)
 {
     manifest->step = MANIFEST_IDLE;
+    manifest->requested = true; /* What made it due may be gone: its tails are applied */
     manifest->retry_us = mono_us + RETRY_US;
     manifest->ns->retry_stalled = true;
 }
@@ -282,7 +292,8 @@ static void work_once(struct manifest *manifest, uint64_t mono_us)
         }
     }
     if (manifest->step == MANIFEST_SYNCING_DATA && manifest->pending == 0 &&
-        ns->flusher.durable >= manifest->head.lsn) {
+        ns->flusher.durable >= manifest->head.lsn &&
+        syncs_ended(&ns->syncs, manifest->synced_ticket)) {
         if (manifest->no_memory) {
             manifest_abandon(manifest, mono_us);
             return;

@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "core/format.h"
 #include "core/io.h"
+#include "core/syncs.h"
 
 struct namespace;
 struct topic;
@@ -61,6 +62,8 @@ struct manifest {
     struct io_file *spare; /* Owned; open while there is one */
     struct io_op op;
     struct io_op *segment_ops; /* Owned while syncing */
+    struct sync_watch sync_watch;
+    uint64_t synced_ticket; /* What must have ended before the syncs of segments are believed */
     unsigned pending;
     int result;
     int os_error;

@@ -48,6 +48,8 @@ static void segment_synced(struct io_op *op)
         fail(manifest, op->result, op->os_error, "sync a segment");
     }
     if (manifest->pending == 0) {
+        syncs_end(&manifest->sync_watch);
+        manifest->synced_ticket = manifest->ns->syncs.ticket;
         free(manifest->segment_ops);
         manifest->segment_ops = NULL;
     }
@@ -65,6 +67,7 @@ void manifest_sync_data(struct manifest *manifest)
     manifest->step = MANIFEST_SYNCING_DATA;
     manifest->pending = 0;
     if (count == 0) {
+        manifest->synced_ticket = manifest->ns->syncs.ticket;
         return;
     }
     manifest->segment_ops = calloc(count, sizeof *manifest->segment_ops);
@@ -83,6 +86,7 @@ void manifest_sync_data(struct manifest *manifest)
         }
     }
     manifest->pending = count;
+    syncs_begin(&manifest->ns->syncs, &manifest->sync_watch);
     for (i = 0; i < count; i++) {
         io_submit(manifest->ns->io, &manifest->segment_ops[i]);
     }
@@ -96,7 +100,6 @@ static void discard_spare(struct manifest *manifest)
     manifest->spare_size = 0;
     manifest_spare_path(manifest->ns, manifest->path);
     (void)io_unlink(manifest->ns->io, manifest->path, NULL); /* One left over is overwritten */
-    manifest_abandon(manifest, manifest->ns->now.mono_us);
 }
 
 static void write_next(struct manifest *manifest)
@@ -170,6 +173,7 @@ static void open_recycled(struct manifest *manifest)
     if (io_open(manifest->ns->io, manifest->path, IO_OPEN_WRITE, &manifest->spare, &err) != 0 ||
         io_size(manifest->spare, &manifest->spare_size, &err) != 0) {
         discard_spare(manifest);
+        manifest->step = MANIFEST_IDLE; /* The manifest is there: the next spare is created */
         return;
     }
     allocate_spare(manifest);
@@ -215,6 +219,7 @@ static void step_failed(struct manifest *manifest, const struct io_op *op)
     if (harmless && (manifest->step == MANIFEST_WRITING || manifest->step == MANIFEST_SYNCING ||
                      manifest->step == MANIFEST_RENAMING)) {
         discard_spare(manifest);
+        manifest_abandon(manifest, manifest->ns->now.mono_us);
         return;
     }
     fail(manifest, op->result, op->os_error, "write a manifest");

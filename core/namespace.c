@@ -270,6 +270,7 @@ struct namespace *namespace_new(struct engine *engine, const char *name, size_t 
     link_init(&ns->syncing_cursors);
     link_init(&ns->unrecorded_cursors);
     link_init(&ns->waiting_reads);
+    syncs_init(&ns->syncs);
     space_init(&ns->space, ns);
     flusher_init(&ns->flusher, ns, 0);
     manifest_init(&ns->manifest, ns);
@@ -572,6 +573,7 @@ static bool quiet(const struct namespace *ns)
     return !journal_busy(&ns->journal) && !ns->flusher.in_flight &&
            ns->manifest.step == MANIFEST_IDLE && ns->space.in_flight == 0 &&
            ns->reads_in_flight == 0 && ns->durable_queue.first == NULL &&
+           (list_empty(&ns->unrecorded_cursors) || ns->journal.no_space) &&
            ns->written_queue.first == NULL;
 }
 
@@ -590,9 +592,9 @@ static void refuse_waiting(struct namespace *ns)
 /* Let what is under way end; nothing new begins but what it needs. */
 static int settle(struct namespace *ns, struct error *err)
 {
-    cursor_record_all(ns);
     flusher_want(&ns->flusher, ns->journal.next_lsn);
     for (;;) {
+        cursor_record_all(ns); /* Also those moved by a read that was still under way */
         namespace_turn(ns);
         if (namespace_broken(ns)) {
             return error_set(err, TUSK_EIO, "%s", ns->reason);

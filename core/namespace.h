@@ -16,6 +16,7 @@
 #include "core/recovery_table.h"
 #include "core/ring.h"
 #include "core/space.h"
+#include "core/syncs.h"
 #include "core/topic.h"
 
 #define NAMESPACE_INCARNATIONS_MAX 256u
@@ -65,6 +66,7 @@ struct namespace {
     struct space space;       /* space.c */
     struct flusher flusher;   /* flusher.c */
     struct manifest manifest; /* manifest.c */
+    struct syncs syncs;       /* Of segments, under way: syncs.h */
 
     struct topic *topics_by_name; /* Hash heads (uthash) */
     struct topic *topics_by_id;
@@ -194,7 +196,7 @@ struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bo
                           uint64_t offset, struct error *err);
 /* At-least-once: record cursors whose time has come. */
 void cursor_work(struct namespace *ns);
-/* Record every cursor whose position is not in the journal (a clean stop, a manifest). */
+/* Record cursors whose position is not in the journal, all that there is room for (a clean stop). */
 void cursor_record_all(struct namespace *ns);
 uint64_t cursor_deadline(const struct namespace *ns);
 /* Give up entries before `first`: trim record, and free records for blocks wholly before it. Ticket. */

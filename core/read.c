@@ -133,10 +133,15 @@ uint64_t read_take(struct read_budget *budget, const uint8_t *batch,
 static int consume(struct read_state *state, uint64_t to, uint64_t *ticket)
 {
     struct topic *topic = state->topic;
+    struct cursor *cursor;
     struct error err;
-    struct cursor *cursor =
-        cursor_get(topic, state->cursor, state->cursor_size, true, topic->first, &err);
 
+    /* Asked again: one append may wake thousands of readers, each of them with a record. */
+    if (journal_admits(&state->ns->journal, 1024, 1) != 1) {
+        (void)read_refuse(state, TUSK_EBUSY, 0, 0, "no journal space to move the cursor now");
+        return -1;
+    }
+    cursor = cursor_get(topic, state->cursor, state->cursor_size, true, topic->first, &err);
     if (cursor == NULL) {
         (void)read_refuse(state, err.code, 0, 0, "%s", err.text);
         return -1;

@@ -65,6 +65,19 @@ static void give_up_page(struct read_state *state, uint8_t *data)
     }
 }
 
+/* How much to ask for when more could not be had: to the end of the page, or of the file. */
+static uint32_t narrow_size(struct io_file *file, uint64_t offset, uint32_t left)
+{
+    const uint32_t page = FORMAT_PAGE - (uint32_t)(offset % FORMAT_PAGE);
+    uint32_t size = page < left ? page : left;
+    uint64_t end;
+
+    if (io_size(file, &end, NULL) == 0 && end < offset + size) {
+        size = end > offset ? (uint32_t)(end - offset) : 0;
+    }
+    return size;
+}
+
 /* Fill data to `want` bytes from a block position. 1: there; 0: submitted. */
 static int fill(struct read_state *state, uint8_t *data, uint32_t position)
 {
@@ -76,7 +89,7 @@ static int fill(struct read_state *state, uint8_t *data, uint32_t position)
     while (state->have < state->want) {
         const uint64_t offset = block_base(state) + position + state->have;
         const uint32_t left = state->want - state->have;
-        const uint32_t page = FORMAT_PAGE - (uint32_t)(offset % FORMAT_PAGE);
+        const uint32_t size = state->narrow ? narrow_size(file, offset, left) : left;
         size_t got = 0;
         const int rc = io_read_cached(file, data + state->have, left, offset, &got);
 
@@ -84,7 +97,7 @@ static int fill(struct read_state *state, uint8_t *data, uint32_t position)
             state->have += (uint32_t)got;
             continue;
         }
-        if (rc != TUSK_EBUSY) {
+        if (rc != TUSK_EBUSY || size == 0) {
             /* The file ends here, or its memory cannot be read. */
             memset(data + state->have, 0, left);
             state->have = state->want;
@@ -94,7 +107,7 @@ static int fill(struct read_state *state, uint8_t *data, uint32_t position)
                                    .file = file,
                                    .data = data + state->have,
                                    .offset = offset,
-                                   .size = state->narrow && page < left ? page : left,
+                                   .size = size,
                                    .done = fill_done,
                                    .arg = state};
         state->submitted = true;

@@ -41,7 +41,9 @@ static uint32_t blocks_to_give_up(const struct topic *topic, uint64_t clock_us, 
         const struct block *block = &topic->blocks[count];
         bool goes = false;
 
-        if (rule.kind == ENGINE_RETAIN_CONSUMED) {
+        if (block->end_offset <= topic->first) {
+            goes = true; /* Trimmed, but its free record found no room, or went with a crash */
+        } else if (rule.kind == ENGINE_RETAIN_CONSUMED) {
             goes = floor != UINT64_MAX && block->end_offset <= floor;
         } else if (rule.kind == ENGINE_RETAIN_AGE) {
             goes = !paused && clock_us > block->last_time_us &&
@@ -74,7 +76,7 @@ void retention_work(struct namespace *ns)
         const uint32_t count =
             topic->block_count < 2 ? 0 : blocks_to_give_up(topic, clock_us, paused);
 
-        if (count > 0 && journal_admits(&ns->journal, 1024u * (count + 1u), 1) == 1) {
+        if (count > 0 && journal_admits(&ns->journal, 1024u, 1) == 1) {
             /* Not to where the next block begins: a cursor may stand in the gap between. */
             const uint64_t end = topic->blocks[count - 1].end_offset;
 

@@ -59,6 +59,9 @@ static void write_one(struct namespace *ns, const struct pending_seal *pending)
         return; /* Freed meanwhile */
     }
     block = &topic->blocks[at];
+    if (block->segment->slots[block->index].reserved < ns->block_size) {
+        return; /* On a full disk a block is filled as far as it is reserved, which may leave its last page out */
+    }
     memcpy(header.store_id, ns->store_id, sizeof header.store_id);
     header.segment = block->segment_number;
     header.index = block->index;

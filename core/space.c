@@ -191,6 +191,7 @@ void space_return(struct space *space, struct segment *segment, uint16_t index)
     CHECK(slot->state == SLOT_USED);
     slot->state = SLOT_FREE;
     slot->topic = NULL;
+    space->unpunched = true;
     segment->used--;
     space->used_count--;
     space->free_count++;

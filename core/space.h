@@ -15,6 +15,7 @@
 
 #include "core/error.h"
 #include "core/io.h"
+#include "core/syncs.h"
 
 struct namespace;
 struct topic;
@@ -49,6 +50,7 @@ struct segment {
     bool punching;
     uint32_t used;        /* Slots not free */
     struct io_op sync;    /* Of reservations */
+    struct sync_watch sync_watch;
     struct slot slots[];
 };
 
@@ -62,6 +64,7 @@ struct space {
     uint32_t used_count;
     uint32_t freeing_count;
     uint64_t free_lsn_max; /* Greatest ticket of a free record: durable marks must pass it */
+    bool unpunched;        /* Free blocks may hold more space than the pool keeps */
     bool no_space;         /* The last new segment could not be made */
     uint64_t retry_us;
     bool creating;

@@ -13,6 +13,7 @@
 /* An operation on one block. */
 struct block_op {
     struct io_op op;
+    struct sync_watch watch; /* Of an allocation, which ends with a sync */
     struct segment *segment;
     uint16_t index;
     uint32_t target; /* Of an allocation: bytes from the block's start */
@@ -75,10 +76,14 @@ static void allocate_done(struct io_op *op)
     const int os_error = op->os_error;
 
     ns->space.in_flight--;
+    syncs_end(&block_op->watch);
     free(block_op);
     slot->extending = false;
     if (ns->state != ENGINE_SERVING) {
         return;
+    }
+    if (slot->state == SLOT_FREE) {
+        ns->retry_stalled = true; /* Returned meanwhile: it can be taken again */
     }
     if (result == 0) {
         slot->reserved = target;
@@ -116,6 +121,7 @@ static void allocate(struct space *space, struct segment *segment, uint16_t inde
                                   .done = allocate_done,
                                   .arg = block_op};
     space->in_flight++;
+    syncs_begin(&space->ns->syncs, &block_op->watch);
     io_submit(space->ns->io, &block_op->op);
 }
 
@@ -168,6 +174,7 @@ static void reservation_synced(struct io_op *op)
     uint32_t i;
 
     ns->space.in_flight--;
+    syncs_end(&segment->sync_watch);
     segment->space_syncing = false;
     if (ns->state != ENGINE_SERVING) {
         return;
@@ -183,6 +190,9 @@ static void reservation_synced(struct io_op *op)
             slot->reserved = slot->covered;
             slot->covered = 0;
             slot->extending = false;
+            if (slot->state == SLOT_FREE) {
+                ns->retry_stalled = true;
+            }
             tell(slot, 0);
         }
     }
@@ -201,6 +211,7 @@ static void sync_reservations(struct space *space, struct segment *segment)
     segment->sync = (struct io_op){
         .kind = IO_OP_SYNC, .file = segment->file, .done = reservation_synced, .arg = segment};
     space->in_flight++;
+    syncs_begin(&space->ns->syncs, &segment->sync_watch);
     io_submit(space->ns->io, &segment->sync);
 }
 
@@ -321,6 +332,7 @@ static void punch_done(struct io_op *op)
     slot->extending = false;
     slot->punched = true;
     slot->reserved = 0;
+    ns->retry_stalled = true; /* It can be taken again */
     free(block_op);
 }
 
@@ -365,8 +377,11 @@ static void free_slots(struct space *space, struct segment *segment, uint32_t *k
         if (slot->state == SLOT_FREE && !slot->punched && !slot->extending) {
             if (*kept < SPACE_POOL) {
                 (*kept)++;
-            } else if (!segment->punching && !segment->unlinking) {
-                punch(space, segment, (uint16_t)i);
+            } else {
+                space->unpunched = true; /* One at a time: its end comes back here */
+                if (!segment->punching && !segment->unlinking) {
+                    punch(space, segment, (uint16_t)i);
+                }
             }
         }
     }
@@ -442,7 +457,9 @@ void space_work(struct space *space, uint64_t mono_us)
             sync_reservations(space, space->segments[i]);
         }
     }
-    if (space->freeing_count > 0 || space->free_count > space->ns->blocks_per_segment + AHEAD) {
+    if (space->freeing_count > 0 || space->unpunched ||
+        space->free_count > space->ns->blocks_per_segment + AHEAD) {
+        space->unpunched = false;
         for (i = 0; i < space->count; i++) {
             free_slots(space, space->segments[i], &kept);
         }

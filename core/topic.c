@@ -196,8 +196,10 @@ uint64_t topic_entries_from(const struct topic *topic, uint64_t offset)
 
 uint64_t topic_visible_end(const struct topic *topic)
 {
-    return topic->ns->settings.fsync_ms == ENGINE_FSYNC_EACH ? topic->durable_end
-                                                             : topic->written_end;
+    if (topic->ns->settings.fsync_ms != ENGINE_FSYNC_EACH) {
+        return topic->written_end;
+    }
+    return topic->durable_end > topic->shown_end ? topic->durable_end : topic->shown_end;
 }
 
 struct engine_retention_rule topic_retention(const struct topic *topic)

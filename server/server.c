@@ -163,12 +163,18 @@ static void drain(struct server *server)
 
 /* ---- turns ---- */
 
+/* In the order in which they were answered: a reader that waited for an entry comes before the
+ * producer of it, so that it does not wait for the producer to be woken, too. */
 static void flush_dirty(struct server *server)
 {
-    struct connection *connection = server->dirty;
+    struct connection *connection = NULL;
     struct connection *next;
 
-    server->dirty = NULL;
+    while ((next = server->dirty) != NULL) {
+        server->dirty = next->dirty_next;
+        next->dirty_next = connection;
+        connection = next;
+    }
     for (; connection != NULL; connection = next) {
         next = connection->dirty_next;
         connection->in_dirty = false;

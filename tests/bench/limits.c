@@ -3,8 +3,8 @@
  *   limits DIRECTORY SECONDS
  *   limits touch MIB          no probe: use so much memory once and give it back
  *
- * A guest that gives free memory back to its host pays many microseconds for each page it uses again,
- * page cache included; touching it just before is how a run does not measure that.
+ * A guest that gives free memory back to its host pays many microseconds for each page it uses
+ * again, page cache included; touching it just before is how a run does not measure that.
  *
  * Prints one line of JSON. Each probe runs for about SECONDS.
  *   pingpong_us    64 B there and back over a Unix socket, p50: bounds one append in flight

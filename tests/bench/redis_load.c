@@ -14,30 +14,18 @@
  * Requests are prepared before the time begins and replies are only scanned for what is needed,
  * so that the client is not what is measured. Any error reply ends the run. */
 #include "tests/bench/load.h"
+#include "tests/bench/redis.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define READ_COUNT 1000u
-#define RECEIVE_SIZE (8u << 20)
-#define ID_SIZE_MAX 48u
 #define TIME_SIZE 8u
-
-struct redis {
-    int fd;
-    size_t begin; /* Bytes [begin, end) of `in` are received and not taken */
-    size_t end;
-    char *in;
-    char last[ID_SIZE_MAX]; /* Id of the last entry read */
-};
 
 /* A prepared XADD. */
 struct request {
@@ -45,109 +33,6 @@ struct request {
     size_t size;
     size_t payload_at;
 };
-
-/* ---- the socket ---- */
-
-static void redis_connect(struct redis *redis, const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (strlen(path) >= sizeof address.sun_path) {
-        load_fail("the socket's path is too long");
-    }
-    memcpy(address.sun_path, path, strlen(path));
-    redis->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    redis->in = malloc(RECEIVE_SIZE);
-    redis->begin = 0;
-    redis->end = 0;
-    memcpy(redis->last, "0-0", 4);
-    if (redis->fd < 0 || redis->in == NULL ||
-        connect(redis->fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        load_fail("cannot reach %s: %s", path, strerror(errno));
-    }
-    memset(redis->in, 0, RECEIVE_SIZE); /* Touched before the time begins */
-}
-
-static void redis_send(struct redis *redis, const char *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = send(redis->fd, bytes, size, MSG_NOSIGNAL);
-
-        if (n < 0) {
-            load_fail("send: %s", strerror(errno));
-        }
-        bytes += n;
-        size -= (size_t)n;
-    }
-}
-
-/* Receive something. */
-static void redis_fill(struct redis *redis)
-{
-    ssize_t n;
-
-    if (redis->begin == redis->end) {
-        redis->begin = 0;
-        redis->end = 0;
-    } else if (redis->end == RECEIVE_SIZE) {
-        memmove(redis->in, redis->in + redis->begin, redis->end - redis->begin);
-        redis->end -= redis->begin;
-        redis->begin = 0;
-    }
-    n = recv(redis->fd, redis->in + redis->end, RECEIVE_SIZE - redis->end, 0);
-    if (n <= 0) {
-        load_fail("the server ended the connection");
-    }
-    redis->end += (size_t)n;
-}
-
-/* The next line, without its end; valid until the next fill. */
-static char *redis_line(struct redis *redis)
-{
-    size_t seen = 0;
-    char *line;
-    char *end;
-
-    for (;;) {
-        line = redis->in + redis->begin;
-        end = memchr(line + seen, '\n', redis->end - redis->begin - seen);
-        if (end != NULL) {
-            break;
-        }
-        seen = redis->end - redis->begin;
-        redis_fill(redis);
-    }
-    redis->begin += (size_t)(end - line) + 1;
-    end[-1] = '\0';
-    if (line[0] == '-') {
-        load_fail("the server says: %s", line);
-    }
-    return line;
-}
-
-static long redis_number(struct redis *redis, char type)
-{
-    const char *line = redis_line(redis);
-
-    if (line[0] != type) {
-        load_fail("a reply of type '%c', not '%c'", line[0], type);
-    }
-    return strtol(line + 1, NULL, 10);
-}
-
-/* A string of known or unknown size; valid until the next fill. */
-static const char *redis_string(struct redis *redis, size_t *size)
-{
-    const char *bytes;
-
-    *size = (size_t)redis_number(redis, '$');
-    while (redis->end - redis->begin < *size + 2) {
-        redis_fill(redis);
-    }
-    bytes = redis->in + redis->begin;
-    redis->begin += *size + 2;
-    return bytes;
-}
 
 /* ---- append, latency ---- */
 
@@ -343,19 +228,6 @@ static uint32_t take_stream(struct redis *redis, entry_fn fn, void *arg)
     return take_entries(redis, fn, arg);
 }
 
-static void send_command(struct redis *redis, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void send_command(struct redis *redis, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    redis_send(redis, text, strlen(text));
-}
-
 struct acks {
     char bytes[READ_COUNT * (ID_SIZE_MAX + 16)];
     size_t size;
@@ -380,25 +252,25 @@ static uint64_t pass_group(struct redis *redis, const char *topic, uint64_t pass
     uint32_t count;
 
     (void)snprintf(group, sizeof group, "g%d-%llu", (int)getpid(), (unsigned long long)pass);
-    send_command(redis, "XGROUP CREATE %s %s 0\r\n", topic, group);
+    redis_command(redis, "XGROUP CREATE %s %s 0\r\n", topic, group);
     (void)redis_line(redis);
     for (;;) {
-        send_command(redis, "XREADGROUP GROUP %s c COUNT %u STREAMS %s >\r\n", group, READ_COUNT,
-                     topic);
+        redis_command(redis, "XREADGROUP GROUP %s c COUNT %u STREAMS %s >\r\n", group, READ_COUNT,
+                      topic);
         acks.size = 0;
         count = take_stream(redis, acks_add, &acks);
         if (count == 0) {
             break;
         }
-        send_command(redis, "*%u\r\n$4\r\nXACK\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", count + 3,
-                     strlen(topic), topic, strlen(group), group);
+        redis_command(redis, "*%u\r\n$4\r\nXACK\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", count + 3,
+                      strlen(topic), topic, strlen(group), group);
         redis_send(redis, acks.bytes, acks.size);
         if (redis_number(redis, ':') != (long)count) {
             load_fail("XACK took not all of %u", count);
         }
         total += count;
     }
-    send_command(redis, "XGROUP DESTROY %s %s\r\n", topic, group);
+    redis_command(redis, "XGROUP DESTROY %s %s\r\n", topic, group);
     (void)redis_line(redis);
     return total;
 }
@@ -410,7 +282,7 @@ static uint64_t pass_read(struct redis *redis, const char *topic)
 
     memcpy(redis->last, "0-0", 4);
     do {
-        send_command(redis, "XREAD COUNT %u STREAMS %s %s\r\n", READ_COUNT, topic, redis->last);
+        redis_command(redis, "XREAD COUNT %u STREAMS %s %s\r\n", READ_COUNT, topic, redis->last);
         count = take_stream(redis, NULL, NULL);
         total += count;
     } while (count > 0);
@@ -475,12 +347,12 @@ static void e2e_follow(struct load_worker *worker)
     struct redis redis;
 
     redis_connect(&redis, worker->options->socket);
-    send_command(&redis, "XREVRANGE %s + - COUNT 1\r\n", topic);
+    redis_command(&redis, "XREVRANGE %s + - COUNT 1\r\n", topic);
     (void)take_entries(&redis, NULL, NULL);
     load_start(worker);
     while (follow.sent_ns != 0) {
-        send_command(&redis, "XREAD BLOCK 10000 COUNT %u STREAMS %s %s\r\n", READ_COUNT, topic,
-                     redis.last);
+        redis_command(&redis, "XREAD BLOCK 10000 COUNT %u STREAMS %s %s\r\n", READ_COUNT, topic,
+                      redis.last);
         if (take_stream(&redis, follow_entry, &follow) == 0) {
             load_fail("nothing arrives");
         }

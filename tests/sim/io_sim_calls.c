@@ -273,6 +273,7 @@ static void sim_sync_partly(struct sim_io *io, struct sim_call *call, unsigned p
 
     if (call->kind == SIM_ALLOCATE) {
         call->snapshot = sim_file_snapshot(disk, node);
+        call->sync_failed = true;
     }
     sim_file_commit(disk, node, call->snapshot, percent);
     if (!cut) {
@@ -334,6 +335,9 @@ int sim_run(struct sim_io *io, struct sim_call *call)
         sim_do_and_lose(io, call);
     } else if (verdict.fate == SIM_IGNORED) {
         os_error = 0;
+    }
+    if (call->sync_failed) {
+        os_error = EIO; /* Whatever the fault said: io.h */
     }
     sim_record(disk, call, os_error);
     if (verdict.cut) {

@@ -203,6 +203,7 @@ struct sim_call {
     size_t *got;
     struct sim_snapshot snapshot;
     bool then_sync;      /* ALLOCATE, submitted */
+    bool sync_failed; /* ALLOCATE: the space is there, its sync failed */
     io_list_fn *list_fn; /* LIST_DIR */
     void *list_arg;
     int list_result;

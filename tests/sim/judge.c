@@ -113,8 +113,8 @@ static void check_bound(struct world *w, const struct model_topic *topic,
     if (ns->settings.count > 1 || every == 0 || w->taste.small_journal) {
         return;
     }
-    for (i = 1; i < cursor->states.count; i++) {
-        const struct step *step = cursor->states.steps[i];
+    for (i = cursor->states.count; i > 0 && cursor->states.steps[i - 1]->exists; i--) {
+        const struct step *step = cursor->states.steps[i - 1];
         const bool must = w->ending == END_POWER
                               ? step->tick < ns->durable_tick
                               : step->acked || step->tick < ns->written_tick;
@@ -286,10 +286,30 @@ static bool must_survive(const struct world *w, const struct model_namespace *ns
     return w->ending == END_PROCESS ? model_is_written(ns, step) : model_is_durable(ns, step);
 }
 
+static void log_verdicts(struct world *w, const struct model_namespace *ns)
+{
+    static const char *const verdicts[] = {"unknown", "kept", "lost"};
+    uint32_t i;
+
+    for (i = 0; i < ns->recent.count; i++) {
+        const struct step *step = ns->recent.steps[i];
+
+        world_log(w, "verdict: %s of op %llu, tick %llu: %s%s%s%s", STEP_NAMES[step->kind],
+                  (unsigned long long)step->number, (unsigned long long)step->tick,
+                  verdicts[step->verdict], step->acked ? ", acked" : "",
+                  model_is_durable(ns, step) ? ", durable" : model_is_written(ns, step) ? ", written" : "",
+                  step->loose ? ", loose" : "");
+    }
+}
+
 static void check_cut(struct world *w, struct model_namespace *ns)
 {
     const struct step *last_kept = NULL;
     uint32_t i;
+
+    if (w->limits.verbose) {
+        log_verdicts(w, ns);
+    }
 
     for (i = 0; i < ns->recent.count; i++) {
         const struct step *step = ns->recent.steps[i];
@@ -377,6 +397,8 @@ static void settle_topic(struct world *w, struct model_topic *topic, const struc
     topic->settled_end = seen->info.end;
     topic->told_durable = seen->info.durable_end;
     topic->promised_end = 0;
+    topic->shown_low = 0;
+    topic->shown_high = 0;
 }
 
 static void settle_namespace(struct world *w, struct model_namespace *ns,

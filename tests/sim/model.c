@@ -78,9 +78,11 @@ uint64_t model_end_low(const struct model_topic *topic)
 {
     const struct model_namespace *ns = topic->ns;
     const bool each = model_settings(ns)->fsync_ms == ENGINE_FSYNC_EACH;
+    const uint64_t least =
+        topic->shown_low > topic->settled_end ? topic->shown_low : topic->settled_end;
     uint32_t i = topic->batches.count;
 
-    while (i > 0 && topic->batches.steps[i - 1]->end > topic->settled_end) {
+    while (i > 0 && topic->batches.steps[i - 1]->end > least) {
         const struct step *step = topic->batches.steps[i - 1];
 
         if (each ? model_is_durable(ns, step) : model_is_written(ns, step)) {
@@ -88,7 +90,7 @@ uint64_t model_end_low(const struct model_topic *topic)
         }
         i--;
     }
-    return topic->settled_end;
+    return least;
 }
 
 uint64_t model_end_high(const struct model_topic *topic)

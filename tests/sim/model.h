@@ -88,6 +88,8 @@ struct model_topic {
     uint64_t issued_end;   /* No offset before this may be given to anything again */
     uint64_t settled_end;  /* Its end as found after the last start */
     uint64_t told_durable; /* Greatest durable end the engine has told */
+    uint64_t shown_low;    /* Readers saw at least and at most this much in a lazier schedule: */
+    uint64_t shown_high;   /* that stays visible in schedule each */
     uint64_t promised_end; /* Entries before it were promised durable by strict cursors or readers */
     uint64_t last_time_us;
 };

@@ -133,6 +133,21 @@ void oracle_submitted(struct world *w, struct op *op)
     }
 }
 
+/* Lookups by time end last in a poll, behind retention. */
+static void scan_lookup(struct world *w, struct op *op)
+{
+    if (op->kind != OP_COMMAND || !op->looked_up || op->command.state != NULL) {
+        return;
+    }
+    op->looked_up = false;
+    op->cursor->busy = false;
+    if (op->command.base.status == 0) {
+        oracle_command_staged(w, op);
+    } else {
+        oracle_refused(w, op);
+    }
+}
+
 static void scan_op(struct world *w, struct op *op)
 {
     switch (op->kind) {
@@ -145,15 +160,6 @@ static void scan_op(struct world *w, struct op *op)
         oracle_read_decided(w, op);
         break;
     case OP_COMMAND:
-        if (op->looked_up && op->command.state == NULL) {
-            op->looked_up = false;
-            op->cursor->busy = false;
-            if (op->command.base.status == 0) {
-                oracle_command_staged(w, op);
-            } else {
-                oracle_refused(w, op);
-            }
-        }
         break;
     }
 }
@@ -225,6 +231,9 @@ static void check_info(struct world *w, struct model_topic *topic)
         world_log(w, "retention: topic %llu from %llu", (unsigned long long)topic->id,
                   (unsigned long long)info.first);
     }
+    if (w->disturbed) {
+        return; /* Ends no longer matter */
+    }
     if (info.end < low || info.end > high) {
         world_fail(w, "readers see what is acknowledged, and nothing unborn",
                    "topic %llu: end %llu, model %llu to %llu", (unsigned long long)topic->id,
@@ -248,7 +257,7 @@ void oracle_scan(struct world *w)
     for (op = w->ops; op != NULL; op = op->next) {
         scan_op(w, op);
     }
-    for (i = 0; i < WORLD_NAMESPACES && !w->disturbed; i++) {
+    for (i = 0; i < WORLD_NAMESPACES; i++) {
         struct model_namespace *ns = &w->namespaces[i];
 
         for (topic = ns->handle == NULL ? NULL : ns->topics; topic != NULL; topic = topic->next) {
@@ -256,6 +265,9 @@ void oracle_scan(struct world *w)
                 check_info(w, topic);
             }
         }
+    }
+    for (op = w->ops; op != NULL; op = op->next) {
+        scan_lookup(w, op);
     }
     w->scanning = false;
 }

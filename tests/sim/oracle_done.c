@@ -95,7 +95,9 @@ static void position_staged(struct world *w, struct op *op)
     } else if (command->position == ENGINE_AT_TIME) {
         low = model_time_position(topic, model_first(topic), op->asked_offset);
         high = low;
-        if (low > op->low) { /* Not visible yet when it was looked for, perhaps */
+        if (low != UINT64_MAX && model_next_entry(topic, command->offset) == low) {
+            low = high = command->offset; /* In the gap before it */
+        } else if (low > op->low) { /* Not visible yet when it was looked for, perhaps */
             low = op->low > model_first(topic) ? op->low : model_first(topic);
             high = high == UINT64_MAX ? model_end_high(topic) : high;
         }
@@ -151,8 +153,13 @@ static void apply_rule(struct engine_retention_rule *rule, const struct engine_c
 static void settings_staged(struct world *w, struct op *op)
 {
     struct step *step = world_step(w, op->ns, STEP_SETTINGS, NULL, op->number);
+    struct model_topic *topic;
     uint32_t i;
 
+    for (topic = op->ns->topics; topic != NULL; topic = topic->next) {
+        topic->shown_low = model_end_low(topic);
+        topic->shown_high = model_end_high(topic);
+    }
     step->settings = *model_settings(op->ns);
     apply_rule(&step->settings.retention, &op->command);
     for (i = 0; i < op->command.settings_count; i++) {
@@ -306,7 +313,7 @@ static bool checkpoint_may_fail(const struct op *op, int status)
     return status == TUSK_ENOTFOUND && state == NULL && command->no_create;
 }
 
-static bool command_may_fail(const struct world *w, const struct op *op, int status)
+static bool command_may_fail(const struct op *op, int status)
 {
     const struct engine_command *command = &op->command;
 
@@ -314,10 +321,7 @@ static bool command_may_fail(const struct world *w, const struct op *op, int sta
         return true;
     }
     if (status == TUSK_EBUSY) {
-        /* What frees or ends something is served from the reserve. */
-        return w->taste.small_journal || w->full ||
-               !(command->kind == ENGINE_CHECKPOINT || command->kind == ENGINE_TOPIC_DELETE ||
-                 command->kind == ENGINE_TOPIC_TRIM || command->kind == ENGINE_CURSOR_DELETE);
+        return true; /* The next journal file is not ready */
     }
     if (status == TUSK_EQUOTA) {
         return op->ns->quota;
@@ -369,9 +373,11 @@ void oracle_refused(struct world *w, struct op *op)
         may = w->disturbed;
     } else if (status == TUSK_ENOSPACE) {
         may = w->full || w->disturbed;
+    } else if (status == TUSK_ECORRUPT && op->kind == OP_COMMAND) {
+        may = op->command.position == ENGINE_AT_TIME && (w->disturbed || w->kind != KIND_PLAIN);
     } else {
         may = w->lenient ||
-              (op->kind == OP_APPEND ? append_may_fail(op, status) : command_may_fail(w, op, status));
+              (op->kind == OP_APPEND ? append_may_fail(op, status) : command_may_fail(op, status));
     }
     if (!may) {
         world_fail(w, "nothing is refused without its reason", "operation %llu: %s: %s",

@@ -157,6 +157,9 @@ struct fixture_log {
 /* One batch of `count` entries of `size` bytes (at least 8); its status. */
 int fixture_log_append(struct fixture *f, struct fixture_log *log, uint32_t count, uint32_t size,
                        bool durable);
+/* Whether these are, unchanged, the bytes of one of its entries; *number says which. */
+bool fixture_log_owns(const struct fixture_log *log, const uint8_t *data, uint32_t size,
+                      uint64_t *number);
 /* A sync: what was acked is durable. Its status. */
 int fixture_log_sync(struct fixture *f, struct fixture_log *log);
 /* Read everything: numbered without a hole, unchanged, at least `least` entries and at most

@@ -32,7 +32,8 @@ struct image_record {
 struct journal_image {
     struct image_file files[IMAGE_FILES_MAX]; /* In order of numbers */
     unsigned file_count;
-    struct image_record records[IMAGE_RECORDS_MAX]; /* In order; up to the first invalid one of each file */
+    struct image_record
+        records[IMAGE_RECORDS_MAX]; /* In order; up to the first invalid one of each file */
     unsigned record_count;
     uint64_t mark; /* The greatest in a header of either kind */
 };

@@ -4,7 +4,8 @@
 
 #include "tests/support/engine_fixture.h"
 
-static struct engine_command on(enum engine_command_kind kind, const char *topic, const char *cursor)
+static struct engine_command on(enum engine_command_kind kind, const char *topic,
+                                const char *cursor)
 {
     return (struct engine_command){.kind = kind,
                                    .topic = {.name = topic, .name_size = strlen(topic)},
@@ -286,9 +287,9 @@ static void cursors_are_listed_in_order(void **state)
         assert_int_equal(fixture_checkpoint(f, "t", names[i], i % 6), 0);
     }
     for (i = 0; i < 7; i++) {
-        assert_int_equal(engine_cursor_next(f->ns, &t, i == 0 ? NULL : after, info.name_size, &info,
-                                            &f->err),
-                         1);
+        assert_int_equal(
+            engine_cursor_next(f->ns, &t, i == 0 ? NULL : after, info.name_size, &info, &f->err),
+            1);
         assert_int_equal(info.name_size, strlen(sorted[i]));
         assert_memory_equal(info.name, sorted[i], info.name_size);
         assert_int_equal(info.lag, 6 - info.offset);

@@ -9,8 +9,29 @@ add_library(tusk_engine_fixture STATIC
   ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture_log.c
   ${PROJECT_SOURCE_DIR}/tests/support/journal_image.c)
 target_link_libraries(tusk_engine_fixture PUBLIC tusk_flags tusk_sim PkgConfig::CMOCKA)
-foreach(test append_test read_test read_damage_test read_wait_test flusher_test recovery_table_test command_test
-    manifest_test order_test engine_fault_test engine_test retention_test
-    ring_test topic_test tail_test space_test journal_test journal_scan_test)
+foreach(test
+    append_test
+    read_test
+    read_damage_test
+    read_wait_test
+    flusher_test
+    recovery_table_test
+    recovery_rows_test
+    command_test
+    manifest_test
+    order_test
+    engine_fault_test
+    sync_fault_test
+    engine_test
+    retention_test
+    ring_test
+    topic_test
+    tail_test
+    space_test
+    journal_test
+    journal_scan_test
+    format_test
+    format_page_test
+    damage_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()

@@ -21,11 +21,28 @@ struct failure {
 };
 
 static const struct failure failures[] = {
-    {EIO, false, SIM_FAIL},         {ENOSPC, false, SIM_FAIL}, {EIO, true, SIM_FAIL},
-    {ENOSPC, true, SIM_FAIL},       {EIO, false, SIM_LOSE},    {EIO, false, SIM_FAIL_PARTLY},
+    {EIO, false, SIM_FAIL},           {ENOSPC, false, SIM_FAIL}, {EIO, true, SIM_FAIL},
+    {ENOSPC, true, SIM_FAIL},         {EIO, false, SIM_LOSE},    {EIO, false, SIM_FAIL_PARTLY},
     {ENOSPC, false, SIM_FAIL_PARTLY},
 };
 #define FAILURES (sizeof failures / sizeof failures[0])
+
+/* What is being tried, printed when a test fails: which of the failures, at which operation. */
+static struct {
+    unsigned failure;
+    uint64_t nth;
+    bool running;
+} now_trying;
+
+static int say_what_failed(void **state)
+{
+    (void)state;
+    if (now_trying.running) {
+        printf("it was failure %u at operation %" PRIu64 "\n", now_trying.failure, now_trying.nth);
+    }
+    now_trying.running = false;
+    return 0;
+}
 
 struct run {
     struct fixture *f;
@@ -76,12 +93,16 @@ static void heal_and_check(struct run *run, bool power_cut)
 }
 
 /* Prepare on a healthy disk, fail the nth operation of the action, check. False: it was not reached. */
-static bool fail_nth(action_fn *prepare, action_fn *act, const struct failure *failure, uint64_t nth,
-                     bool power_cut)
+static bool fail_nth(action_fn *prepare, action_fn *act, const struct failure *failure,
+                     uint64_t nth, bool power_cut)
 {
-    struct run run = {.f = fixture_new(nth), .small = {.topic = "small"}, .direct = {.topic = "big"}};
+    struct run run = {
+        .f = fixture_new(nth), .small = {.topic = "small"}, .direct = {.topic = "big"}};
     bool fired;
 
+    now_trying.failure = (unsigned)(failure - failures);
+    now_trying.nth = nth;
+    now_trying.running = true;
     run.f->options.manifest_journal_bytes = 12u << 10;
     run.f->options.inline_sync = nth % 2 == 0;
     if (prepare != NULL) {
@@ -92,6 +113,7 @@ static bool fail_nth(action_fn *prepare, action_fn *act, const struct failure *f
     fired = sim_disk_fired(run.f->disk) > 0;
     heal_and_check(&run, power_cut);
     fixture_free(run.f);
+    now_trying.running = false;
     return fired;
 }
 
@@ -246,8 +268,7 @@ static void create_namespace(struct run *run)
 static void with_other(struct run *run)
 {
     store_open(run);
-    assert_int_equal(
-        engine_namespace_create(run->f->engine, "other", 5, NULL, 0, &run->f->err), 0);
+    assert_int_equal(engine_namespace_create(run->f->engine, "other", 5, NULL, 0, &run->f->err), 0);
     fixture_settle(run->f);
     run->may_have_other = true;
     run->has_other = true;
@@ -343,14 +364,20 @@ static void stopping(void **state)
     fail_each(unsynced_entries, stop_engine, 1);
 }
 
+#define TEST(name) cmocka_unit_test_teardown(name, say_what_failed)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opening_a_new_directory), cmocka_unit_test(opening_after_a_crash),
-        cmocka_unit_test(appending),               cmocka_unit_test(rolling_over),
-        cmocka_unit_test(trimming_and_deleting),   cmocka_unit_test(reading),
-        cmocka_unit_test(creating_a_namespace),    cmocka_unit_test(deleting_a_namespace),
-        cmocka_unit_test(stopping),
+        TEST(opening_a_new_directory),
+        TEST(opening_after_a_crash),
+        TEST(appending),
+        TEST(rolling_over),
+        TEST(trimming_and_deleting),
+        TEST(reading),
+        TEST(creating_a_namespace),
+        TEST(deleting_a_namespace),
+        TEST(stopping),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,7 +209,7 @@ static int create(struct fixture *f, const char *name)
     return engine_namespace_create(f->engine, name, strlen(name), NULL, 0, &f->err);
 }
 
-static int delete(struct fixture *f, const char *name)
+static int delete (struct fixture *f, const char *name)
 {
     return engine_namespace_delete(f->engine, name, strlen(name), &f->err);
 }
@@ -280,22 +280,22 @@ static void a_namespace_is_deleted_whole(void **state)
 
     fixture_open(f);
     used = sim_disk_used(f->disk);
-    assert_int_equal(delete(f, "other"), TUSK_ENOTFOUND);
-    assert_int_equal(delete(f, "default"), TUSK_EINVALID);
+    assert_int_equal(delete (f, "other"), TUSK_ENOTFOUND);
+    assert_int_equal(delete (f, "default"), TUSK_EINVALID);
     assert_int_equal(create(f, "other"), 0);
     other = engine_namespace_find(f->engine, "other", 5);
     engine_namespace_use(other, 1);
-    assert_int_equal(delete(f, "other"), TUSK_EBUSY);
+    assert_int_equal(delete (f, "other"), TUSK_EBUSY);
     engine_namespace_use(other, -1);
     f->ns = other;
     fixture_append_strings(f, "t", "x", NULL);
-    assert_int_equal(delete(f, "other"), 0);
+    assert_int_equal(delete (f, "other"), 0);
     assert_null(engine_namespace_find(f->engine, "other", 5));
     assert_true(sim_disk_used(f->disk) <= used + (64u << 10));
     assert_int_equal(create(f, "other"), 0);
     f->ns = engine_namespace_find(f->engine, "other", 5);
     assert_int_equal(fixture_stat(f, "topics"), 0);
-    assert_int_equal(delete(f, "other"), 0);
+    assert_int_equal(delete (f, "other"), 0);
     fixture_power_cut(f);
     assert_null(engine_namespace_find(f->engine, "other", 5));
     assert_int_equal(fixture_last_file(f, "ns/other", "", path), 0);
@@ -321,7 +321,7 @@ static void making_and_removing_survive_any_cut(void **state)
             fixture_settle(f);
             assert_int_equal(removing ? create(f, "other") : 0, 0);
             sim_disk_cut_at(f->disk, SIM_CHANGES, nth, moment % 2 == 0 ? SIM_BEFORE : SIM_AMID);
-            rc = removing ? delete(f, "other") : create(f, "other");
+            rc = removing ? delete (f, "other") : create(f, "other");
             reached = sim_disk_is_down(f->disk);
             fixture_power_cut(f);
             if (rc == 0) {
@@ -424,7 +424,7 @@ static void a_refused_namespace_leaves_the_others(void **state)
     fixture_expect(f, "t", "x", NULL);
     fixture_append_strings(f, "t", "y", NULL);
     assert_int_equal(create(f, "third"), 0);
-    assert_int_equal(delete(f, "other"), 0);
+    assert_int_equal(delete (f, "other"), 0);
     fixture_stop(f);
     fixture_open(f);
     assert_null(engine_namespace_find(f->engine, "other", 5));

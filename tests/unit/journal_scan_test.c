@@ -59,9 +59,8 @@ static void make_file(struct world *w, uint64_t number, uint64_t first_lsn, unsi
     memcpy(own.store_id, store_id, sizeof store_id);
     format_journal_encode(data, &own);
     for (i = 0; i < count; i++) {
-        struct format_record_header record = {.type = RECORD_MARK,
-                                              .lsn = first_lsn + 64 * i,
-                                              .size = FORMAT_RECORD_HEADER_SIZE};
+        struct format_record_header record = {
+            .type = RECORD_MARK, .lsn = first_lsn + 64 * i, .size = FORMAT_RECORD_HEADER_SIZE};
 
         format_record_header_encode(data + FORMAT_PAGE + 64 * i, &record,
                                     format_journal_seed(store_id, own.generation));
@@ -169,8 +168,8 @@ static void a_file_without_its_header_holds_nothing(void **state)
     add(w, 1);
     add(w, 2);
     assert_int_equal(scan_add(&w->scan, "file3", 4, store_id, &w->err), 0); /* Another number */
-    assert_int_equal(
-        scan_add(&w->scan, "file1", 5, (const uint8_t *)"another store id", &w->err), 0);
+    assert_int_equal(scan_add(&w->scan, "file1", 5, (const uint8_t *)"another store id", &w->err),
+                     0);
     scan_ready(&w->scan);
     assert_int_equal(at(w, 192), SCAN_RECORD);
     assert_int_equal(at(w, 256), SCAN_ZERO);

@@ -90,7 +90,8 @@ static void records_form_one_chain_over_all_files(void **state)
     expect_chain(image);
     expect_bodies(image);
     i = image->record_count - 1;
-    assert_int_equal(image->records[i].header.lsn + format_record_padded(image->records[i].header.size),
+    assert_int_equal(image->records[i].header.lsn +
+                         format_record_padded(image->records[i].header.size),
                      fixture_stat(f, "journal_lsn"));
     journal_image_free(image);
 }

@@ -110,8 +110,7 @@ static void step(struct fixture *f)
         struct engine_topic_info info;
 
         if (engine_topic_info(f->ns, &ref, &info, &f->err) == 0) {
-            assert_int_equal(
-                fixture_trim(f, topic, info.first + (info.end - info.first) / 2), 0);
+            assert_int_equal(fixture_trim(f, topic, info.first + (info.end - info.first) / 2), 0);
         }
     } else {
         (void)fixture_delete(f, topic);
@@ -287,7 +286,8 @@ static void two_manifests_are_kept(void **state)
  * taken once there is space again. */
 static void no_space_for_a_manifest_is_not_fatal(void **state)
 {
-    static const unsigned kinds[] = {SIM_BIT(SIM_CREATE), SIM_BIT(SIM_RENAME), SIM_BIT(SIM_ALLOCATE)};
+    static const unsigned kinds[] = {SIM_BIT(SIM_CREATE), SIM_BIT(SIM_RENAME),
+                                     SIM_BIT(SIM_ALLOCATE)};
     unsigned i;
     unsigned k;
 

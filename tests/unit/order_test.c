@@ -48,7 +48,8 @@ static bool hold_names(void *arg, const char *path, uint64_t offset, enum sim_ki
 }
 
 /* Bytes of the journal and of segments. */
-static bool hold_journal_and_blocks(void *arg, const char *path, uint64_t offset, enum sim_kind kind)
+static bool hold_journal_and_blocks(void *arg, const char *path, uint64_t offset,
+                                    enum sim_kind kind)
 {
     (void)arg;
     (void)offset;

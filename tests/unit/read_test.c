@@ -110,8 +110,8 @@ static void limits_cut_inside_a_batch(void **state)
 static void a_held_batch_is_not_sent_again(void **state)
 {
     struct fixture *f = *state;
-    struct fixture_read read = {.request = {
-                                    .position = ENGINE_AT_OFFSET, .value = 3, .held = 1, .max_entries = 1}};
+    struct fixture_read read = {
+        .request = {.position = ENGINE_AT_OFFSET, .value = 3, .held = 1, .max_entries = 1}};
 
     fixture_open(f);
     fixture_append_strings(f, "t", "a", NULL);

@@ -179,7 +179,8 @@ static void cursors_stay_sorted(void **state)
 
     random_init(&random, 3);
     for (i = 0; i < 200; i++) {
-        (void)snprintf(names[i], sizeof names[i], "%u", (unsigned)random_below(&random, 9999) * 200 + i);
+        (void)snprintf(names[i], sizeof names[i], "%u",
+                       (unsigned)random_below(&random, 9999) * 200 + i);
         ids[i] = topic->next_cursor_id;
         assert_non_null(topic_cursor_add(topic, ids[i], names[i], strlen(names[i]), i, 1));
         if (i % 3 == 2) {
