@@ -508,6 +508,10 @@ struct topic *append_create_topic(struct namespace *ns, const char *name, size_t
         return NULL;
     }
     admits = journal_admits(&ns->journal, format_record_size(&record) + size, JOURNAL_RESERVE);
+    if (admits == 0) {
+        /* Spares are being made: there is no topic yet to wait in, and a topic's record is small. */
+        admits = journal_admits(&ns->journal, format_record_size(&record) + size, 1);
+    }
     if (admits != 1) {
         (void)error_set(err, admits == 0 ? TUSK_EBUSY : admits,
                         "namespace \"%s\" has no room for a new topic", ns->name);

@@ -307,7 +307,9 @@ void flusher_work(struct flusher *flusher, uint64_t mono_us)
     unsigned count;
 
     if (flusher->awaits) {
+        /* Reads that it wakes may record their cursors: the next group begins behind the next flush. */
         group_end(flusher);
+        return;
     }
     if (flusher->in_flight || flusher->ns->state != ENGINE_SERVING) {
         return;

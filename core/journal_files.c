@@ -233,9 +233,15 @@ static struct journal_file *take_retired(struct journal *journal)
     return file;
 }
 
+/* A file that has served is used again; that needs no space. */
+static bool can_recycle(const struct journal *journal)
+{
+    return journal->retired != NULL && journal->retired->size >= journal->file_size;
+}
+
 static void make_spare(struct journal *journal)
 {
-    if (journal->retired != NULL && journal->retired->size >= journal->file_size) {
+    if (can_recycle(journal)) {
         journal->making = take_retired(journal);
         if (journal->making == NULL) {
             return;
@@ -268,7 +274,7 @@ void journal_work(struct journal *journal, uint64_t mono_us)
         journal->no_space = false;
     }
     if (journal->spare_count < spares_wanted(journal)) {
-        if (!journal->no_space) {
+        if (!journal->no_space || can_recycle(journal)) {
             make_spare(journal);
         }
         return;

@@ -89,6 +89,9 @@ uint64_t manifest_deadline(const struct manifest *manifest);
  * durable and synced. For a new namespace, for recovery, and for a clean stop. On TUSK_ENOSPACE the older ones stand. */
 int manifest_write_now(struct manifest *manifest, uint64_t wall_us, struct error *err);
 
+/* See that the spare is there and holds space, waiting for the disk: before anything is served. Best effort. */
+void manifest_hold_space(struct manifest *manifest);
+
 void manifest_path(const struct namespace *ns, char path[IO_PATH_SIZE], uint64_t number);
 void manifest_spare_path(const struct namespace *ns, char path[IO_PATH_SIZE]);
 

@@ -165,6 +165,33 @@ static void allocate_spare(struct manifest *manifest)
     submit(manifest, MANIFEST_ALLOCATING, IO_OP_ALLOCATE);
 }
 
+void manifest_hold_space(struct manifest *manifest)
+{
+    struct io *io = manifest->ns->io;
+    const uint64_t wanted = spare_wanted(manifest);
+    struct error err;
+
+    CHECK(manifest->spare == NULL);
+    manifest_spare_path(manifest->ns, manifest->path);
+    if (io_open(io, manifest->path, IO_OPEN_WRITE, &manifest->spare, &err) != 0 &&
+        io_open(io, manifest->path, IO_OPEN_CREATE, &manifest->spare, &err) != 0) {
+        manifest->spare = NULL;
+        return;
+    }
+    if (io_size(manifest->spare, &manifest->spare_size, &err) != 0) {
+        discard_spare(manifest);
+        return;
+    }
+    if (manifest->spare_size < wanted &&
+        io_allocate(manifest->spare, manifest->spare_size, wanted - manifest->spare_size, &err) == 0) {
+        if (io_sync(manifest->spare, NULL, &err) != 0) {
+            discard_spare(manifest);
+            return;
+        }
+        manifest->spare_size = wanted;
+    }
+}
+
 static void open_recycled(struct manifest *manifest)
 {
     struct error err;

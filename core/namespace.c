@@ -440,6 +440,7 @@ int namespace_create(struct namespace *ns, const struct engine_settings *setting
             return error_wrap(err, "create namespace \"%s\"", ns->name);
         }
     }
+    manifest_hold_space(&ns->manifest);
     return 0;
 }
 

@@ -463,18 +463,17 @@ enum read_next read_block(struct read_state *state, uint32_t at)
     struct topic *topic = state->topic;
     const struct block *block = &topic->blocks[at];
     const bool active = at + 1 == topic->block_count;
+    struct batch_header tail = {.first_offset = block->end_offset};
     uint32_t hint;
 
-    if (active && topic->tail_bytes > 0 && !state->by_time) {
-        struct batch_header header;
-
-        batch_header_decode(&header, ring_at(&state->ns->ring, topic->tail_first) +
-                                         FORMAT_PLACE_SIZE);
-        if (header.first_offset <= state->offset) {
+    if (active && topic->tail_bytes > 0) {
+        batch_header_decode(&tail, ring_at(&state->ns->ring, topic->tail_first) + FORMAT_PLACE_SIZE);
+        if (tail.first_offset <= state->offset) {
             return read_tail(state);
         }
     }
     state->block = *block;
+    state->block.end_offset = tail.first_offset; /* Damage ends where the tail begins */
     state->pinned = true;
     state->block.segment->slots[block->index].pins++;
     state->seed = batch_seed(state->ns->store_id, block->generation);

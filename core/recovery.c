@@ -52,8 +52,11 @@ static int survey(struct recovery *recovery)
 
     recovery->mark = recovery->manifest.mark;
     for (i = 0; i < recovery->scan.count; i++) {
-        if (recovery->scan.files[i].valid) {
-            note_mark(recovery, recovery->scan.files[i].header.mark);
+        const struct scan_file *file = &recovery->scan.files[i];
+
+        /* A file that was cut off whole speaks of a history that an accepted loss has ended. */
+        if (file->valid && file->header.first_lsn < file->end_lsn) {
+            note_mark(recovery, file->header.mark);
         }
     }
     while (lsn != UINT64_MAX) {
@@ -213,6 +216,11 @@ static int replay_once(struct recovery *recovery, uint64_t *lsn, bool *ended)
     case DECIDE_BLOCK_DAMAGE:
         return use_record(recovery, lsn, &record);
     case DECIDE_END:
+        if (input.before_mark) {
+            recovery->lost = true; /* Accepted, and with it runs may be lost whose offsets were issued */
+            recovery_finding(recovery, "loss accepted: the journal from LSN %" PRIu64 " on is missing",
+                             *lsn);
+        }
         *ended = true;
         return 0;
     case DECIDE_SKIP_ACCEPTED:
@@ -432,6 +440,9 @@ static int fresh_ground(struct recovery *recovery, bool clean)
             manifest->requested = true;
             rc = 0;
         }
+    }
+    if (rc == 0) {
+        manifest_hold_space(manifest);
     }
     return rc;
 }

@@ -220,7 +220,8 @@ static int take_blocks(struct recovery *recovery, struct topic *topic,
                                .entries = in.entries,
                                .index = (uint16_t)in.index,
                                .sealed = in.sealed != 0,
-                               .headed = true};
+                               /* Its page 0 is written with its first bytes */
+                               .headed = in.end > FORMAT_BLOCK_DATA};
         rc = recovery_own(recovery, topic, &block);
         if (rc == 0) {
             rc = topic_add_block(topic, &block);

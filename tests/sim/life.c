@@ -117,19 +117,6 @@ static uint64_t recover_copy(struct world *w, const struct sim_disk *from, unsig
     return hash;
 }
 
-static void dbg_file(void *arg, const char *path, uint64_t size)
-{
-    struct world *w = arg; uint64_t n; uint8_t *d;
-    if (strstr(path, ".jnl") == NULL || !sim_disk_exists(w->disk, path)) return;
-    d = sim_disk_file(w->disk, path, &n);
-    fprintf(stderr, "DBG %s size %llu magic %.7s number %llx fsize %llx first %llu mark %llu\n", path, (unsigned long long)size, (const char*)d,
-      *(unsigned long long *)(d+40), *(unsigned long long*)(d+48), *(unsigned long long*)(d+64), *(unsigned long long*)(d+72));
-    free(d);
-    { static _Alignas(4096) uint8_t pg[8192]; struct io_file *f; struct error e; size_t got=0; unsigned i;
-    struct sim_disk *cl = sim_disk_clone(w->disk); struct io *ci; CHECK(io_sim_open(&ci, cl)==0); if (io_open(ci, path, IO_OPEN_READ, &f, &e)==0) { (void)io_read_direct(f, pg, 8192, 4096, &got, &e);
-      for (i=0;i<8192;i+=64) { unsigned j; bool z=true; for(j=0;j<64;j++) z=z&&pg[i+j]==0; fputc(z?'0':'x',stderr);} fputc('\n',stderr); io_close_file(f);} io_close(ci); sim_disk_free(cl); }
-}
-
 /* One start, with power cuts on the way. */
 static void open_engine(struct world *w)
 {
@@ -147,7 +134,6 @@ static void open_engine(struct world *w)
             arm_cut(w, w->disk, 9);
             cuts--;
         }
-        if (getenv("SIM_TRACE") != NULL) sim_disk_list(w->disk, dbg_file, w);
         w->told = world_now(w);
         w->options.finding = log_finding;
         w->options.finding_arg = w;
@@ -338,19 +324,12 @@ static void end_life(struct world *w, bool cleanly)
         world_log(w, "the process dies");
         w->ending = END_PROCESS;
         w->report->crashes++;
+        sim_disk_cut_at(w->disk, SIM_ALL, 0, SIM_BEFORE);
         if (plan < 90) {
             sim_disk_process_crash(w->disk);
         }
     }
-    if (w->limits.verbose && getenv("SIM_TRACE") != NULL) {
-        sim_disk_print_trace(w->disk, stderr);
-    }
     close_all(w);
-    if (w->limits.verbose && getenv("SIM_TRACE") != NULL) {
-        fprintf(stderr, "CLOSED\n");
-        sim_disk_list(w->disk, dbg_file, w);
-        sim_disk_print_trace(w->disk, stderr);
-    }
     faults_end_life(w);
 }
 
@@ -358,9 +337,6 @@ static void end_life(struct world *w, bool cleanly)
 static void live_once(struct world *w, uint64_t goal, bool last)
 {
     start(w);
-    if (w->limits.verbose && getenv("SIM_TRACE") != NULL) {
-        sim_disk_set_trace(w->disk, 100000);
-    }
     faults_begin_life(w);
     if (!last && !w->limits.no_cuts && world_chance(w, 55)) {
         arm_cut(w, w->disk, 11);

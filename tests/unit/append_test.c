@@ -285,6 +285,31 @@ static void offsets_are_never_given_twice(void **state)
     }
 }
 
+/* A run is extended ahead of need, and used only when that is durable: with the journal never synced for the appends
+ * themselves, and all of it lost, what comes next lies behind every offset that was given. */
+static void a_run_is_used_only_when_it_is_durable(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    unsigned i;
+
+    f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    f->options.manifest_journal_bytes = 1u << 20;
+    f->options.journal_size_max = 4u << 20;
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    fixture_open(f);
+    for (i = 0; i < 12; i++) {
+        unsigned k;
+
+        for (k = 0; k <= 7 * i; k++) {
+            assert_int_equal(fixture_log_append(f, &log, 50, 8, false), 0);
+        }
+        fixture_power_cut(f);
+        fixture_log_check(f, &log, 0);
+    }
+    assert_true(log.offset > 12 * 1024);
+}
+
 /* After a clean stop no offset is left out: runs go on. */
 static void a_clean_stop_leaves_no_gap(void **state)
 {
@@ -380,6 +405,7 @@ int main(void)
         FIXTURE_TEST(waiting_appends_keep_their_order),
         FIXTURE_TEST(waiting_appends_are_bounded),
         FIXTURE_TEST(offsets_are_never_given_twice),
+        FIXTURE_TEST(a_run_is_used_only_when_it_is_durable),
         FIXTURE_TEST(a_clean_stop_leaves_no_gap),
         FIXTURE_TEST(offsets_stop_before_the_wrap),
         cmocka_unit_test(offsets_pass_the_powers_of_two),

@@ -156,6 +156,35 @@ static void a_bad_record_before_the_mark_is_refused(void **state)
     }
 }
 
+/* The chain: a record that validates but does not follow the one before it is as bad as a torn one. */
+static void a_record_out_of_the_chain_is_bad(void **state)
+{
+    unsigned before_mark;
+
+    (void)state;
+    for (before_mark = 0; before_mark < 2; before_mark++) {
+        struct fixture *f = fixture_new(3);
+        struct journal_image *image = crash_with_durable(f);
+        const struct image_record *hit =
+            journal_image_last(image, RECORD_BATCH, before_mark == 1 ? image->mark : UINT64_MAX);
+        struct format_record_header header = hit->header;
+        uint8_t bytes[FORMAT_RECORD_HEADER_SIZE];
+
+        header.previous_crc ^= 1;
+        format_record_header_encode(bytes, &header, hit->file->seed);
+        sim_disk_overwrite(f->disk, hit->file->path, hit->offset, bytes, sizeof bytes);
+        journal_image_free(image);
+        if (before_mark == 1) {
+            expect_refusal(f, ROW_R5);
+        } else {
+            fixture_open(f);
+            assert_int_equal(reached(f, ROW_R4), 1);
+            fixture_expect(f, "t", "a", "b", NULL);
+        }
+        fixture_free(f);
+    }
+}
+
 /* R6: a batch whose body was torn, behind the mark, is the end. */
 static void a_torn_body_behind_the_mark_is_the_end(void **state)
 {
@@ -448,6 +477,7 @@ int main(void)
         FIXTURE_TEST(zeros_before_the_mark_are_refused),
         FIXTURE_TEST(a_torn_record_behind_the_mark_is_the_end),
         cmocka_unit_test(a_bad_record_before_the_mark_is_refused),
+        cmocka_unit_test(a_record_out_of_the_chain_is_bad),
         FIXTURE_TEST(a_torn_body_behind_the_mark_is_the_end),
         FIXTURE_TEST(a_bad_body_before_the_mark_is_healed_or_refused),
         FIXTURE_TEST(a_torn_direct_batch_behind_the_mark_is_the_end),
