@@ -239,6 +239,13 @@ static void judge_topic(struct world *w, struct model_topic *topic, const struct
 {
     uint32_t i;
 
+    if (seen->damaged_count > 0 && w->kind != KIND_ROT_BLOCKS) {
+        world_fail(w, "a disk without damage has none", "topic %llu, [%llu, %llu)",
+                   (unsigned long long)topic->id, (unsigned long long)seen->damaged[0].from,
+                   (unsigned long long)seen->damaged[0].to);
+    }
+    w->report->corrupt += seen->damaged_count;
+
     if (topic->create != NULL) {
         topic->create->verdict = VERDICT_KEPT;
     }
@@ -492,6 +499,7 @@ void judge(struct world *w, const struct observed *seen)
     for (i = 0; i < WORLD_NAMESPACES; i++) {
         struct model_namespace *ns = &w->namespaces[i];
         const struct observed_namespace *found = find_namespace(seen, ns->name);
+
 
         if (found == NULL) {
             if (ns->presence == PRESENT) {

@@ -117,6 +117,27 @@ static uint64_t recover_copy(struct world *w, const struct sim_disk *from, unsig
     return hash;
 }
 
+int life_open(struct world *w, struct error *err)
+{
+    CHECK(io_sim_open(&w->io, w->disk) == 0);
+    w->told = world_now(w);
+    w->options.finding = log_finding;
+    w->options.finding_arg = w;
+    return engine_open(&w->engine, w->io, &w->options, &w->told, err);
+}
+
+/* A start on a disk that fails: whatever comes of it, it must not harm what the next start finds. */
+static void open_and_fail(struct world *w)
+{
+    struct error err;
+    const int rc = life_open(w, &err);
+
+    world_log(w, "a start on a failing disk: %s", rc == 0 ? "OK" : err.text);
+    engine_close(w->engine);
+    w->engine = NULL;
+    io_close(w->io);
+}
+
 /* One start, with power cuts on the way. */
 static void open_engine(struct world *w)
 {
@@ -128,16 +149,12 @@ static void open_engine(struct world *w)
         cuts = 0;
     }
     for (;;) {
-        CHECK(io_sim_open(&w->io, w->disk) == 0);
         sim_disk_cut_at(w->disk, SIM_ALL, 0, SIM_BEFORE);
         if (cuts > 0) {
             arm_cut(w, w->disk, 9);
             cuts--;
         }
-        w->told = world_now(w);
-        w->options.finding = log_finding;
-        w->options.finding_arg = w;
-        rc = engine_open(&w->engine, w->io, &w->options, &w->told, &err);
+        rc = life_open(w, &err);
         if (!sim_disk_is_down(w->disk)) {
             break;
         }
@@ -165,12 +182,21 @@ static void start(struct world *w)
     uint64_t copy = 0;
     struct observed seen;
 
-    world_choose_life(w);
+    if (w->life == 0 || w->kind != KIND_NO_SPACE) { /* Reserves are of the size configured then */
+        world_choose_life(w);
+    }
     if (copies) {
         copy = recover_copy(w, w->disk, settled ? (unsigned)world_below(w, 3) : 0, true);
     }
     w->disturbed = false;
+    w->faulted = false;
+    w->fatal = false;
     w->stopping = false;
+    w->fired = sim_disk_fired(w->disk);
+    if (faults_before_start(w)) {
+        open_and_fail(w);
+        faults_heal(w);
+    }
     open_engine(w);
     learn_handles(w);
     observe(&seen, w->engine, w->disk, w->wall_offset, w->limits.seed + w->life);
@@ -259,7 +285,7 @@ static void idle_becomes_durable(struct world *w)
 
 /* ---- ending ---- */
 
-static void close_all(struct world *w)
+void life_close(struct world *w)
 {
     unsigned i;
 
@@ -284,6 +310,7 @@ static void stop(struct world *w)
     w->poll_tick = ++w->tick;
     rc = engine_stop(w->engine, &w->told, &err);
     w->disturbed = w->disturbed || sim_disk_is_down(w->disk);
+    w->faulted = w->faulted || sim_disk_fired(w->disk) > w->fired;
     world_collect(w);
     w->tick++;
     if (rc == 0 && !w->disturbed) {
@@ -292,8 +319,10 @@ static void stop(struct world *w)
                        (unsigned long long)w->ops->number);
         }
         w->ending = END_CLEAN;
-    } else if (!w->disturbed) {
+    } else if (!world_excused(w)) {
         world_fail(w, "a healthy store stops cleanly", "%s", err.text);
+    } else {
+        w->disturbed = true;
     }
 }
 
@@ -301,6 +330,7 @@ static void end_life(struct world *w, bool cleanly)
 {
     const uint64_t plan = world_below(w, 100);
 
+    faults_check(w);
     w->ending = END_POWER;
     if (!w->disturbed && (cleanly || plan < 25)) {
         if (!cleanly && !w->limits.no_cuts && world_chance(w, 30)) {
@@ -310,7 +340,7 @@ static void end_life(struct world *w, bool cleanly)
         sim_disk_cut_at(w->disk, SIM_ALL, 0, SIM_BEFORE);
     }
     if (w->disturbed) {
-        world_log(w, "the power was cut");
+        world_log(w, sim_disk_is_down(w->disk) ? "the power was cut" : "the engine has stopped");
         w->report->crashes++;
     } else if (w->ending == END_CLEAN) {
         if (plan % 2 == 0) {
@@ -329,7 +359,7 @@ static void end_life(struct world *w, bool cleanly)
             sim_disk_process_crash(w->disk);
         }
     }
-    close_all(w);
+    life_close(w);
     faults_end_life(w);
 }
 
@@ -338,6 +368,9 @@ static void live_once(struct world *w, uint64_t goal, bool last)
 {
     start(w);
     faults_begin_life(w);
+    if (w->limits.verbose) {
+        sim_disk_set_trace(w->disk, 40);
+    }
     if (!last && !w->limits.no_cuts && world_chance(w, 55)) {
         arm_cut(w, w->disk, 11);
     }
@@ -359,8 +392,12 @@ void world_live(struct world *w)
     for (w->life = 0; w->life < w->lives; w->life++) {
         live_once(w, goal * (w->life + 1) / w->lives, false);
     }
+    if (damage_is_last(w)) {
+        damage_last(w);
+        return;
+    }
     /* The last life ends well, and one more start proves it. */
     live_once(w, w->operations + 20, true);
     start(w);
-    close_all(w);
+    life_close(w);
 }

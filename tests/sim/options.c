@@ -107,6 +107,9 @@ void world_choose(struct world *w)
     choose_settings(w, &options->settings);
     w->wall_offset = INT64_C(1700000000000000);
     w->operations_goal = random_between(&w->random, 200, 420);
+    if (w->limits.no_faults) {
+        w->kind = KIND_PLAIN;
+    }
     w->lives = 1 + (unsigned)world_below(w, 5);
     if (w->limits.no_lives) {
         w->lives = 1;

@@ -59,7 +59,7 @@ struct model_topic *oracle_learn_topic(struct world *w, struct model_namespace *
     struct error err;
 
     if (engine_topic_info(ns->handle, &ref, &info, &err) != 0) {
-        if (live != NULL && !w->disturbed) {
+        if (live != NULL && !world_excused(w)) {
             world_fail(w, "a topic stays until it is deleted", "topic %.*s is gone", (int)size, name);
         }
         return NULL;
@@ -330,8 +330,7 @@ void oracle_check_tables(struct world *w, struct model_namespace *ns)
             world_fail(w, "a listing has what there is", "topic %.*s, id %llu", (int)info.name_size,
                        info.name, (unsigned long long)info.id);
         }
-        if (info.entries < model_entries(topic, model_first(topic), UINT64_MAX) &&
-            !w->lenient) {
+        if (info.entries < model_entries(topic, model_first(topic), UINT64_MAX)) {
             world_fail(w, "entries are counted", "topic %llu: %llu, there are %llu",
                        (unsigned long long)topic->id, (unsigned long long)info.entries,
                        (unsigned long long)model_entries(topic, model_first(topic), UINT64_MAX));

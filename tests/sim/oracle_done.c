@@ -367,17 +367,17 @@ void oracle_refused(struct world *w, struct op *op)
     }
     op->refused = true;
     w->disturbed = w->disturbed || sim_disk_is_down(w->disk);
+    w->faulted = w->faulted || sim_disk_fired(w->disk) > w->fired;
     if (status == TUSK_ECLOSED) {
         may = w->stopping;
-    } else if (status == TUSK_EIO || status == TUSK_EUNKNOWN) {
-        may = w->disturbed;
+    } else if (status == TUSK_EIO || status == TUSK_EUNKNOWN || status == TUSK_ENOMEM) {
+        may = world_excused(w);
     } else if (status == TUSK_ENOSPACE) {
-        may = w->full || w->disturbed;
+        may = w->full || world_excused(w);
     } else if (status == TUSK_ECORRUPT && op->kind == OP_COMMAND) {
-        may = op->command.position == ENGINE_AT_TIME && (w->disturbed || w->kind != KIND_PLAIN);
+        may = op->command.position == ENGINE_AT_TIME && world_may_be_damaged(w);
     } else {
-        may = w->lenient ||
-              (op->kind == OP_APPEND ? append_may_fail(op, status) : command_may_fail(op, status));
+        may = (op->kind == OP_APPEND ? append_may_fail(op, status) : command_may_fail(op, status));
     }
     if (!may) {
         world_fail(w, "nothing is refused without its reason", "operation %llu: %s: %s",

@@ -181,7 +181,7 @@ static uint64_t behind_damage(struct world *w, struct op *op, uint64_t start)
     if (read->skipped_to == 0) {
         return start;
     }
-    if (!read->skip_damage || (w->kind == KIND_PLAIN && !w->disturbed) ||
+    if (!read->skip_damage || !world_may_be_damaged(w) ||
         read->skipped_to <= read->skipped_from) {
         fail_read(w, op, "what is not damaged is not skipped", read->skipped_from, read->skipped_to);
     }
@@ -274,15 +274,15 @@ static bool may_fail(const struct world *w, const struct op *op, int status)
         return op->cancelled || w->stopping;
     case TUSK_EIO:
     case TUSK_EUNKNOWN:
-        return w->disturbed;
+        return world_excused(w);
     case TUSK_EBUSY:
         return read->consume;
     case TUSK_EQUOTA:
         return read->consume && op->ns->quota;
     case TUSK_ECORRUPT:
-        return w->disturbed || w->kind != KIND_PLAIN;
+        return world_may_be_damaged(w);
     default:
-        return w->lenient;
+        return false;
     }
 }
 

@@ -357,7 +357,11 @@ static void change_namespaces(struct world *w)
         }
     }
     w->disturbed = w->disturbed || sim_disk_is_down(w->disk);
-    if (rc != 0 && !w->disturbed) {
+    if (sim_disk_fired(w->disk) > w->fired) {
+        w->faulted = true;
+        w->fatal = false; /* The namespace is not made, or does without its reserve */
+    }
+    if (rc != 0 && !world_excused(w) && !(w->full && rc == TUSK_ENOSPACE)) {
         world_fail(w, "namespaces come and go", "%s: %s", ns->name, err.text);
     }
     world_log(w, "  namespace %s: %s", ns->name, rc == 0 ? "OK" : err.text);

@@ -47,6 +47,9 @@ void world_fail(struct world *w, const char *promise, const char *format, ...)
             fprintf(stderr, "%s\n", w->log[i % WORLD_LOG]);
         }
     }
+    if (w->limits.verbose) {
+        sim_disk_print_trace(w->disk, stderr);
+    }
     fprintf(stderr, "replay: tusk_simulate --seed %llu --kind %s --verbose\n",
             (unsigned long long)w->limits.seed, world_kind_name(w->kind));
     (void)fflush(NULL);
@@ -164,13 +167,18 @@ bool world_poll(struct world *w)
     if (sim_disk_is_down(w->disk)) {
         w->disturbed = true;
     }
-    if (!w->disturbed) {
+    w->faulted = w->faulted || sim_disk_fired(w->disk) > w->fired;
+    if (!world_excused(w)) {
         w->good_poll_us = w->told.mono_us;
     }
     world_collect(w);
     w->tick++;
     if (engine_failed(w->engine, &err) != NULL && !w->disturbed) {
-        world_fail(w, "a healthy disk stops nothing", "%s", err.text);
+        if (!w->faulted) {
+            world_fail(w, "a healthy disk stops nothing", "%s", err.text);
+        }
+        world_log(w, "stopped: %s", err.text);
+        w->disturbed = true;
     }
     return again;
 }

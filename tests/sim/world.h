@@ -142,10 +142,12 @@ struct world {
     uint64_t operations_goal; /* Of the whole world */
     unsigned life;
     unsigned lives;
-    bool disturbed;   /* Cut or faulted in this life: errors are excused */
+    bool disturbed;   /* The power is out, or the engine has stopped by itself: this life ends */
+    bool faulted;     /* The disk has failed an operation in this life: errors are excused */
+    uint64_t fired;   /* Faults met before this life */
     bool stopping;
-    bool lenient;     /* After damage: only never a wrong byte */
     bool full;        /* The disk may have no room */
+    bool fatal;       /* A fault has struck that must stop the namespace */
     enum ending ending;
     uint64_t good_poll_us; /* Time of the last poll that met a healthy disk */
     struct op *ops;
@@ -194,6 +196,18 @@ void world_collect(struct world *world);
 void world_pass(struct world *world, uint64_t us);
 void world_free_ops(struct world *world);
 
+/* Errors of the disk are no broken promise now. */
+static inline bool world_excused(const struct world *world)
+{
+    return world->disturbed || world->faulted;
+}
+
+/* And so is damage that is reported. */
+static inline bool world_may_be_damaged(const struct world *world)
+{
+    return world_excused(world) || world->kind == KIND_READ_FAULT || world->kind == KIND_LIE;
+}
+
 /* options.c */
 void world_choose(struct world *world);
 void world_choose_life(struct world *world);
@@ -202,11 +216,23 @@ const char *world_kind_name(enum world_kind kind);
 
 /* life.c */
 void world_live(struct world *world);
+/* One start, for damage.c: no cuts, any outcome. */
+int life_open(struct world *world, struct error *err);
+void life_close(struct world *world);
 
-/* faults.c */
+/* faults.c: what the kind of the world does to the disk, */
 void faults_begin_life(struct world *world);
 void faults_turn(struct world *world);
-/* After the engine is closed. */
+/* before the engine closes, */
+void faults_check(struct world *world);
+/* after it has, */
 void faults_end_life(struct world *world);
+/* and before it opens: true if everything may be unusable until faults_heal(). */
+bool faults_before_start(struct world *world);
+void faults_heal(struct world *world);
+
+/* damage.c: the last of a world whose disk breaks its word. */
+bool damage_is_last(const struct world *world);
+void damage_last(struct world *world);
 
 #endif
