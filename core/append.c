@@ -466,10 +466,10 @@ void append_work(struct namespace *ns)
     while ((link = list_take(&ns->runnable_topics)) != NULL) {
         struct topic *topic = link_owner(link, struct topic, runnable);
 
+        go_on(topic);
         if (topic->waiting == NULL) {
             topic->space_error = 0; /* Nobody waits for what failed; the next append asks again */
         }
-        go_on(topic);
     }
 }
 

@@ -214,6 +214,7 @@ static int create(struct engine *engine, struct namespace *ns, const struct engi
     memcpy(dir, ns->dir, sizeof dir);
     (void)snprintf(ns->dir, sizeof ns->dir, "%s", MAKING);
     ns->now = engine->now;
+    (void)sweep_dir(engine->io, MAKING, err); /* What an earlier one could not sweep */
     rc = namespace_create(ns, settings, err);
     if (rc == 0) {
         rc = io_rename(engine->io, MAKING, dir, err);
@@ -265,6 +266,7 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
     struct namespace *ns = engine_namespace_find(engine, name, size);
     struct error swept;
     char dir[sizeof ns->dir];
+    int rc;
 
     if (ns == NULL) {
         return error_set(err, TUSK_ENOTFOUND, "no namespace \"%.*s\"", (int)size, name);
@@ -276,6 +278,11 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
         ns->waiting_appends > 0) {
         return error_set(err, TUSK_EBUSY, "namespace \"%s\" is in use by %d connections", ns->name,
                          ns->users);
+    }
+    /* What an earlier delete could not sweep would be in the way. */
+    rc = sweep_dir(engine->io, REMOVING, err);
+    if (rc != 0 && rc != TUSK_ENOTFOUND) {
+        return error_wrap(err, "delete namespace \"%s\"", ns->name);
     }
     memcpy(dir, ns->dir, sizeof dir);
     namespace_close_files(ns);
@@ -349,20 +356,23 @@ static int recover_one(struct engine *engine, struct namespace *ns, struct error
     return 0;
 }
 
+/* The names found are made durable before anything relies on them: the last process may have died between
+ * giving a name and syncing it, and the machine with it later. */
 static int prepare_dir(struct engine *engine, struct error *err)
 {
     struct error ignored;
-    int rc = io_make_dir(engine->io, "ns", err);
+    const int made = io_make_dir(engine->io, "ns", err);
 
-    if (rc == 0) {
-        rc = io_sync_dir(engine->io, "", err);
-    } else if (rc == TUSK_EEXISTS) {
-        rc = 0;
+    if ((made != 0 && made != TUSK_EEXISTS) || io_sync_dir(engine->io, "", err) != 0 ||
+        io_sync_dir(engine->io, "ns", err) != 0) {
+        return err->code;
+    }
+    if (made == TUSK_EEXISTS) {
         /* What a crash left half made or half removed holds nothing anybody was told of. */
         (void)sweep_dir(engine->io, MAKING, &ignored);
         (void)sweep_dir(engine->io, REMOVING, &ignored);
     }
-    return rc;
+    return 0;
 }
 
 static int open_all(struct engine *engine, struct error *err)

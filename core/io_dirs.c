@@ -199,6 +199,9 @@ static int lock_take(int fd, const char *path, struct error *err)
                                     : disk_fail(err, errno, "lock", path);
     }
     rc = write_pid(fd);
+    if (rc == ENOSPC || rc == EDQUOT) {
+        rc = 0; /* It tells a person who holds the lock; a full disk must not keep a store closed */
+    }
     return rc == 0 ? 0 : disk_fail(err, rc, "write the process id to lock", path);
 }
 

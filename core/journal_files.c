@@ -80,7 +80,7 @@ fail:
 static void give_up(struct journal *journal)
 {
     journal->no_space = true;
-    /* A small file may still fit, and every file that comes back is large enough. */
+    /* A small file may still fit. */
     journal->file_size = journal->ns->options->journal_file_min;
     journal->retry_us = journal->ns->now.mono_us + RETRY_US;
     journal->ns->retry_stalled = true;
@@ -191,13 +191,15 @@ static void step_done(struct io_op *op)
         zero_next(journal);
         break;
     case JOURNAL_SYNCING:
+        journal->no_space = false;
+        sync_dir(journal);
+        break;
     case JOURNAL_RENAMING:
         sync_dir(journal);
         break;
     case JOURNAL_SYNCING_DIR:
         spare_append(journal, journal->making);
         journal->making = NULL;
-        journal->no_space = false;
         journal->ns->retry_stalled = true;
         journal->step = JOURNAL_IDLE;
         break;
@@ -233,10 +235,12 @@ static struct journal_file *take_retired(struct journal *journal)
     return file;
 }
 
-/* A file that has served is used again; that needs no space. */
+/* A file that has served is used again; that needs no space, so on a full disk a small one will do. */
 static bool can_recycle(const struct journal *journal)
 {
-    return journal->retired != NULL && journal->retired->size >= journal->file_size;
+    return journal->retired != NULL &&
+           journal->retired->size >= (journal->no_space ? journal->ns->options->journal_file_min
+                                                        : journal->file_size);
 }
 
 static void make_spare(struct journal *journal)

@@ -267,6 +267,16 @@ static int replay(struct recovery *recovery)
 
 /* ---- (5) fresh ground ---- */
 
+/* A spare that a crash left half made may have its size and not its space: a journal that trusted it would meet
+ * a full disk in the middle of a write. */
+static bool holds_space(const struct scan_file *found)
+{
+    struct error ignored;
+
+    return io_allocate(found->file, 0, found->file_size, &ignored) == 0 &&
+           io_sync(found->file, NULL, &ignored) == 0;
+}
+
 /* Every file but future spares becomes an old journal file, kept until two manifests stand behind it. */
 static int adopt_files(struct recovery *recovery)
 {
@@ -283,7 +293,7 @@ static int adopt_files(struct recovery *recovery)
     for (i = 0; i < recovery->scan.count; i++) {
         struct scan_file *found = &recovery->scan.files[i];
         const bool spare = !found->valid && found->number > last_valid &&
-                           found->file_size >= ns->options->journal_file_min;
+                           found->file_size >= ns->options->journal_file_min && holds_space(found);
         struct journal_file *file = calloc(1, sizeof *file);
 
         if (file == NULL) {

@@ -5,7 +5,6 @@
 
 #include "core/check.h"
 #include "core/io.h"
-#include "core/namespace.h"
 #include "proto/batch.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/oracle.h"
@@ -50,7 +49,9 @@ static void spoil(struct world *w, const struct files *files)
     const unsigned other = (unsigned)world_below(w, files->count);
     const char *path = files->paths[which];
     const uint64_t size = files->sizes[which];
-    const uint64_t length = 512u << world_below(w, 4);
+    const uint64_t length = UINT64_C(512) << world_below(w, 4);
+    const uint64_t from = place(w, files->sizes[other], length);
+    const uint64_t at = place(w, size, length);
     uint8_t noise[512];
 
     switch (world_below(w, 6)) {
@@ -59,15 +60,14 @@ static void spoil(struct world *w, const struct files *files)
         sim_disk_flip_bit(w->disk, path, world_below(w, size * 8));
         break;
     case 2:
-        sim_disk_zero(w->disk, path, place(w, size, length), length);
+        sim_disk_zero(w->disk, path, at, length);
         break;
     case 3: /* A misdirected or a stale write */
-        sim_disk_copy(w->disk, files->paths[other], place(w, files->sizes[other], length), path,
-                      place(w, size, length), length);
+        sim_disk_copy(w->disk, files->paths[other], from, path, at, length);
         break;
     case 4:
         random_fill(&w->random, noise, sizeof noise);
-        sim_disk_overwrite(w->disk, path, place(w, size, sizeof noise), noise, sizeof noise);
+        sim_disk_overwrite(w->disk, path, at, noise, sizeof noise);
         break;
     default:
         sim_disk_resize(w->disk, path, world_below(w, size + 4096));
@@ -79,45 +79,23 @@ static void spoil(struct world *w, const struct files *files)
 static unsigned damage(struct world *w, const char *part, const char *also)
 {
     struct files *files = calloc(1, sizeof *files);
-    unsigned count = 1 + (world_chance(w, 50) ? 0u : (unsigned)world_below(w, 6));
-    const unsigned done = count;
-
-    CHECK(files != NULL);
-    files->world = w;
-    files->part = part;
-    files->also = also;
-    sim_disk_settle(w->disk);
-    sim_disk_list(w->disk, add_file, files);
-    while (files->count > 0 && count-- > 0) {
-        spoil(w, files);
-    }
-    free(files);
-    return done;
-}
-
-static void learn(struct world *w, const struct observed *seen)
-{
+    const unsigned count = 1 + (world_chance(w, 50) ? 0u : (unsigned)world_below(w, 6));
     unsigned i;
 
-    for (i = 0; i < WORLD_NAMESPACES; i++) {
-        struct model_namespace *ns = &w->namespaces[i];
-        struct engine_namespace_info info;
-
-        ns->handle = engine_namespace_find(w->engine, ns->name, strlen(ns->name));
-        if (ns->handle == NULL) {
-            continue;
-        }
-        engine_namespace_info(ns->handle, &info);
-        w->report->refused += info.state != ENGINE_SERVING;
-        for (unsigned row = 0; row < ROW_COUNT; row++) {
-            w->report->rows[row] += ns->handle->recovery_rows[row];
-        }
-        if (info.state != ENGINE_SERVING) {
-            ns->handle = NULL;
+    CHECK(files != NULL);
+    sim_disk_settle(w->disk);
+    for (i = 0; i < count; i++) {
+        *files = (struct files){.world = w, .part = part, .also = also};
+        sim_disk_list(w->disk, add_file, files);
+        if (files->count > 0) {
+            spoil(w, files);
         }
     }
-    w->results ^= observed_hash(seen);
+    free(files);
+    return count;
 }
+
+const uint8_t damage_probe[DAMAGE_PROBE_SIZE] = "after the damage";
 
 struct probe {
     struct engine_append append;
@@ -132,18 +110,18 @@ static void probe_done(struct engine_request *request)
 }
 
 /* A namespace that serves takes an append, at an offset that nothing ever had. */
-static void probe_topic(struct world *w, struct model_namespace *ns, uint64_t id)
+static void probe_topic(struct world *w, struct model_namespace *ns, uint64_t id, bool fresh)
 {
-    static const uint8_t payload[] = "after the damage";
-    const struct batch_entry entry = {.data = payload, .size = sizeof payload};
+    const struct batch_entry entry = {.data = damage_probe, .size = DAMAGE_PROBE_SIZE};
     const struct model_topic *topic = model_topic_by_id(ns, id);
     uint8_t bytes[BATCH_HEADER_SIZE + 64];
-    struct probe probe = {.append = {.base = {.done = probe_done}, .topic = {.id = id}, .durable = true}};
+    struct probe probe = {
+        .append = {.base = {.done = probe_done}, .topic = {.id = id}, .durable = true}};
     unsigned polls;
 
     batch_encode(bytes, &entry, 1);
     probe.append.batch = bytes;
-    probe.append.batch_size = batch_encoded_size(1, sizeof payload);
+    probe.append.batch_size = batch_encoded_size(1, DAMAGE_PROBE_SIZE);
     world_tell(w);
     engine_append(ns->handle, &probe.append);
     for (polls = 0; !probe.done && polls < 100000; polls++) {
@@ -156,15 +134,16 @@ static void probe_topic(struct world *w, struct model_namespace *ns, uint64_t id
         world_fail(w, "what serves takes appends", "topic %llu: %s", (unsigned long long)id,
                    probe.done ? probe.append.base.error.text : "no answer");
     }
-    if (w->kind != KIND_LIE && topic != NULL && probe.append.base.status == 0 &&
+    if (fresh && topic != NULL && probe.append.base.status == 0 &&
         probe.append.first_offset < topic->issued_end) {
-        world_fail(w, "no offset is issued twice, whatever was lost", "topic %llu: %llu, issued to %llu",
-                   (unsigned long long)id, (unsigned long long)probe.append.first_offset,
+        world_fail(w, "no offset is issued twice, whatever was lost",
+                   "topic %llu: %llu, issued to %llu", (unsigned long long)id,
+                   (unsigned long long)probe.append.first_offset,
                    (unsigned long long)topic->issued_end);
     }
 }
 
-static void probe_all(struct world *w, const struct observed *seen)
+static void probe_all(struct world *w, const struct observed *seen, bool fresh)
 {
     uint32_t n;
     uint32_t t;
@@ -178,22 +157,10 @@ static void probe_all(struct world *w, const struct observed *seen)
                 continue;
             }
             for (t = 0; t < seen->namespaces[n].topic_count; t++) {
-                probe_topic(w, ns, seen->namespaces[n].topics[t].info.id);
+                probe_topic(w, ns, seen->namespaces[n].topics[t].info.id, fresh);
             }
         }
     }
-}
-
-static bool any_refused(const struct observed *seen)
-{
-    uint32_t n;
-
-    for (n = 0; n < seen->count; n++) {
-        if (seen->namespaces[n].state != ENGINE_SERVING) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Open, look, and judge: strictly where the contract says what must be left. */
@@ -207,15 +174,18 @@ static bool open_damaged(struct world *w, bool strict)
         world_fail(w, "damage stops a namespace, not the engine", "%s", err.text);
     }
     observe(&seen, w->engine, w->disk, w->wall_offset, w->limits.seed);
-    learn(w, &seen);
-    refused = any_refused(&seen);
+    life_learn(w);
+    w->results ^= observed_hash(&seen);
+    refused = observed_any_refused(&seen);
+    w->report->refused += refused;
     world_log(w, "opened, %s", refused ? "refused" : "serving");
     if (strict && !refused) {
         judge(w, &seen);
     } else {
         judge_leniently(w, &seen);
     }
-    probe_all(w, &seen);
+    /* Behind a damaged end that looks torn, even reserved offsets may be forgotten. */
+    probe_all(w, &seen, strict);
     observed_deinit(&seen);
     life_close(w);
     return refused;
@@ -236,7 +206,7 @@ void damage_last(struct world *w)
         sim_disk_power_cut(w->disk);
     } else if (w->kind == KIND_ROT_BLOCKS) {
         (void)damage(w, ".seg", NULL);
-        strict = true;
+        strict = clean; /* Else a damaged direct batch may look like a torn end */
     } else {
         /* One damaged place behind a clean stop takes nothing: the manifest has it, or the journal. */
         strict = damage(w, ".jnl", "manifest-0") == 1 && clean;

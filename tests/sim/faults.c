@@ -37,33 +37,46 @@ static void spoil_some(struct world *w, const char *part, unsigned ranges)
     while (pick.count > 0 && ranges-- > 0) {
         const uint64_t from = world_below(w, pick.size / 512) * 512;
 
-        sim_disk_set_unreadable(w->disk, pick.path, from, 512 << world_below(w, 6));
+        const uint64_t size = UINT64_C(512) << world_below(w, 6);
+
+        sim_disk_set_unreadable(w->disk, pick.path, from, size);
         world_log(w, "unreadable: %s at %llu", pick.path, (unsigned long long)from);
     }
+}
+
+/* Drawn one after the other: the order in which C evaluates arguments is the compiler's. */
+static void arm(struct world *w, unsigned kinds, uint64_t nth_max, unsigned again_percent,
+                int os_error, enum sim_effect harmless, enum sim_effect harmful)
+{
+    const uint64_t nth = 1 + world_below(w, nth_max);
+    const bool again = world_chance(w, again_percent);
+    const enum sim_effect effect = world_chance(w, 50) ? harmless : harmful;
+
+    sim_disk_fail(w->disk, kinds, nth, again, os_error, effect);
 }
 
 static void arm_sync_fault(struct world *w)
 {
     const bool enospc = world_chance(w, 20);
 
-    sim_disk_fail(w->disk, SIM_BIT(SIM_SYNC), 1 + world_below(w, 60), world_chance(w, 30),
-                  enospc ? ENOSPC : EIO, world_chance(w, 60) ? SIM_LOSE : SIM_FAIL_PARTLY);
+    arm(w, SIM_BIT(SIM_SYNC), 60, 30, enospc ? ENOSPC : EIO, SIM_LOSE, SIM_FAIL_PARTLY);
     w->fatal = !enospc;
 }
 
 static void arm_write_fault(struct world *w)
 {
     static const int errors[] = {EIO, EIO, ENOSPC, EDQUOT, EROFS, ENOMEM, EMFILE, EIO};
-    static const unsigned kinds[] = {SIM_BIT(SIM_WRITE),    SIM_BIT(SIM_CREATE), SIM_BIT(SIM_ALLOCATE),
-                                     SIM_BIT(SIM_SYNC_DIR), SIM_BIT(SIM_RENAME), SIM_BIT(SIM_UNLINK),
+    static const unsigned kinds[] = {SIM_BIT(SIM_WRITE),    SIM_BIT(SIM_CREATE),
+                                     SIM_BIT(SIM_ALLOCATE), SIM_BIT(SIM_SYNC_DIR),
+                                     SIM_BIT(SIM_RENAME),   SIM_BIT(SIM_UNLINK),
                                      SIM_BIT(SIM_PUNCH),    SIM_CHANGES & ~SIM_BIT(SIM_SYNC)};
     unsigned count = 1 + (unsigned)world_below(w, 3);
 
     while (count-- > 0) {
-        sim_disk_fail(w->disk, kinds[world_below(w, 8)],
-                      1 + world_below(w, UINT64_C(1) << world_below(w, 9)), world_chance(w, 40),
-                      errors[world_below(w, 8)],
-                      world_chance(w, 50) ? SIM_FAIL : SIM_FAIL_PARTLY);
+        const unsigned kind = kinds[world_below(w, 8)];
+        const int os_error = errors[world_below(w, 8)];
+
+        arm(w, kind, UINT64_C(1) << world_below(w, 9), 40, os_error, SIM_FAIL, SIM_FAIL_PARTLY);
     }
 }
 
@@ -88,8 +101,8 @@ void faults_begin_life(struct world *w)
         break;
     case KIND_LIE:
         if (w->life + 1 == w->lives) {
-            sim_disk_fail(w->disk, SIM_BIT(SIM_SYNC) | (world_chance(w, 30) ? SIM_BIT(SIM_WRITE) : 0u),
-                          1 + world_below(w, 100), world_chance(w, 60), EIO, SIM_LIE);
+            arm(w, SIM_BIT(SIM_SYNC) | (world_chance(w, 30) ? SIM_BIT(SIM_WRITE) : 0u), 100, 60,
+                EIO, SIM_LIE, SIM_LIE);
         }
         break;
     case KIND_PLAIN:
@@ -161,7 +174,7 @@ void faults_heal(struct world *w)
 
 void faults_end_life(struct world *w)
 {
-    const bool harmed = w->faulted;
+    const bool harmed = w->faulted || sim_disk_fired(w->disk) > w->fired;
 
     faults_heal(w);
     if (harmed && w->ending == END_PROCESS) {
@@ -185,13 +198,15 @@ bool faults_before_start(struct world *w)
         return false;
     }
     if (w->kind == KIND_READ_FAULT) {
-        spoil_some(w, world_chance(w, 50) ? ".jnl" : "manifest-", 1 + (unsigned)world_below(w, 3));
+        const char *part = world_chance(w, 50) ? ".jnl" : "manifest-";
+
+        spoil_some(w, part, 1 + (unsigned)world_below(w, 3));
         return true;
     }
     if (w->kind == KIND_SYNC_FAULT || w->kind == KIND_WRITE_FAULT) {
-        sim_disk_fail(w->disk, SIM_CHANGES, 1 + world_below(w, 40), world_chance(w, 50),
-                      world_chance(w, 50) ? EIO : ENOSPC,
-                      world_chance(w, 50) ? SIM_LOSE : SIM_FAIL_PARTLY);
+        const int os_error = world_chance(w, 50) ? EIO : ENOSPC;
+
+        arm(w, SIM_CHANGES, 40, 50, os_error, SIM_LOSE, SIM_FAIL_PARTLY);
         if (w->ending == END_PROCESS) {
             w->ending = END_POWER;
         }

@@ -46,8 +46,7 @@ struct model_cursor *model_cursor_find(struct model_topic *topic, const char *na
 {
     struct model_cursor *cursor = topic->cursors;
 
-    while (cursor != NULL &&
-           (cursor->name_size != size || memcmp(cursor->name, name, size) != 0)) {
+    while (cursor != NULL && (cursor->name_size != size || memcmp(cursor->name, name, size) != 0)) {
         cursor = cursor->next;
     }
     return cursor;

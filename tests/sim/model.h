@@ -37,16 +37,16 @@ struct step {
     uint64_t number;  /* Of the operation, for messages; 0: made by the engine */
     uint64_t mono_us; /* When staged */
     bool acked;
-    bool written;     /* Promised to survive the death of the process */
-    bool durable;     /* Promised to survive a power cut */
-    bool loose;       /* An at-least-once move: its record may come later, or never */
+    bool written; /* Promised to survive the death of the process */
+    bool durable; /* Promised to survive a power cut */
+    bool loose;   /* An at-least-once move: its record may come later, or never */
     enum verdict verdict;
     struct model_topic *topic; /* NULL: settings */
     /* A batch: */
-    uint64_t first;    /* Also of a trim: first offset kept */
+    uint64_t first; /* Also of a trim: first offset kept */
     uint64_t end;
     uint64_t time_us;
-    uint8_t *bytes;    /* Owned: as the producer sent it */
+    uint8_t *bytes; /* Owned: as the producer sent it */
     size_t size;
     /* A cursor: */
     bool exists;
@@ -69,7 +69,7 @@ struct model_cursor {
     char name[32];
     size_t name_size;
     struct history states;
-    bool busy;            /* A request whose place in the order is not known yet moves it */
+    bool busy; /* A request whose place in the order is not known yet moves it */
 };
 
 struct model_topic {
@@ -90,7 +90,8 @@ struct model_topic {
     uint64_t told_durable; /* Greatest durable end the engine has told */
     uint64_t shown_low;    /* Readers saw at least and at most this much in a lazier schedule: */
     uint64_t shown_high;   /* that stays visible in schedule each */
-    uint64_t promised_end; /* Entries before it were promised durable by strict cursors or readers */
+    uint64_t
+        promised_end; /* Entries before it were promised durable by strict cursors or readers */
     uint64_t last_time_us;
 };
 

@@ -38,7 +38,8 @@ static struct engine_time now(const struct reader *r)
 {
     const uint64_t mono = 1000000u + sim_disk_now_us(r->disk);
 
-    return (struct engine_time){.mono_us = mono, .wall_us = (uint64_t)((int64_t)mono + r->wall_offset)};
+    return (struct engine_time){.mono_us = mono,
+                                .wall_us = (uint64_t)((int64_t)mono + r->wall_offset)};
 }
 
 static void done(struct engine_request *request)
@@ -108,13 +109,13 @@ static void note(struct reader *r, const struct engine_read *read, const uint8_t
         problem(r, "offsets go backwards", header->first_offset, 0);
     }
     batch = add_batch(topic);
-    *batch = (struct observed_batch){.first = header->first_offset,
-                                     .end = end,
-                                     .from = read->from > header->first_offset ? read->from
-                                                                               : header->first_offset,
-                                     .to = read->to < end ? read->to : end,
-                                     .time_us = header->time_us,
-                                     .size = BATCH_HEADER_SIZE + header->stored_size};
+    *batch = (struct observed_batch){
+        .first = header->first_offset,
+        .end = end,
+        .from = read->from > header->first_offset ? read->from : header->first_offset,
+        .to = read->to < end ? read->to : end,
+        .time_us = header->time_us,
+        .size = BATCH_HEADER_SIZE + header->stored_size};
     batch->bytes = malloc(batch->size);
     CHECK(batch->bytes != NULL);
     memcpy(batch->bytes, data, batch->size);
@@ -172,16 +173,20 @@ static void read_topic(struct reader *r)
     bool first = true;
 
     for (;;) {
-        read = (struct engine_read){
-            .base = {.done = done, .arg = r},
-            .topic = {.id = topic->info.id},
-            .position = first ? ENGINE_AT_EARLIEST : ENGINE_AT_OFFSET,
-            .value = first ? 0 : offset,
-            .max_bytes = (uint32_t)random_between(&r->random, 1, 1u << random_between(&r->random, 8, 20)),
-            .max_entries = (uint32_t)random_between(&r->random, 1, 1u << random_between(&r->random, 3, 12)),
-            .skip_damage = random_chance(&r->random, 50),
-            .held = UINT64_MAX,
-            .room = room};
+        const uint32_t max_bytes =
+            (uint32_t)random_between(&r->random, 1, 1u << random_between(&r->random, 8, 20));
+        const uint32_t max_entries =
+            (uint32_t)random_between(&r->random, 1, 1u << random_between(&r->random, 3, 12));
+
+        read = (struct engine_read){.base = {.done = done, .arg = r},
+                                    .topic = {.id = topic->info.id},
+                                    .position = first ? ENGINE_AT_EARLIEST : ENGINE_AT_OFFSET,
+                                    .value = first ? 0 : offset,
+                                    .max_bytes = max_bytes,
+                                    .max_entries = max_entries,
+                                    .skip_damage = random_chance(&r->random, 50),
+                                    .held = UINT64_MAX,
+                                    .room = room};
         if (!run(r, &read)) {
             problem(r, "a read never ends", offset, 0);
             return;
@@ -271,8 +276,8 @@ static void observe_namespace(struct reader *r, struct observed_namespace *out)
     r->topic = NULL;
 }
 
-void observe(struct observed *out, struct engine *engine, struct sim_disk *disk, int64_t wall_offset,
-             uint64_t seed)
+void observe(struct observed *out, struct engine *engine, struct sim_disk *disk,
+             int64_t wall_offset, uint64_t seed)
 {
     struct reader r = {.out = out, .engine = engine, .disk = disk, .wall_offset = wall_offset};
     struct namespace *ns = NULL;
@@ -320,6 +325,18 @@ void observed_deinit(struct observed *seen)
         free(seen->namespaces[n].topics);
     }
     seen->count = 0;
+}
+
+bool observed_any_refused(const struct observed *seen)
+{
+    uint32_t i;
+
+    for (i = 0; i < seen->count; i++) {
+        if (seen->namespaces[i].state != ENGINE_SERVING) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)

@@ -64,9 +64,11 @@ struct observed {
 };
 
 /* seed varies how it is read, not what. Damage is skipped, and noted. */
-void observe(struct observed *out, struct engine *engine, struct sim_disk *disk, int64_t wall_offset,
-             uint64_t seed);
+void observe(struct observed *out, struct engine *engine, struct sim_disk *disk,
+             int64_t wall_offset, uint64_t seed);
 void observed_deinit(struct observed *seen);
+/* A namespace does not serve. */
+bool observed_any_refused(const struct observed *seen);
 /* Of content alone: equal for two recoveries of one state. */
 uint64_t observed_hash(const struct observed *seen);
 

@@ -4,8 +4,9 @@
 
 #include "tests/sim/world.h"
 
-static const char *const KIND_NAMES[KIND_COUNT] = {"plain",    "sync-fault", "write-fault", "read-fault",
-                                                   "no-space", "lie",        "rot-blocks",  "rot-journal"};
+static const char *const KIND_NAMES[KIND_COUNT] = {"plain",      "sync-fault", "write-fault",
+                                                   "read-fault", "no-space",   "lie",
+                                                   "rot-blocks", "rot-journal"};
 
 const char *world_kind_name(enum world_kind kind)
 {
@@ -43,8 +44,8 @@ static uint64_t choose_start(struct world *w)
 
 static uint64_t choose_schedule(struct world *w)
 {
-    static const uint64_t schedules[] = {ENGINE_FSYNC_EACH, ENGINE_FSYNC_EACH, ENGINE_FSYNC_NONE,
-                                         1, 5, 50, 200};
+    static const uint64_t schedules[] = {
+        ENGINE_FSYNC_EACH, ENGINE_FSYNC_EACH, ENGINE_FSYNC_NONE, 1, 5, 50, 200};
 
     return schedules[world_below(w, sizeof schedules / sizeof schedules[0])];
 }
@@ -121,19 +122,21 @@ void world_choose(struct world *w)
 void world_choose_life(struct world *w)
 {
     struct engine_options *options = &w->options;
+    uint32_t op_us;
 
     options->journal_file_min = 4096u * (uint32_t)random_between(&w->random, 8, 24);
     options->journal_file_max =
         options->journal_file_min * (uint32_t)random_between(&w->random, 1, 4);
     w->taste.small_journal = world_chance(w, 20);
-    options->journal_size_max = w->taste.small_journal
-                                    ? 8ull * options->journal_file_min
-                                    : 64ull << 20;
+    options->journal_size_max =
+        w->taste.small_journal ? 8ull * options->journal_file_min : 64ull << 20;
     options->manifest_journal_bytes = UINT64_C(1) << random_between(&w->random, 12, 20);
     options->manifest_direct_bytes = UINT64_C(1) << random_between(&w->random, 14, 22);
-    options->manifest_idle_us = world_chance(w, 50) ? 30000000 : random_between(&w->random, 1000, 500000);
+    options->manifest_idle_us =
+        world_chance(w, 50) ? 30000000 : random_between(&w->random, 1000, 500000);
     options->unsynced_bytes_max = UINT64_C(1) << random_between(&w->random, 12, 26);
-    options->ring_size = options->journal_file_min * 4u * (uint32_t)random_between(&w->random, 1, 4);
+    options->ring_size =
+        options->journal_file_min * 4u * (uint32_t)random_between(&w->random, 1, 4);
     options->direct_threshold = (uint32_t)random_between(&w->random, 256, 65536);
     options->direct_threshold_each = (uint32_t)random_between(&w->random, 256, 131072);
     options->tail_apply_bytes = (uint32_t)random_between(&w->random, 256, options->ring_size / 8u);
@@ -142,32 +145,36 @@ void world_choose_life(struct world *w)
     options->batch_size_max =
         world_chance(w, 70) ? 10u << 20 : (uint32_t)random_between(&w->random, 1000, 60000);
     options->cursors_max = 8;
-    options->waiting_bytes_max = world_chance(w, 80) ? 256u << 20 : 1u << random_between(&w->random, 12, 18);
+    options->waiting_bytes_max =
+        world_chance(w, 80) ? 256u << 20 : 1u << random_between(&w->random, 12, 18);
     options->read_bytes_max = world_chance(w, 60) ? 8u << 20 : random_between(&w->random, 1, 20000);
     options->inline_sync = world_chance(w, 50);
     sim_disk_set_cold(w->disk, world_chance(w, 50) ? 10 : (unsigned)world_below(w, 101));
     sim_disk_set_pace(w->disk, (unsigned)random_between(&w->random, 5, 100));
-    sim_disk_set_latency(w->disk, (uint32_t)random_between(&w->random, 1, 60),
-                         (uint32_t)random_between(&w->random, 10, 12000));
+    op_us = (uint32_t)random_between(&w->random, 1, 60);
+    sim_disk_set_latency(w->disk, op_us, (uint32_t)random_between(&w->random, 10, 12000));
 }
 
 void world_print_options(const struct world *w)
 {
     const struct engine_options *o = &w->options;
 
-    fprintf(stderr,
-            "world: kind %s, lives %u, policy by seed, topics %u, burst %u\n"
-            "options: block_size %u, blocks_per_segment %u, journal_file %u..%u, journal_size_max %llu,\n"
-            "  manifest after %llu journal, %llu direct, %llu us idle; unsynced_max %llu, ring %u,\n"
-            "  direct %u/%u, tail_apply %u, entry_max %u, batch_max %u, offset_start %llu, inline_sync %d\n"
-            "default settings: fsync %lld ms, consistency %llu, retention %llu\n",
-            world_kind_name(w->kind), w->lives, w->taste.topics, w->taste.burst, o->block_size,
-            o->blocks_per_segment, o->journal_file_min, o->journal_file_max,
-            (unsigned long long)o->journal_size_max, (unsigned long long)o->manifest_journal_bytes,
-            (unsigned long long)o->manifest_direct_bytes, (unsigned long long)o->manifest_idle_us,
-            (unsigned long long)o->unsynced_bytes_max, o->ring_size, o->direct_threshold,
-            o->direct_threshold_each, o->tail_apply_bytes, o->entry_size_max, o->batch_size_max,
-            (unsigned long long)o->offset_start, o->inline_sync, (long long)o->settings.fsync_ms,
-            (unsigned long long)o->settings.consistency,
-            (unsigned long long)o->settings.retention.kind);
+    fprintf(
+        stderr,
+        "world: kind %s, lives %u, policy by seed, topics %u, burst %u\n"
+        "options: block_size %u, blocks_per_segment %u, journal_file %u..%u, journal_size_max "
+        "%llu,\n"
+        "  manifest after %llu journal, %llu direct, %llu us idle; unsynced_max %llu, ring %u,\n"
+        "  direct %u/%u, tail_apply %u, entry_max %u, batch_max %u, offset_start %llu, inline_sync "
+        "%d\n"
+        "default settings: fsync %lld ms, consistency %llu, retention %llu\n",
+        world_kind_name(w->kind), w->lives, w->taste.topics, w->taste.burst, o->block_size,
+        o->blocks_per_segment, o->journal_file_min, o->journal_file_max,
+        (unsigned long long)o->journal_size_max, (unsigned long long)o->manifest_journal_bytes,
+        (unsigned long long)o->manifest_direct_bytes, (unsigned long long)o->manifest_idle_us,
+        (unsigned long long)o->unsynced_bytes_max, o->ring_size, o->direct_threshold,
+        o->direct_threshold_each, o->tail_apply_bytes, o->entry_size_max, o->batch_size_max,
+        (unsigned long long)o->offset_start, o->inline_sync, (long long)o->settings.fsync_ms,
+        (unsigned long long)o->settings.consistency,
+        (unsigned long long)o->settings.retention.kind);
 }

@@ -60,7 +60,8 @@ struct model_topic *oracle_learn_topic(struct world *w, struct model_namespace *
 
     if (engine_topic_info(ns->handle, &ref, &info, &err) != 0) {
         if (live != NULL && !world_excused(w)) {
-            world_fail(w, "a topic stays until it is deleted", "topic %.*s is gone", (int)size, name);
+            world_fail(w, "a topic stays until it is deleted", "topic %.*s is gone", (int)size,
+                       name);
         }
         return NULL;
     }
@@ -91,15 +92,15 @@ void oracle_namespace_created(struct world *w, struct model_namespace *ns,
     base->settings = *settings;
     history_push(&ns->settings, base);
     ns->presence = PRESENT;
-    ns->quota = settings->quota_bytes != 0 || settings->quota_topics != 0 ||
-                settings->quota_cursors != 0;
+    ns->quota =
+        settings->quota_bytes != 0 || settings->quota_topics != 0 || settings->quota_cursors != 0;
 }
 
 static void submitted_append(struct world *w, struct op *op)
 {
     if (op->topic == NULL && !op->by_id) {
-        op->topic = oracle_learn_topic(w, op->ns, op->topic_name, op->append.topic.name_size,
-                                       op->number);
+        op->topic =
+            oracle_learn_topic(w, op->ns, op->topic_name, op->append.topic.name_size, op->number);
     }
     if (op->append.base.status != 0) {
         oracle_refused(w, op);
@@ -279,9 +280,10 @@ static void check_cursor(struct world *w, struct model_topic *topic,
         model_cursor_state(model_cursor_find(topic, info->name, info->name_size));
 
     if (state == NULL || state->offset != info->offset || state->epoch != info->epoch) {
-        world_fail(w, "a cursor stands where it was put", "topic %llu, cursor %.*s: %llu epoch %llu",
-                   (unsigned long long)topic->id, (int)info->name_size, info->name,
-                   (unsigned long long)info->offset, (unsigned long long)info->epoch);
+        world_fail(w, "a cursor stands where it was put",
+                   "topic %llu, cursor %.*s: %llu epoch %llu", (unsigned long long)topic->id,
+                   (int)info->name_size, info->name, (unsigned long long)info->offset,
+                   (unsigned long long)info->epoch);
     }
 }
 
@@ -299,7 +301,8 @@ static void check_cursors(struct world *w, struct model_topic *topic)
     for (cursor = topic->cursors; cursor != NULL; cursor = cursor->next) {
         missing += !cursor->busy && model_cursor_state(cursor) != NULL;
     }
-    while (engine_cursor_next(topic->ns->handle, &ref, first ? NULL : after, size, &info, &err) == 1) {
+    while (engine_cursor_next(topic->ns->handle, &ref, first ? NULL : after, size, &info, &err) ==
+           1) {
         cursor = model_cursor_find(topic, info.name, info.name_size);
         if (cursor == NULL || !cursor->busy) {
             check_cursor(w, topic, &info);

@@ -13,10 +13,12 @@ void oracle_append_staged(struct world *w, struct op *op)
     struct step *step;
 
     if (topic == NULL || topic->id != op->append.topic_id) {
-        world_fail(w, "an append goes to its topic", "operation %llu", (unsigned long long)op->number);
+        world_fail(w, "an append goes to its topic", "operation %llu",
+                   (unsigned long long)op->number);
     }
     if (op->wrong) {
-        world_fail(w, "a malformed batch is refused", "operation %llu", (unsigned long long)op->number);
+        world_fail(w, "a malformed batch is refused", "operation %llu",
+                   (unsigned long long)op->number);
     }
     batch_header_decode(&header, op->bytes);
     step = world_step(w, op->ns, STEP_BATCH, topic, op->number);
@@ -97,18 +99,20 @@ static void position_staged(struct world *w, struct op *op)
         high = low;
         if (low != UINT64_MAX && model_next_entry(topic, command->offset) == low) {
             low = high = command->offset; /* In the gap before it */
-        } else if (low > op->low) { /* Not visible yet when it was looked for, perhaps */
+        } else if (low > op->low) {       /* Not visible yet when it was looked for, perhaps */
             low = op->low > model_first(topic) ? op->low : model_first(topic);
             high = high == UINT64_MAX ? model_end_high(topic) : high;
         }
     }
     if (command->offset < low || command->offset > high) {
-        world_fail(w, "a cursor goes where it was sent", "operation %llu: %llu, not in %llu to %llu",
-                   (unsigned long long)op->number, (unsigned long long)command->offset,
-                   (unsigned long long)low, (unsigned long long)high);
+        world_fail(w, "a cursor goes where it was sent",
+                   "operation %llu: %llu, not in %llu to %llu", (unsigned long long)op->number,
+                   (unsigned long long)command->offset, (unsigned long long)low,
+                   (unsigned long long)high);
     }
     if (command->kind == ENGINE_CURSOR_CREATE && state != NULL) {
-        world_fail(w, "what exists is not created", "operation %llu", (unsigned long long)op->number);
+        world_fail(w, "what exists is not created", "operation %llu",
+                   (unsigned long long)op->number);
     }
     if (command->epoch != (state == NULL ? 1 : state->epoch + 1)) {
         world_fail(w, "a seek counts the epoch up", "operation %llu: %llu",
@@ -205,9 +209,11 @@ static void trim_staged(struct world *w, struct op *op)
 static void topic_created(struct world *w, struct op *op)
 {
     if (op->topic != NULL) {
-        world_fail(w, "what exists is not created", "operation %llu", (unsigned long long)op->number);
+        world_fail(w, "what exists is not created", "operation %llu",
+                   (unsigned long long)op->number);
     }
-    op->topic = oracle_learn_topic(w, op->ns, op->topic_name, op->command.topic.name_size, op->number);
+    op->topic =
+        oracle_learn_topic(w, op->ns, op->topic_name, op->command.topic.name_size, op->number);
     if (op->topic == NULL || op->topic->id != op->command.topic_id) {
         world_fail(w, "a created topic is there", "operation %llu", (unsigned long long)op->number);
     }
@@ -223,7 +229,8 @@ void oracle_command_staged(struct world *w, struct op *op)
     op->result_epoch = command->epoch;
     if (op->wrong || (op->topic == NULL && command->kind != ENGINE_TOPIC_CREATE &&
                       command->kind != ENGINE_NAMESPACE_SET && command->kind != ENGINE_SYNC)) {
-        world_fail(w, "a wrong command is refused", "operation %llu", (unsigned long long)op->number);
+        world_fail(w, "a wrong command is refused", "operation %llu",
+                   (unsigned long long)op->number);
     }
     switch (command->kind) {
     case ENGINE_CHECKPOINT:
@@ -407,9 +414,9 @@ static void append_done(struct world *w, struct op *op)
                    (unsigned long long)append->first_offset);
     }
     if (op->must_sync && append->durable_end < step->end && op->topic->delete == NULL) {
-        world_fail(w, "a durable reply follows the sync", "operation %llu: durable end %llu, end %llu",
-                   (unsigned long long)op->number, (unsigned long long)append->durable_end,
-                   (unsigned long long)step->end);
+        world_fail(w, "a durable reply follows the sync",
+                   "operation %llu: durable end %llu, end %llu", (unsigned long long)op->number,
+                   (unsigned long long)append->durable_end, (unsigned long long)step->end);
     }
     if (append->durable_end > model_end_high(op->topic)) {
         world_fail(w, "the durable end is within the log", "operation %llu: %llu",

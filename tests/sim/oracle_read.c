@@ -55,7 +55,8 @@ void oracle_read_decided(struct world *w, struct op *op)
     }
 }
 
-static void fail_read(struct world *w, const struct op *op, const char *promise, uint64_t a, uint64_t b)
+static void fail_read(struct world *w, const struct op *op, const char *promise, uint64_t a,
+                      uint64_t b)
 {
     world_fail(w, promise, "operation %llu on topic %llu: [%llu, %llu): %llu, %llu",
                (unsigned long long)op->number, (unsigned long long)op->topic->id,
@@ -73,8 +74,8 @@ static uint64_t time_start(const struct op *op, uint64_t from)
 }
 
 /* The bytes are those that were appended, where they were appended. */
-static const struct step *check_batch(struct world *w, struct op *op, const uint8_t *data, size_t size,
-                                      uint32_t position)
+static const struct step *check_batch(struct world *w, struct op *op, const uint8_t *data,
+                                      size_t size, uint32_t position)
 {
     const uint32_t seed = batch_seed(op->ns->store_id, op->read.generation);
     struct model_topic *topic = op->topic;
@@ -92,9 +93,11 @@ static const struct step *check_batch(struct world *w, struct op *op, const uint
     }
     step = topic->batches.steps[at];
     if (step->size != BATCH_HEADER_SIZE + header.stored_size ||
-        memcmp(step->bytes + BATCH_HEADER_SIZE, data + BATCH_HEADER_SIZE, header.stored_size) != 0 ||
+        memcmp(step->bytes + BATCH_HEADER_SIZE, data + BATCH_HEADER_SIZE, header.stored_size) !=
+            0 ||
         step->end != header.first_offset + header.entry_count) {
-        fail_read(w, op, "entries are read as they were appended", header.first_offset, step->number);
+        fail_read(w, op, "entries are read as they were appended", header.first_offset,
+                  step->number);
     }
     if (step->time_us != header.time_us) {
         fail_read(w, op, "an entry's time is when it was stored", header.time_us, step->time_us);
@@ -144,11 +147,12 @@ static void check_batches(struct world *w, struct op *op)
     uint32_t at = 0;
 
     while (at < read->data_size) {
-        const struct step *step = check_batch(w, op, read->data + at, read->data_size - at,
-                                              read->block_position + at);
+        const struct step *step =
+            check_batch(w, op, read->data + at, read->data_size - at, read->block_position + at);
         const uint64_t from = step->first > offset ? step->first : offset;
 
-        if (model_next_entry(op->topic, offset) != from || from >= read->to || step->end <= offset) {
+        if (model_next_entry(op->topic, offset) != from || from >= read->to ||
+            step->end <= offset) {
             fail_read(w, op, "a read skips nothing, and repeats nothing", offset, step->first);
         }
         model_promise(op->ns, op->topic->batches.steps[model_batch_at(op->topic, step->first)],
@@ -181,9 +185,9 @@ static uint64_t behind_damage(struct world *w, struct op *op, uint64_t start)
     if (read->skipped_to == 0) {
         return start;
     }
-    if (!read->skip_damage || !world_may_be_damaged(w) ||
-        read->skipped_to <= read->skipped_from) {
-        fail_read(w, op, "what is not damaged is not skipped", read->skipped_from, read->skipped_to);
+    if (!read->skip_damage || !world_may_be_damaged(w) || read->skipped_to <= read->skipped_from) {
+        fail_read(w, op, "what is not damaged is not skipped", read->skipped_from,
+                  read->skipped_to);
     }
     return start != UINT64_MAX && start < read->skipped_to ? read->skipped_to : start;
 }
@@ -293,7 +297,8 @@ void oracle_read_done(struct world *w, struct op *op)
     if (status != 0 && status != TUSK_EEND) {
         if (!may_fail(w, op, status)) {
             world_fail(w, "nothing is refused without its reason", "read %llu: %s: %s",
-                       (unsigned long long)op->number, status_name(status), op->read.base.error.text);
+                       (unsigned long long)op->number, status_name(status),
+                       op->read.base.error.text);
         }
         return;
     }

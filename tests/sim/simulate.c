@@ -198,15 +198,16 @@ static void print_report(const struct world_report *r)
 {
     unsigned i;
 
-    printf("worlds %llu, requests %llu (appends %llu, reads delivered %llu), lives %llu, crashes %llu, "
+    printf("worlds %llu, requests %llu (appends %llu, reads delivered %llu), lives %llu, crashes "
+           "%llu, "
            "power cuts during start %llu\n",
            (unsigned long long)r->worlds, (unsigned long long)r->operations,
            (unsigned long long)r->appends, (unsigned long long)r->reads,
            (unsigned long long)r->lives, (unsigned long long)r->crashes,
            (unsigned long long)r->open_cuts);
     printf("steps kept %llu, rightly lost %llu; refused %llu, damage reported %llu\nkinds:",
-           (unsigned long long)r->kept, (unsigned long long)r->lost,
-           (unsigned long long)r->refused, (unsigned long long)r->corrupt);
+           (unsigned long long)r->kept, (unsigned long long)r->lost, (unsigned long long)r->refused,
+           (unsigned long long)r->corrupt);
     for (i = 0; i < KIND_COUNT; i++) {
         printf(" %s %llu", world_kind_name((enum world_kind)i), (unsigned long long)r->kinds[i]);
     }
@@ -323,14 +324,15 @@ int main(int argc, char **argv)
     unsigned i;
 
     if (!parse(&settings, argc, argv)) {
-        fprintf(stderr, "usage: tusk_simulate [--seeds A-B | --seed N] [--jobs N] [--kind KIND] [--twice]\n"
-                        "       [--failures N] [--verbose] [--no-shrink] [--operations N] [--no-faults]\n"
-                        "       [--no-cuts] [--one-life]\n");
+        fprintf(stderr,
+                "usage: tusk_simulate [--seeds A-B | --seed N] [--jobs N] [--kind KIND] [--twice]\n"
+                "       [--failures N] [--verbose] [--no-shrink] [--operations N] [--no-faults]\n"
+                "       [--no-cuts] [--one-life]\n");
         return 2;
     }
     /* Shared, so that a process that fails leaves its seed and its counts. */
-    jobs = mmap(NULL, JOBS_MAX * sizeof *jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                0);
+    jobs = mmap(NULL, JOBS_MAX * sizeof *jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                -1, 0);
     CHECK(jobs != MAP_FAILED);
     for (i = 0; i < settings.jobs; i++) {
         jobs[i].next = settings.from + i;

@@ -131,8 +131,7 @@ static void fill_payload(struct world *w, uint8_t *data, size_t size)
 static void make_batch(struct world *w, struct op *op, uint8_t *payload, size_t room)
 {
     struct batch_entry entries[ENTRIES_MAX];
-    const uint32_t count =
-        1 + (uint32_t)world_below(w, world_chance(w, 10) ? ENTRIES_MAX : 4);
+    const uint32_t count = 1 + (uint32_t)world_below(w, world_chance(w, 10) ? ENTRIES_MAX : 4);
     size_t used = 0;
     uint32_t largest = 0;
     uint32_t i;
@@ -150,10 +149,12 @@ static void make_batch(struct world *w, struct op *op, uint8_t *payload, size_t 
     op->bytes = malloc(op->size);
     CHECK(op->bytes != NULL);
     batch_encode(op->bytes, entries, count);
-    op->wrong = op->size - BATCH_HEADER_SIZE > op->ns->batch_size_max ||
-                largest > op->ns->entry_size_max;
+    op->wrong =
+        op->size - BATCH_HEADER_SIZE > op->ns->batch_size_max || largest > op->ns->entry_size_max;
     if (world_chance(w, 1)) {
-        op->bytes[world_below(w, op->size)] ^= (uint8_t)(1u << world_below(w, 8));
+        const size_t at = world_below(w, op->size);
+
+        op->bytes[at] ^= (uint8_t)(1u << world_below(w, 8));
         op->wrong = true;
     }
 }
@@ -178,8 +179,8 @@ void workload_append(struct world *w, struct model_namespace *ns, struct model_t
     append->durable = durable || world_chance(w, w->taste.durable_percent);
     append->no_create = world_chance(w, 5);
     append->first_offset = NOT_STAGED;
-    world_log(w, "op %llu append %s topic %llu \"%.*s\" %zu bytes%s%s%s", (unsigned long long)op->number,
-              ns->name, (unsigned long long)append->topic.id,
+    world_log(w, "op %llu append %s topic %llu \"%.*s\" %zu bytes%s%s%s",
+              (unsigned long long)op->number, ns->name, (unsigned long long)append->topic.id,
               append->topic.name_size > 20 ? 20 : (int)append->topic.name_size, op->topic_name,
               op->size, append->durable ? " durable" : "", append->no_create ? " no-create" : "",
               op->wrong ? " wrong" : "");
@@ -275,8 +276,9 @@ static void workload_read(struct world *w, struct model_namespace *ns, bool cons
     workload_topic(w, op, &read->topic);
     place_read(w, op, consume);
     choose_read(w, op);
-    world_log(w, "op %llu read %s \"%.*s\" id %llu at %d:%llu \"%s\"%s max %u/%u wait %u", (unsigned long long)op->number,
-              ns->name, read->topic.name_size > 20 ? 20 : (int)read->topic.name_size, op->topic_name,
+    world_log(w, "op %llu read %s \"%.*s\" id %llu at %d:%llu \"%s\"%s max %u/%u wait %u",
+              (unsigned long long)op->number, ns->name,
+              read->topic.name_size > 20 ? 20 : (int)read->topic.name_size, op->topic_name,
               (unsigned long long)read->topic.id, (int)read->position,
               (unsigned long long)read->value, op->cursor_name, read->consume ? " consume" : "",
               read->max_bytes, read->max_entries, read->wait_ms);
@@ -324,6 +326,9 @@ static void change_namespaces(struct world *w)
     struct error err;
     int rc;
 
+    if (ns->presence == MAYBE) {
+        return; /* Until a start tells */
+    }
     if (ns->presence == PRESENT) {
         world_drain(w);
         if (w->disturbed) {
@@ -365,13 +370,18 @@ static void change_namespaces(struct world *w)
         world_fail(w, "namespaces come and go", "%s: %s", ns->name, err.text);
     }
     world_log(w, "  namespace %s: %s", ns->name, rc == 0 ? "OK" : err.text);
+    if (rc != 0 && engine_failed(w->engine, &err) != NULL) {
+        w->disturbed = true; /* Half deleted */
+    } else if (rc != 0 && ns->handle != NULL) {
+        ns->presence = PRESENT;
+    }
 }
 
 void workload_step(struct world *w)
 {
     static const enum engine_command_kind kinds[] = {
-        ENGINE_CHECKPOINT,   ENGINE_SEEK,        ENGINE_CURSOR_CREATE, ENGINE_CURSOR_DELETE,
-        ENGINE_TOPIC_CREATE, ENGINE_TOPIC_SET,   ENGINE_TOPIC_DELETE,  ENGINE_TOPIC_TRIM,
+        ENGINE_CHECKPOINT,    ENGINE_SEEK,      ENGINE_CURSOR_CREATE, ENGINE_CURSOR_DELETE,
+        ENGINE_TOPIC_CREATE,  ENGINE_TOPIC_SET, ENGINE_TOPIC_DELETE,  ENGINE_TOPIC_TRIM,
         ENGINE_NAMESPACE_SET, ENGINE_SYNC};
     const unsigned *weights = w->taste.weights;
     struct model_namespace *ns = workload_namespace(w);

@@ -11,7 +11,8 @@ void workload_append(struct world *world, struct model_namespace *ns, struct mod
                      bool durable);
 
 /* workload_command.c */
-void workload_command(struct world *world, struct model_namespace *ns, enum engine_command_kind kind);
+void workload_command(struct world *world, struct model_namespace *ns,
+                      enum engine_command_kind kind);
 
 /* Shared by both. */
 struct op *workload_op(struct world *world, struct model_namespace *ns, enum op_kind kind);

@@ -43,7 +43,8 @@ static uint64_t offset_in(struct world *w, const struct model_topic *topic)
 
 static void add_setting(struct op *op, uint16_t key, uint64_t value)
 {
-    op->settings[op->command.settings_count++] = (struct engine_setting){.key = key, .value = value};
+    op->settings[op->command.settings_count++] =
+        (struct engine_setting){.key = key, .value = value};
     op->command.settings = op->settings;
 }
 
@@ -89,8 +90,8 @@ static void choose_position(struct world *w, struct op *op)
 {
     struct engine_command *command = &op->command;
 
-    command->position = (enum engine_position)random_between(&w->random, ENGINE_AT_OFFSET,
-                                                             ENGINE_AT_LATEST);
+    command->position =
+        (enum engine_position)random_between(&w->random, ENGINE_AT_OFFSET, ENGINE_AT_LATEST);
     if (op->topic == NULL) {
         return;
     }
@@ -161,9 +162,9 @@ static void choose(struct world *w, struct op *op)
 
 void workload_command(struct world *w, struct model_namespace *ns, enum engine_command_kind kind)
 {
-    static const char *const names[] = {"CHECKPOINT", "SEEK", "CURSOR_CREATE", "CURSOR_DELETE",
-                                        "TOPIC_CREATE", "TOPIC_SET", "TOPIC_DELETE", "TOPIC_TRIM",
-                                        "NAMESPACE_SET", "SYNC"};
+    static const char *const names[] = {
+        "CHECKPOINT", "SEEK",         "CURSOR_CREATE", "CURSOR_DELETE", "TOPIC_CREATE",
+        "TOPIC_SET",  "TOPIC_DELETE", "TOPIC_TRIM",    "NAMESPACE_SET", "SYNC"};
     struct op *op;
     struct engine_command *command;
 
@@ -185,7 +186,9 @@ void workload_command(struct world *w, struct model_namespace *ns, enum engine_c
         /* Two moves whose order nobody knows cannot be judged. */
         command->kind = ENGINE_SYNC;
     }
-    world_log(w, "op %llu %s %s id %llu \"%.*s\" cursor \"%s\" position %d:%llu offset %llu epoch %llu key %u=%llu",
+    world_log(w,
+              "op %llu %s %s id %llu \"%.*s\" cursor \"%s\" position %d:%llu offset %llu epoch "
+              "%llu key %u=%llu",
               (unsigned long long)op->number, names[command->kind], ns->name,
               (unsigned long long)command->topic.id,
               command->topic.name_size > 20 ? 20 : (int)command->topic.name_size, op->topic_name,

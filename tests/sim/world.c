@@ -15,9 +15,9 @@
 void world_log(struct world *w, const char *format, ...)
 {
     char *line = w->log[w->log_count % WORLD_LOG];
-    const int used = snprintf(line, WORLD_LINE, "%8llu t%-6llu ",
-                              (unsigned long long)sim_disk_now_us(w->disk),
-                              (unsigned long long)w->tick);
+    const int used =
+        snprintf(line, WORLD_LINE, "%8llu t%-6llu ", (unsigned long long)sim_disk_now_us(w->disk),
+                 (unsigned long long)w->tick);
     va_list args;
 
     va_start(args, format);
@@ -39,7 +39,8 @@ void world_fail(struct world *w, const char *promise, const char *format, ...)
     (void)vfprintf(stderr, format, args);
     va_end(args);
     fprintf(stderr, "\nseed %llu, life %u of %u, after %llu requests\n",
-            (unsigned long long)w->limits.seed, w->life, w->lives, (unsigned long long)w->operations);
+            (unsigned long long)w->limits.seed, w->life, w->lives,
+            (unsigned long long)w->operations);
     world_print_options(w);
     if (!w->limits.verbose) {
         fprintf(stderr, "last of the script (virtual us, tick):\n");
@@ -60,7 +61,8 @@ struct engine_time world_now(const struct world *w)
 {
     const uint64_t mono = 1000000u + sim_disk_now_us(w->disk);
 
-    return (struct engine_time){.mono_us = mono, .wall_us = (uint64_t)((int64_t)mono + w->wall_offset)};
+    return (struct engine_time){.mono_us = mono,
+                                .wall_us = (uint64_t)((int64_t)mono + w->wall_offset)};
 }
 
 void world_tell(struct world *w)
@@ -223,10 +225,11 @@ void world_drain(struct world *w)
         const bool moves = wait_a_little(w, again, UINT64_MAX);
 
         if (!moves || polls++ > STUCK_POLLS) {
-            world_fail(w, "every request is answered",
-                       "operation %llu (kind %d, of %u) waits, and nothing will happen any more (%s)",
-                       (unsigned long long)w->ops->number, w->ops->kind, w->in_flight,
-                       moves ? "polled for ever" : "no deadline");
+            world_fail(
+                w, "every request is answered",
+                "operation %llu (kind %d, of %u) waits, and nothing will happen any more (%s)",
+                (unsigned long long)w->ops->number, w->ops->kind, w->in_flight,
+                moves ? "polled for ever" : "no deadline");
         }
         again = world_poll(w);
     }

@@ -80,15 +80,15 @@ struct op {
     struct step *step;           /* What it changed */
     bool staged;
     bool finished;
-    bool refused;     /* And judged */
+    bool refused; /* And judged */
     bool cancelled;
     bool by_id;
-    bool wrong;       /* Malformed on purpose, or too big: must be refused */
-    bool must_sync;   /* Staged where the reply promises durability */
-    bool looked_up;   /* A command whose place waits for a lookup by time */
-    bool loose;       /* At-least-once when staged */
-    uint64_t start;   /* Of a read: where it must begin; NOT_STAGED: not known */
-    uint64_t low;     /* The end readers saw at least, when it was submitted */
+    bool wrong;     /* Malformed on purpose, or too big: must be refused */
+    bool must_sync; /* Staged where the reply promises durability */
+    bool looked_up; /* A command whose place waits for a lookup by time */
+    bool loose;     /* At-least-once when staged */
+    uint64_t start; /* Of a read: where it must begin; NOT_STAGED: not known */
+    uint64_t low;   /* The end readers saw at least, when it was submitted */
     uint64_t asked_offset;
     uint64_t asked_epoch;
     uint64_t result_offset; /* When it was staged */
@@ -107,16 +107,16 @@ struct op {
 
 /* What a world likes to do, drawn once (swarm). */
 struct world_taste {
-    unsigned weights[16];  /* See workload.c */
+    unsigned weights[16]; /* See workload.c */
     unsigned topics;
     unsigned durable_percent;
     unsigned big_percent;
-    unsigned burst;        /* Most requests in a turn */
-    unsigned long_gaps;    /* Percent of turns that let much time pass */
+    unsigned burst;     /* Most requests in a turn */
+    unsigned long_gaps; /* Percent of turns that let much time pass */
     unsigned entry_max;
-    bool imitate;          /* Payloads that are old stored bytes */
+    bool imitate; /* Payloads that are old stored bytes */
     bool clock_jumps;
-    bool small_journal;    /* BUSY may come */
+    bool small_journal; /* BUSY may come */
     bool retention;
     bool many_settings;
 };
@@ -134,20 +134,20 @@ struct world {
     struct world_taste taste;
     int64_t wall_offset; /* Wall clock minus the virtual one */
     uint64_t tick;
-    uint64_t poll_tick;       /* Of the poll under way, or the last one */
-    struct engine_time told;  /* What the engine believes the time is */
+    uint64_t poll_tick;      /* Of the poll under way, or the last one */
+    struct engine_time told; /* What the engine believes the time is */
     bool in_poll;
     bool scanning;            /* What is learned now was staged in the last poll */
     uint64_t operations;      /* Requests so far */
     uint64_t operations_goal; /* Of the whole world */
     unsigned life;
     unsigned lives;
-    bool disturbed;   /* The power is out, or the engine has stopped by itself: this life ends */
-    bool faulted;     /* The disk has failed an operation in this life: errors are excused */
-    uint64_t fired;   /* Faults met before this life */
+    bool disturbed; /* The power is out, or the engine has stopped by itself: this life ends */
+    bool faulted;   /* The disk has failed an operation in this life: errors are excused */
+    uint64_t fired; /* Faults met before this life */
     bool stopping;
-    bool full;        /* The disk may have no room */
-    bool fatal;       /* A fault has struck that must stop the namespace */
+    bool full;  /* The disk may have no room */
+    bool fatal; /* A fault has struck that must stop the namespace */
     enum ending ending;
     uint64_t good_poll_us; /* Time of the last poll that met a healthy disk */
     struct op *ops;
@@ -159,7 +159,7 @@ struct world {
     struct step *steps; /* All ever made, owned */
     uint8_t seen[4096]; /* Stored bytes of an earlier read, to imitate */
     size_t seen_size;
-    uint64_t results;   /* Hash of all replies */
+    uint64_t results; /* Hash of all replies */
     char log[WORLD_LOG][WORLD_LINE];
     uint64_t log_count;
 };
@@ -218,6 +218,8 @@ const char *world_kind_name(enum world_kind kind);
 void world_live(struct world *world);
 /* One start, for damage.c: no cuts, any outcome. */
 int life_open(struct world *world, struct error *err);
+/* Which namespaces there are now; counts rows of the recovery table. */
+void life_learn(struct world *world);
 void life_close(struct world *world);
 
 /* faults.c: what the kind of the world does to the disk, */
@@ -234,5 +236,8 @@ void faults_heal(struct world *world);
 /* damage.c: the last of a world whose disk breaks its word. */
 bool damage_is_last(const struct world *world);
 void damage_last(struct world *world);
+/* What is appended afterwards, to see that it can be. */
+#define DAMAGE_PROBE_SIZE 24u
+extern const uint8_t damage_probe[DAMAGE_PROBE_SIZE];
 
 #endif

@@ -32,6 +32,7 @@ foreach(test
     journal_scan_test
     format_test
     format_page_test
-    damage_test)
+    damage_test
+    regression_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()
