@@ -185,10 +185,44 @@ static bool open_damaged(struct world *w, bool strict)
         judge_leniently(w, &seen);
     }
     /* Behind a damaged end that looks torn, even reserved offsets may be forgotten. */
-    probe_all(w, &seen, strict);
+    probe_all(w, &seen, strict && w->ending == END_CLEAN);
     observed_deinit(&seen);
     life_close(w);
     return refused;
+}
+
+/* One bit of one record: what other records say was durable is there, or the namespace is refused. */
+static bool flip_one_bit(struct world *w)
+{
+    struct files *files = calloc(1, sizeof *files);
+    unsigned i;
+    bool flipped = false;
+
+    CHECK(files != NULL);
+    *files = (struct files){.world = w, .part = ".jnl"};
+    sim_disk_settle(w->disk);
+    sim_disk_list(w->disk, add_file, files);
+    if (files->count > 0) {
+        const unsigned which = (unsigned)world_below(w, files->count);
+
+        if (files->sizes[which] > 4096) {
+            const uint64_t bits = files->sizes[which] - 4096;
+
+            /* Near the front, where the records are. */
+            sim_disk_flip_bit(w->disk, files->paths[which],
+                              4096 * 8 + world_below(w, bits >> world_below(w, 4)) * 8);
+            world_log(w, "a bit flips in %s", files->paths[which]);
+            flipped = true;
+        }
+    }
+    for (i = 0; i < WORLD_NAMESPACES && w->ending != END_CLEAN; i++) {
+        model_promise_marked(&w->namespaces[i]);
+    }
+    if (w->ending == END_PROCESS) {
+        w->ending = END_POWER;
+    }
+    free(files);
+    return flipped;
 }
 
 bool damage_is_last(const struct world *w)
@@ -207,6 +241,8 @@ void damage_last(struct world *w)
     } else if (w->kind == KIND_ROT_BLOCKS) {
         (void)damage(w, ".seg", NULL);
         strict = clean; /* Else a damaged direct batch may look like a torn end */
+    } else if (world_chance(w, 50)) {
+        strict = flip_one_bit(w);
     } else {
         /* One damaged place behind a clean stop takes nothing: the manifest has it, or the journal. */
         strict = damage(w, ".jnl", "manifest-0") == 1 && clean;

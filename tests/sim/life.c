@@ -41,6 +41,9 @@ void life_learn(struct world *w)
         engine_namespace_info(ns->handle, &info);
         if (info.state != ENGINE_SERVING) {
             ns->handle = NULL;
+        } else if (w->first_start && w->ending == END_CLEAN && !w->full && !damage_is_last(w) &&
+                   ns->presence == PRESENT && ns->handle->recovery_rows[ROW_R18] != 1) {
+            world_fail(w, "a clean stop is known as one", "%s", ns->name);
         }
     }
 }
@@ -163,6 +166,7 @@ static void open_engine(struct world *w)
         }
         world_log(w, "power cut during start (%s)", rc == 0 ? "late" : err.text);
         w->report->open_cuts++;
+        w->first_start = false;
         if (w->ending == END_PROCESS) {
             w->ending = END_POWER; /* What was written was not synced yet */
         }
@@ -190,12 +194,14 @@ static void start(struct world *w)
     if (copies) {
         copy = recover_copy(w, w->disk, settled ? (unsigned)world_below(w, 3) : 0, true);
     }
+    w->first_start = true;
     w->disturbed = false;
     w->faulted = false;
     w->fatal = false;
     w->stopping = false;
     w->fired = sim_disk_fired(w->disk);
     if (faults_before_start(w)) {
+        w->first_start = false;
         open_and_fail(w);
         faults_heal(w);
     }

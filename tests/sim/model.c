@@ -177,6 +177,38 @@ void model_promise(struct model_namespace *ns, struct step *step, bool durable)
     model_promise_before(ns, step->tick, durable);
 }
 
+void model_promise_marked(struct model_namespace *ns)
+{
+    const struct step *best = NULL;
+    struct model_topic *topic;
+    uint64_t second = 0;
+    uint32_t i;
+
+    for (i = ns->recent.count; i > 0; i--) {
+        const struct step *step = ns->recent.steps[i - 1];
+
+        if (step->loose || step->number == 0 || !model_is_durable(ns, step)) {
+            continue;
+        }
+        if (best == NULL) {
+            best = step;
+        } else if (step->turn != best->turn && step->mark > second) {
+            second = step->mark;
+        }
+    }
+    second = best == NULL || second < best->mark ? second : best->mark;
+    for (i = 0; i < ns->recent.count; i++) {
+        ns->recent.steps[i]->durable = false;
+        ns->recent.steps[i]->written = false;
+    }
+    for (topic = ns->topics; topic != NULL; topic = topic->next) {
+        topic->told_durable = 0;
+        topic->promised_end = 0;
+    }
+    ns->durable_tick = second;
+    ns->written_tick = second;
+}
+
 void model_topic_free(struct model_topic *topic)
 {
     while (topic->cursors != NULL) {

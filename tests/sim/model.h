@@ -36,6 +36,8 @@ struct step {
     uint64_t tick;
     uint64_t number;  /* Of the operation, for messages; 0: made by the engine */
     uint64_t mono_us; /* When staged */
+    uint64_t turn;    /* The poll before it: steps of different turns lie in different records */
+    uint64_t mark;    /* What was known durable then: its record says so at least */
     bool acked;
     bool written; /* Promised to survive the death of the process */
     bool durable; /* Promised to survive a power cut */
@@ -148,6 +150,9 @@ uint64_t model_next_entry(const struct model_topic *topic, uint64_t offset);
 /* Where "the first entry stored then or later" is, of those from `first` on; UINT64_MAX: none. */
 uint64_t model_time_position(const struct model_topic *topic, uint64_t first, uint64_t time_us);
 uint64_t model_entries(const struct model_topic *topic, uint64_t from, uint64_t to);
+/* Forget all promises but those that the loss of any one record leaves standing: two records at least say that
+ * what was staged before the returned tick is durable. */
+void model_promise_marked(struct model_namespace *ns);
 /* Promise, and with it everything before. */
 void model_promise(struct model_namespace *ns, struct step *step, bool durable);
 void model_promise_before(struct model_namespace *ns, uint64_t tick, bool durable);

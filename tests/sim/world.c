@@ -99,6 +99,8 @@ struct step *world_step(struct world *w, struct model_namespace *ns, enum step_k
     step->number = number;
     step->tick = w->scanning ? w->poll_tick : w->tick;
     step->mono_us = w->told.mono_us;
+    step->turn = w->poll_tick;
+    step->mark = ns->durable_tick;
     history_push(&ns->recent, step);
     return step;
 }

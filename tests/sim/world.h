@@ -146,8 +146,9 @@ struct world {
     bool faulted;   /* The disk has failed an operation in this life: errors are excused */
     uint64_t fired; /* Faults met before this life */
     bool stopping;
-    bool full;  /* The disk may have no room */
-    bool fatal; /* A fault has struck that must stop the namespace */
+    bool first_start; /* Nothing has been started since the last ending */
+    bool full;        /* The disk may have no room */
+    bool fatal;       /* A fault has struck that must stop the namespace */
     enum ending ending;
     uint64_t good_poll_us; /* Time of the last poll that met a healthy disk */
     struct op *ops;
