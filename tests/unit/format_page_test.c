@@ -339,7 +339,9 @@ static void body_parts_come_back_or_are_refused(void **state)
         }
     }
     assert_memory_equal(&incarnation_back, &incarnation, sizeof incarnation);
-    assert_memory_equal(&topic_back, &topic, offsetof(struct format_topic, name));
+    /* Up to the padding before the name, whose bytes mean nothing. */
+    assert_memory_equal(&topic_back, &topic,
+                        offsetof(struct format_topic, block_count) + sizeof topic.block_count);
     assert_int_equal(cursor_back.id, cursor.id);
     assert_int_equal(cursor_back.offset, cursor.offset);
     assert_int_equal(cursor_back.epoch, cursor.epoch);
