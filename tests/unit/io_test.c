@@ -257,8 +257,8 @@ static bool make_cold(struct io_fixture *f, const char *path, off_t offset)
     return (resident & 1) == 0;
 }
 
-/* Read cold bytes until the answer is that they are not there. (Asking makes the kernel fetch them,
- * so on a fast device they may be there at once.) False: they cannot be made cold. */
+/* Read cold bytes until the answer is that they are not there. Asking makes the kernel fetch them, so a fast
+ * device may have them there at once, every time: then, or when they cannot be made cold, false. */
 static bool read_until_busy(struct io_fixture *f, struct io_file *file, const uint8_t *expected)
 {
     uint8_t back[100];
@@ -272,6 +272,9 @@ static bool read_until_busy(struct io_fixture *f, struct io_file *file, const ui
         rc = io_read_cached(file, back, sizeof back, 5000, &got);
         assert_int_equal(got, rc == 0 ? sizeof back : 0);
         assert_memory_equal(back, expected + 5000, got);
+    }
+    if (rc == 0) {
+        return false;
     }
     assert_int_equal(rc, TUSK_EBUSY);
     return true;
@@ -290,6 +293,7 @@ static void cold_bytes_are_busy_until_an_operation_read_them(void **state)
     io_fixture_fill(data, sizeof data);
     op.file = io_fixture_create(f, "file", data, sizeof data);
     if (!read_until_busy(f, op.file, data)) {
+        print_message("skipped: this file system has every byte at once\n");
         io_close_file(op.file);
         skip();
     }
