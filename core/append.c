@@ -45,8 +45,7 @@ static void extend_run(struct topic *topic, uint64_t least)
         topic->run_size = least;
     }
     topic->run_time_us = now;
-    topic->run_pending =
-        topic->run_size > UINT64_MAX - from ? UINT64_MAX : from + topic->run_size;
+    topic->run_pending = topic->run_size > UINT64_MAX - from ? UINT64_MAX : from + topic->run_size;
     record.field[RUN_TOPIC] = topic->id;
     record.field[RUN_END] = topic->run_pending;
     topic->run_ticket = journal_record(&ns->journal, &record);
@@ -125,7 +124,8 @@ static int start_block(struct topic *topic)
     record.field[BLOCK_GENERATION] = block.generation;
     record.field[BLOCK_TOPIC] = topic->id;
     record.field[BLOCK_FIRST] = block.first_offset;
-    record.field[BLOCK_PREVIOUS_SEGMENT] = previous != NULL ? previous->segment_number : FORMAT_NONE;
+    record.field[BLOCK_PREVIOUS_SEGMENT] =
+        previous != NULL ? previous->segment_number : FORMAT_NONE;
     record.field[BLOCK_PREVIOUS_INDEX] = previous != NULL ? previous->index : FORMAT_NONE;
     if (previous != NULL) {
         seal_later(topic);
@@ -200,7 +200,8 @@ static void reserve_ahead(struct topic *topic, const struct block *block, uint32
     const struct slot *slot = &block->segment->slots[block->index];
 
     if (slot->reserved < ns->block_size && !slot->extending && end > slot->reserved / 2) {
-        space_reserve(&ns->space, block->segment, block->index, slot->reserved + FORMAT_PAGE, topic);
+        space_reserve(&ns->space, block->segment, block->index, slot->reserved + FORMAT_PAGE,
+                      topic);
     }
     if (end > limit - limit / 4 && topic->next_segment == NULL) {
         const uint32_t want =
@@ -308,7 +309,7 @@ static uint64_t stage(struct topic *topic, const uint8_t *batch, const struct ba
 
 /* Steps (3) to (6). */
 static int try_stage(struct topic *topic, struct engine_append *append, const uint8_t *batch,
-                             const struct batch_header *header)
+                     const struct batch_header *header)
 {
     struct namespace *ns = topic->ns;
     const uint32_t padded = (uint32_t)batch_padded_size(header->stored_size);
@@ -639,8 +640,9 @@ void engine_append(struct namespace *ns, struct engine_append *append)
     append->kept = NULL;
     append->target = NULL;
     if (namespace_broken(ns) || ns->stopping) {
-        request_fail(ns, &append->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO, "namespace \"%s\": %s",
-                     ns->name, ns->stopping ? "the daemon is stopping" : ns->reason);
+        request_fail(ns, &append->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO,
+                     "namespace \"%s\": %s", ns->name,
+                     ns->stopping ? "the daemon is stopping" : ns->reason);
         return;
     }
     if (check_batch(ns, append, &header) != 0) {

@@ -5,7 +5,7 @@
 
 void check_failed(const char *condition, const char *file, int line, const char *function)
 {
-    (void)fprintf(stderr, "tusk: bug: %s does not hold in %s() at %s:%d\n", condition, function, file,
-                  line);
+    (void)fprintf(stderr, "tusk: bug: %s does not hold in %s() at %s:%d\n", condition, function,
+                  file, line);
     abort();
 }

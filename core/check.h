@@ -10,6 +10,7 @@
 #define UNREACHABLE(why) check_failed(why, __FILE__, __LINE__, __func__)
 
 /* Print where and what to standard error, then abort(). */
-_Noreturn void check_failed(const char *condition, const char *file, int line, const char *function);
+_Noreturn void check_failed(const char *condition, const char *file, int line,
+                            const char *function);
 
 #endif

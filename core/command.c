@@ -10,7 +10,8 @@
 
 static struct format_record cursor_record(const struct cursor *cursor, uint16_t type)
 {
-    struct format_record record = {.type = type, .name = cursor->name, .name_size = cursor->name_size};
+    struct format_record record = {
+        .type = type, .name = cursor->name, .name_size = cursor->name_size};
 
     record.field[CURSOR_TOPIC] = cursor->topic->id;
     record.field[CURSOR_ID] = cursor->id;
@@ -208,7 +209,8 @@ static uint64_t delete_topic(struct topic *topic)
         if (journal_admits(&ns->journal, FREE_SIZE, 1) == 1) {
             ticket = free_block(topic, block);
         } else if (block->segment != NULL) {
-            space_free(&ns->space, block->segment, block->index, ticket); /* The delete says it, too */
+            /* The delete says it, too */
+            space_free(&ns->space, block->segment, block->index, ticket);
         }
     }
     if (topic->next_segment != NULL) {
@@ -247,7 +249,8 @@ static struct topic *command_topic(struct namespace *ns, struct engine_command *
     return topic;
 }
 
-static void run_checkpoint(struct namespace *ns, struct engine_command *command, struct topic *topic)
+static void run_checkpoint(struct namespace *ns, struct engine_command *command,
+                           struct topic *topic)
 {
     const uint64_t end = topic_visible_end(topic);
     struct cursor *cursor = topic_cursor_find(topic, command->cursor, command->cursor_size);
@@ -276,7 +279,8 @@ static void run_checkpoint(struct namespace *ns, struct engine_command *command,
             return;
         }
     }
-    ticket = cursor_move(cursor, command->offset > cursor->offset ? command->offset : cursor->offset);
+    ticket =
+        cursor_move(cursor, command->offset > cursor->offset ? command->offset : cursor->offset);
     command->offset = cursor->offset;
     command->epoch = cursor->epoch;
     if (ticket == 0) {
@@ -357,8 +361,9 @@ static void lookup_done(struct engine_request *request)
     command->state = NULL;
     if (namespace_broken(ns) || ns->stopping) {
         /* A record now would come behind the clean close. */
-        request_fail(ns, &command->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO, "namespace \"%s\": %s",
-                     ns->name, ns->stopping ? "the daemon is stopping" : ns->reason);
+        request_fail(ns, &command->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO,
+                     "namespace \"%s\": %s", ns->name,
+                     ns->stopping ? "the daemon is stopping" : ns->reason);
     } else if (topic == NULL) {
         request_fail(ns, &command->base, TUSK_ENOTFOUND, "the topic was deleted");
     } else if (status == 0 || status == TUSK_EEND) {

@@ -75,15 +75,16 @@ static int check_options(const struct engine_options *options, struct error *err
     const char *wrong = NULL;
 
     CHECK(options->random != NULL);
-    if (options->block_size < FORMAT_BLOCK_SIZE_MIN || options->block_size > FORMAT_BLOCK_SIZE_MAX ||
-        options->block_size % FORMAT_PAGE != 0) {
+    if (options->block_size < FORMAT_BLOCK_SIZE_MIN ||
+        options->block_size > FORMAT_BLOCK_SIZE_MAX || options->block_size % FORMAT_PAGE != 0) {
         wrong = "block size: a multiple of 4 KiB from 32 KiB to 1 GiB";
     } else if (options->blocks_per_segment == 0 || options->blocks_per_segment > 10000) {
         wrong = "blocks per segment: 1 to 10000";
     } else if (options->journal_file_min < 8u * FORMAT_PAGE ||
                options->journal_file_min % FORMAT_PAGE != 0 ||
                options->journal_file_max < options->journal_file_min) {
-        wrong = "journal file size: at least 32 KiB, a multiple of 4 KiB, the greatest not the least";
+        wrong =
+            "journal file size: at least 32 KiB, a multiple of 4 KiB, the greatest not the least";
     } else if (options->ring_size % 4096u != 0 ||
                options->ring_size < 4u * options->journal_file_min) {
         wrong = "ring size: a multiple of 4 KiB, at least four times the smallest journal file";
@@ -139,9 +140,9 @@ struct namespace *engine_namespace_next(struct engine *engine, const char *after
 
 void engine_namespace_info(struct namespace *ns, struct engine_namespace_info *info)
 {
-    const uint32_t block_max =
-        ns->block_size == 0 ? 0
-                            : format_block_limit(ns->block_size) - FORMAT_BLOCK_DATA - BATCH_HEADER_SIZE;
+    const uint32_t block_max = ns->block_size == 0 ? 0
+                                                   : format_block_limit(ns->block_size) -
+                                                         FORMAT_BLOCK_DATA - BATCH_HEADER_SIZE;
 
     *info = (struct engine_namespace_info){
         .name = ns->name,
@@ -205,8 +206,8 @@ static int sweep_dir(struct io *io, const char *dir, struct error *err)
 /* ---- creating ---- */
 
 /* Everything is made under a name that is swept at start; the rename makes it a namespace. */
-static int create(struct engine *engine, struct namespace *ns, const struct engine_settings *settings,
-                  struct error *err)
+static int create(struct engine *engine, struct namespace *ns,
+                  const struct engine_settings *settings, struct error *err)
 {
     char dir[sizeof ns->dir];
     int rc;
@@ -227,7 +228,8 @@ static int create(struct engine *engine, struct namespace *ns, const struct engi
 }
 
 int engine_namespace_create(struct engine *engine, const char *name, size_t size,
-                            const struct engine_setting *settings, uint32_t count, struct error *err)
+                            const struct engine_setting *settings, uint32_t count,
+                            struct error *err)
 {
     char encoded[FORMAT_ENCODED_NAME_SIZE];
     struct engine_settings with = engine->options.settings;
@@ -287,8 +289,7 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
     memcpy(dir, ns->dir, sizeof dir);
     namespace_close_files(ns);
     /* The name goes first, durably; what it held is swept now, or at the next start. */
-    if (io_rename(engine->io, dir, REMOVING, err) != 0 ||
-        io_sync_dir(engine->io, "ns", err) != 0) {
+    if (io_rename(engine->io, dir, REMOVING, err) != 0 || io_sync_dir(engine->io, "ns", err) != 0) {
         ns->state = ENGINE_STOPPED;
         (void)snprintf(ns->reason, sizeof ns->reason, "half deleted; restart the daemon");
         return error_wrap(err, "delete namespace \"%s\"", ns->name);
@@ -388,8 +389,7 @@ static int open_all(struct engine *engine, struct error *err)
     for (ns = engine->namespaces; ns != NULL && rc == 0; ns = ns->next) {
         rc = recover_one(engine, ns, err);
     }
-    if (rc == 0 &&
-        engine_namespace_find(engine, DEFAULT_NAME, sizeof DEFAULT_NAME - 1) == NULL) {
+    if (rc == 0 && engine_namespace_find(engine, DEFAULT_NAME, sizeof DEFAULT_NAME - 1) == NULL) {
         rc = engine_namespace_create(engine, DEFAULT_NAME, sizeof DEFAULT_NAME - 1, NULL, 0, err);
     }
     return rc;

@@ -96,23 +96,24 @@ struct engine_options {
     uint32_t blocks_per_segment;     /* 100 */
     uint32_t journal_file_min;       /* First journal files are this large; 1 MiB */
     uint32_t journal_file_max;       /* 64 MiB */
-    uint64_t journal_size_max;       /* Appends wait at this much journal behind the manifest; 1 GiB */
+    uint64_t journal_size_max; /* Appends wait at this much journal behind the manifest; 1 GiB */
     uint64_t manifest_journal_bytes; /* A manifest is due after this much journal; 64 MiB */
     uint64_t manifest_direct_bytes;  /* Or this much written directly; 256 MiB */
     uint64_t manifest_idle_us;       /* Or this long after an append, when idle; 30 s */
     uint64_t unsynced_bytes_max;     /* Acked but not yet synced; 64 MiB */
     uint32_t ring_size;              /* Last journal bytes kept in memory, per namespace */
-    uint32_t direct_threshold;       /* A batch this large goes straight to its block (lazy schedules); 64 KiB */
-    uint32_t direct_threshold_each;  /* In schedule each; 256 KiB */
-    uint32_t tail_apply_bytes;       /* A topic's tail is applied at this size; 64 KiB */
+    /* A batch this large goes straight to its block: in lazy schedules; 64 KiB */
+    uint32_t direct_threshold;
+    uint32_t direct_threshold_each; /* In schedule each; 256 KiB */
+    uint32_t tail_apply_bytes;      /* A topic's tail is applied at this size; 64 KiB */
     uint32_t entry_size_max;
-    uint32_t batch_size_max;         /* Stored body; lowered to what a block holds */
-    uint32_t topics_max;             /* Per namespace */
-    uint32_t cursors_max;            /* Per topic */
-    uint64_t waiting_bytes_max;      /* Batches kept while space, offsets or a sync are awaited */
-    uint64_t read_bytes_max;         /* Of payload per read, whatever the request says */
-    uint64_t offset_start;           /* First offset of new topics: 0 but in tests near the wrap */
-    bool inline_sync;                /* Schedule each: sync in the turn when nothing else is going on */
+    uint32_t batch_size_max;    /* Stored body; lowered to what a block holds */
+    uint32_t topics_max;        /* Per namespace */
+    uint32_t cursors_max;       /* Per topic */
+    uint64_t waiting_bytes_max; /* Batches kept while space, offsets or a sync are awaited */
+    uint64_t read_bytes_max;    /* Of payload per read, whatever the request says */
+    uint64_t offset_start;      /* First offset of new topics: 0 but in tests near the wrap */
+    bool inline_sync;           /* Schedule each: sync in the turn when nothing else is going on */
 };
 
 /* The values named in the comments above. random must be set by the caller. */
@@ -169,7 +170,8 @@ int engine_namespace_create(struct engine *engine, const char *name, size_t size
                             struct error *err);
 /* Delete with everything in it. Nothing may be pending in it, and `users` (kept by
  * the caller by engine_namespace_use) must be 0: TUSK_EBUSY. "default" cannot be deleted: TUSK_EINVALID. */
-int engine_namespace_delete(struct engine *engine, const char *name, size_t size, struct error *err);
+int engine_namespace_delete(struct engine *engine, const char *name, size_t size,
+                            struct error *err);
 /* Count connections bound to a namespace: +1 or -1. */
 void engine_namespace_use(struct namespace *ns, int change);
 /* True while the namespace wants no more appends for now: the caller stops reading producers' sockets
@@ -211,8 +213,8 @@ struct engine_append {
     uint64_t topic_id;
     uint64_t first_offset;
     uint64_t durable_end;
-    uint64_t end; /* The engine's */
-    void *kept;   /* The engine's: a copy of the batch while it waits */
+    uint64_t end;         /* The engine's */
+    void *kept;           /* The engine's: a copy of the batch while it waits */
     struct topic *target; /* The engine's */
 };
 
@@ -253,7 +255,7 @@ struct engine_read {
     uint64_t topic_id;
     uint64_t from; /* Deliver entries of [from, to) */
     uint64_t to;
-    uint64_t end;  /* Also with TUSK_EEND */
+    uint64_t end; /* Also with TUSK_EEND */
     uint64_t durable_end;
     uint64_t epoch; /* Of the cursor, 0 without */
     uint64_t skipped_from;
@@ -296,8 +298,8 @@ struct engine_command {
     bool no_create;
     const struct engine_setting *settings;
     uint32_t settings_count;
-    uint64_t topic_id; /* Result */
-    void *state;       /* The engine's: a time lookup under way, */
+    uint64_t topic_id;                      /* Result */
+    void *state;                            /* The engine's: a time lookup under way, */
     char kept_cursor[ENGINE_NAME_SIZE_MAX]; /* and the name it was given for */
 };
 
@@ -340,8 +342,9 @@ bool engine_topic_next(struct namespace *ns, const char *after, size_t size,
                        struct engine_topic_info *info);
 /* The first cursor of a topic whose name is behind `after` (NULL: the very first). 1 found, 0 no more,
  * TUSK_ENOTFOUND no such topic. */
-int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *topic, const char *after,
-                       size_t size, struct engine_cursor_info *info, struct error *err);
+int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *topic,
+                       const char *after, size_t size, struct engine_cursor_info *info,
+                       struct error *err);
 
 /* Counters since start and gauges. Names are metric names without prefix, stable. */
 typedef void engine_stat_fn(void *arg, const char *name, uint64_t value);

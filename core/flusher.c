@@ -60,8 +60,8 @@ bool flusher_full(const struct flusher *flusher)
     }
     /* A disk that cannot keep up makes appends wait, not the window grow. */
     return flusher->unsynced_bytes + flusher->syncing_bytes >= ns->options->unsynced_bytes_max ||
-           (flusher->in_flight && ns->now.mono_us >= flusher->syncing_since_us +
-                                                         ns->settings.fsync_ms * 2000u);
+           (flusher->in_flight &&
+            ns->now.mono_us >= flusher->syncing_since_us + ns->settings.fsync_ms * 2000u);
 }
 
 /* The group has succeeded as a whole: everything up to `covers` is durable. */
@@ -204,8 +204,8 @@ static bool sync_inline(struct flusher *flusher, unsigned count)
     uint32_t elapsed_us = 0;
 
     if (!ns->options->inline_sync || ns->settings.fsync_ms != ENGINE_FSYNC_EACH || count != 1 ||
-        flusher->unsynced_bytes > FLUSHER_INLINE_BYTES || flusher->sync_us > FLUSHER_INLINE_US_MAX ||
-        !ns->journal.current->unsynced) {
+        flusher->unsynced_bytes > FLUSHER_INLINE_BYTES ||
+        flusher->sync_us > FLUSHER_INLINE_US_MAX || !ns->journal.current->unsynced) {
         return false;
     }
     file = ns->journal.current;

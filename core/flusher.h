@@ -18,34 +18,34 @@ struct namespace;
 struct topic;
 struct cursor;
 
-#define FLUSHER_INLINE_US_MAX 400u     /* Syncs slower than this leave the turn */
+#define FLUSHER_INLINE_US_MAX 400u /* Syncs slower than this leave the turn */
 #define FLUSHER_INLINE_BYTES 65536u
-#define FLUSHER_MARK_US 1000000u       /* An idle journal writes its mark after this */
+#define FLUSHER_MARK_US 1000000u /* An idle journal writes its mark after this */
 
 struct flusher {
     struct namespace *ns;
-    uint64_t durable;    /* Watermark */
-    uint64_t marked;     /* Greatest durable mark that is itself durable */
-    uint64_t covers;     /* What the group in flight makes durable */
+    uint64_t durable; /* Watermark */
+    uint64_t marked;  /* Greatest durable mark that is itself durable */
+    uint64_t covers;  /* What the group in flight makes durable */
     uint64_t covers_mark;
-    uint64_t wanted;     /* Somebody waits for durable >= this */
-    uint64_t dirty_since_us; /* Monotonic; when something was first written behind `covers` */
+    uint64_t wanted;           /* Somebody waits for durable >= this */
+    uint64_t dirty_since_us;   /* Monotonic; when something was first written behind `covers` */
     uint64_t syncing_since_us; /* dirty_since_us of the group in flight */
-    uint64_t idle_since_us;  /* Monotonic; last flush that wrote something */
-    uint64_t unsynced_bytes; /* Written, not covered by a group begun */
-    uint64_t syncing_bytes;  /* Covered by the group in flight */
+    uint64_t idle_since_us;    /* Monotonic; last flush that wrote something */
+    uint64_t unsynced_bytes;   /* Written, not covered by a group begun */
+    uint64_t syncing_bytes;    /* Covered by the group in flight */
     bool in_flight;
-    bool watched;        /* The group syncs segments: sync_watch is in use */
-    bool awaits;         /* Its own syncs have ended; others that were under way have not */
+    bool watched; /* The group syncs segments: sync_watch is in use */
+    bool awaits;  /* Its own syncs have ended; others that were under way have not */
     struct sync_watch sync_watch;
     uint64_t synced_ticket; /* What must have ended before the group is believed */
-    unsigned pending;    /* Operations of the group not yet complete */
+    unsigned pending;       /* Operations of the group not yet complete */
     int result;
     int os_error;
-    struct io_op *ops;   /* Owned; grown to what a group needs */
+    struct io_op *ops; /* Owned; grown to what a group needs */
     unsigned op_capacity;
-    uint32_t sync_us;    /* Smoothed time of an inline sync */
-    uint64_t groups;     /* Counters */
+    uint32_t sync_us; /* Smoothed time of an inline sync */
+    uint64_t groups;  /* Counters */
     uint64_t group_us;
 };
 

@@ -141,7 +141,8 @@ uint32_t format_record_size(const struct format_record *record)
 
     CHECK(type->name != NULL);
     CHECK(!type->items);
-    return FORMAT_RECORD_HEADER_SIZE + 8u * type->fields + (type->named ? 2u + record->name_size : 0u);
+    return FORMAT_RECORD_HEADER_SIZE + 8u * type->fields +
+           (type->named ? 2u + record->name_size : 0u);
 }
 
 uint32_t format_record_body_encode(uint8_t *record_bytes, const struct format_record *record)
@@ -162,7 +163,8 @@ uint32_t format_record_body_encode(uint8_t *record_bytes, const struct format_re
     return crc32c(0, body, size);
 }
 
-int format_record_body_decode(struct format_record *record, const struct format_record_header *header,
+int format_record_body_decode(struct format_record *record,
+                              const struct format_record_header *header,
                               const uint8_t *record_bytes)
 {
     const uint8_t *body = record_bytes + FORMAT_RECORD_HEADER_SIZE;

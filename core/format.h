@@ -25,11 +25,11 @@ struct error;
 
 struct format_journal {
     uint8_t store_id[ENGINE_STORE_ID_SIZE];
-    uint64_t number;     /* Must equal the file's name */
-    uint64_t size;       /* Of the file, this page included */
-    uint64_t generation; /* Random; seeds the records' header checksums */
-    uint64_t first_lsn;  /* Of the record behind this page */
-    uint64_t mark;       /* Durable mark when this was written */
+    uint64_t number;       /* Must equal the file's name */
+    uint64_t size;         /* Of the file, this page included */
+    uint64_t generation;   /* Random; seeds the records' header checksums */
+    uint64_t first_lsn;    /* Of the record behind this page */
+    uint64_t mark;         /* Durable mark when this was written */
     uint32_t previous_crc; /* Header checksum of the record before first_lsn; 0: none */
 };
 
@@ -81,7 +81,8 @@ struct format_record_header {
 /* What header checksums of one journal file begin with. */
 uint32_t format_journal_seed(const uint8_t store_id[ENGINE_STORE_ID_SIZE], uint64_t generation);
 /* Fills header->crc. */
-void format_record_header_encode(uint8_t *bytes, struct format_record_header *header, uint32_t seed);
+void format_record_header_encode(uint8_t *bytes, struct format_record_header *header,
+                                 uint32_t seed);
 /* TUSK_ECORRUPT unless the checksum matches for lsn and the size is at least a header. The type may be unknown. */
 int format_record_header_decode(struct format_record_header *header, const uint8_t *bytes,
                                 uint32_t seed, uint64_t lsn);
@@ -98,12 +99,20 @@ struct format_record {
 
 /* Names of the fields of each type, as indexes into field[]. */
 enum { OPEN_ORDINAL, OPEN_INCARNATION, OPEN_TIME, OPEN_CLEAN };
-enum { TOPIC_ID, TOPIC_CREATED, TOPIC_RETENTION, TOPIC_AGE, TOPIC_BYTES }; /* create; set: created 0 */
+/* create; set: created 0 */
+enum { TOPIC_ID, TOPIC_CREATED, TOPIC_RETENTION, TOPIC_AGE, TOPIC_BYTES };
 enum { RUN_TOPIC, RUN_END };
 enum { CURSOR_TOPIC, CURSOR_ID, CURSOR_OFFSET, CURSOR_EPOCH };
 enum { TRIM_TOPIC, TRIM_FIRST };
-enum { BLOCK_SEGMENT, BLOCK_INDEX, BLOCK_GENERATION, BLOCK_TOPIC, BLOCK_FIRST, BLOCK_PREVIOUS_SEGMENT,
-       BLOCK_PREVIOUS_INDEX };
+enum {
+    BLOCK_SEGMENT,
+    BLOCK_INDEX,
+    BLOCK_GENERATION,
+    BLOCK_TOPIC,
+    BLOCK_FIRST,
+    BLOCK_PREVIOUS_SEGMENT,
+    BLOCK_PREVIOUS_INDEX
+};
 enum { LOSS_FROM, LOSS_TO, LOSS_TIME };
 
 /* "batch", "topic create", ... or NULL for an unknown type. */
@@ -115,7 +124,8 @@ uint32_t format_record_size(const struct format_record *record);
 /* Write the body (behind the header's place) and return its checksum. */
 uint32_t format_record_body_encode(uint8_t *record_bytes, const struct format_record *record);
 /* Check the body's checksum and decode it: TUSK_ECORRUPT; TUSK_EVERSION for an unknown type. */
-int format_record_body_decode(struct format_record *record, const struct format_record_header *header,
+int format_record_body_decode(struct format_record *record,
+                              const struct format_record_header *header,
                               const uint8_t *record_bytes);
 
 /* Where a batch lies in a block. */
@@ -190,9 +200,9 @@ struct format_seal {
 };
 
 struct format_index_entry {
-    uint64_t offset;   /* First offset of the batch at position */
+    uint64_t offset; /* First offset of the batch at position */
     uint32_t position;
-    uint32_t entries;  /* In the block before it */
+    uint32_t entries; /* In the block before it */
 };
 
 void format_block_encode(uint8_t page[FORMAT_PAGE], const struct format_block *block);
@@ -302,6 +312,7 @@ bool format_name_encode(char out[FORMAT_ENCODED_NAME_SIZE], const char *name, si
 /* The reverse; returns the size, or 0 for what format_name_encode() never writes. out: 256 bytes. */
 size_t format_name_decode(char *out, const char *encoded);
 /* Parse "<16 hex digits><suffix>" behind a prefix; false for anything else. */
-bool format_file_number(const char *file_name, const char *prefix, const char *suffix, uint64_t *number);
+bool format_file_number(const char *file_name, const char *prefix, const char *suffix,
+                        uint64_t *number);
 
 #endif

@@ -299,7 +299,8 @@ size_t format_name_decode(char *out, const char *encoded)
     return size;
 }
 
-bool format_file_number(const char *file_name, const char *prefix, const char *suffix, uint64_t *number)
+bool format_file_number(const char *file_name, const char *prefix, const char *suffix,
+                        uint64_t *number)
 {
     const size_t prefix_size = strlen(prefix);
     uint64_t value = 0;

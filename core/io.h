@@ -32,13 +32,13 @@ struct io;
 struct io_file;
 
 #define IO_PATH_SIZE 1024
-#define IO_DIRECT_ALIGN 4096u /* Address, size and offset of io_read_direct() */
+#define IO_DIRECT_ALIGN 4096u  /* Address, size and offset of io_read_direct() */
 #define IO_SIZE_MAX (1u << 30) /* Of one operation: more completes short on Linux */
 
 enum io_open_mode {
-    IO_OPEN_READ,      /* Must exist; opened read-only */
-    IO_OPEN_WRITE,     /* Must exist; read and write */
-    IO_OPEN_CREATE,    /* Must not exist (O_EXCL: TUSK_EEXISTS); read and write */
+    IO_OPEN_READ,   /* Must exist; opened read-only */
+    IO_OPEN_WRITE,  /* Must exist; read and write */
+    IO_OPEN_CREATE, /* Must not exist (O_EXCL: TUSK_EEXISTS); read and write */
 };
 
 enum io_kind { IO_KIND_FILE, IO_KIND_DIRECTORY, IO_KIND_OTHER };
@@ -48,18 +48,18 @@ enum io_kind { IO_KIND_FILE, IO_KIND_DIRECTORY, IO_KIND_OTHER };
 typedef int io_list_fn(void *arg, const char *name, enum io_kind kind);
 
 enum io_op_kind {
-    IO_OP_SYNC,        /* fdatasync of file. A failure is final */
-    IO_OP_READ,        /* size bytes at offset into data; past the end of the file is TUSK_EIO */
-    IO_OP_WRITE,       /* size bytes at offset from data */
-    IO_OP_ALLOCATE,    /* fallocate [offset, offset + size) of file, then fdatasync it. When that fails it is
+    IO_OP_SYNC,  /* fdatasync of file. A failure is final */
+    IO_OP_READ,  /* size bytes at offset into data; past the end of the file is TUSK_EIO */
+    IO_OP_WRITE, /* size bytes at offset from data */
+    IO_OP_ALLOCATE, /* fallocate [offset, offset + size) of file, then fdatasync it. When that fails it is
                           TUSK_EIO, whatever errno says: what others wrote to the file may be lost.
                           So TUSK_ENOSPACE only means that there was no space to reserve */
-    IO_OP_PUNCH,       /* Give the space of [offset, offset + size) back; it reads as zeros */
-    IO_OP_CREATE,      /* Open path (IO_OPEN_CREATE); the file is put in `file` */
-    IO_OP_RENAME,      /* path to path_to, replacing it */
-    IO_OP_UNLINK,      /* path; a missing one is TUSK_ENOTFOUND */
-    IO_OP_SYNC_DIR,    /* fsync of the directory path */
-    IO_OP_WRITEBACK,   /* Start writing [offset, offset + size) of file to the device. Only advice:
+    IO_OP_PUNCH,     /* Give the space of [offset, offset + size) back; it reads as zeros */
+    IO_OP_CREATE,    /* Open path (IO_OPEN_CREATE); the file is put in `file` */
+    IO_OP_RENAME,    /* path to path_to, replacing it */
+    IO_OP_UNLINK,    /* path; a missing one is TUSK_ENOTFOUND */
+    IO_OP_SYNC_DIR,  /* fsync of the directory path */
+    IO_OP_WRITEBACK, /* Start writing [offset, offset + size) of file to the device. Only advice:
                           always succeeds, proves nothing */
 };
 
@@ -69,15 +69,15 @@ struct io_op {
     struct io_file *file;
     uint8_t *data; /* Borrowed until done */
     uint64_t offset;
-    uint32_t size;          /* At most IO_SIZE_MAX, but for ALLOCATE and PUNCH */
-    const char *path;       /* Borrowed until done */
-    const char *path_to;    /* Borrowed until done */
+    uint32_t size;                  /* At most IO_SIZE_MAX, but for ALLOCATE and PUNCH */
+    const char *path;               /* Borrowed until done */
+    const char *path_to;            /* Borrowed until done */
     void (*done)(struct io_op *op); /* May submit, free op, or close op->file */
-    void *arg;              /* The caller's */
-    int result;             /* 0, or a negative TUSK_E* */
-    int os_error;           /* errno behind result, for the message */
-    uint32_t elapsed_us;    /* From the call to its completion, as io measured it */
-    struct io_op *next;     /* io's, while submitted */
+    void *arg;                      /* The caller's */
+    int result;                     /* 0, or a negative TUSK_E* */
+    int os_error;                   /* errno behind result, for the message */
+    uint32_t elapsed_us;            /* From the call to its completion, as io measured it */
+    struct io_op *next;             /* io's, while submitted */
 };
 
 struct io_ops {
@@ -97,9 +97,10 @@ struct io_ops {
     int (*truncate)(struct io_file *file, uint64_t size, struct error *err);
     int (*write)(struct io_file *file, const struct iovec *iov, int count, uint64_t offset,
                  struct error *err);
-    int (*read_direct)(struct io_file *file, uint8_t *data, size_t size, uint64_t offset, size_t *got,
-                       struct error *err);
-    int (*read_cached)(struct io_file *file, uint8_t *data, size_t size, uint64_t offset, size_t *got);
+    int (*read_direct)(struct io_file *file, uint8_t *data, size_t size, uint64_t offset,
+                       size_t *got, struct error *err);
+    int (*read_cached)(struct io_file *file, uint8_t *data, size_t size, uint64_t offset,
+                       size_t *got);
     int (*sync)(struct io_file *file, uint32_t *elapsed_us, struct error *err);
     int (*allocate)(struct io_file *file, uint64_t offset, uint64_t size, struct error *err);
     int (*punch)(struct io_file *file, uint64_t offset, uint64_t size, struct error *err);

@@ -288,8 +288,10 @@ uint64_t journal_unwritten_position(const struct journal *journal)
 int journal_admits(const struct journal *journal, uint64_t size, unsigned reserve)
 {
     const struct manifest *manifest = &journal->ns->manifest;
-    const uint64_t used = file_used(journal) + format_record_padded(journal->open ? journal->open_size : 0);
-    const uint64_t need = format_record_padded(FORMAT_RECORD_HEADER_SIZE + size) + FORMAT_RECORD_ALIGN;
+    const uint64_t used =
+        file_used(journal) + format_record_padded(journal->open ? journal->open_size : 0);
+    const uint64_t need =
+        format_record_padded(FORMAT_RECORD_HEADER_SIZE + size) + FORMAT_RECORD_ALIGN;
 
     if (reserve > 0 &&
         journal_behind(journal, manifest->older_lsn) > journal->ns->options->journal_size_max) {

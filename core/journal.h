@@ -35,7 +35,7 @@ struct journal_file {
     uint64_t size;
     uint64_t generation;
     uint64_t first_lsn;
-    uint64_t end_lsn;     /* First LSN of the next file; UINT64_MAX for the current one */
+    uint64_t end_lsn; /* First LSN of the next file; UINT64_MAX for the current one */
     uint32_t seed;
     bool unsynced;        /* Written since its last sync began */
     struct io_file *file; /* Owned */
@@ -62,23 +62,23 @@ enum journal_step {
 };
 
 struct journal {
-    struct namespace *ns; /* Borrowed */
-    struct journal_file *files;   /* Oldest first; the last one is current */
+    struct namespace *ns;       /* Borrowed */
+    struct journal_file *files; /* Oldest first; the last one is current */
     struct journal_file *current;
-    struct journal_file *spares;  /* In order of numbers */
+    struct journal_file *spares; /* In order of numbers */
     unsigned spare_count;
     struct journal_file *retired; /* Behind two manifests: to be recycled or removed */
     uint64_t next_number;
-    uint64_t file_size;     /* Of the next file made */
-    uint64_t rolled_us;     /* Monotonic: when the current file was activated */
+    uint64_t file_size; /* Of the next file made */
+    uint64_t rolled_us; /* Monotonic: when the current file was activated */
 
-    uint64_t next_lsn;      /* Of the next record */
-    uint64_t written;       /* Watermark */
-    uint32_t last_crc;      /* Header checksum of the last closed record */
-    uint64_t last_mark;     /* Durable mark in it */
+    uint64_t next_lsn;  /* Of the next record */
+    uint64_t written;   /* Watermark */
+    uint32_t last_crc;  /* Header checksum of the last closed record */
+    uint64_t last_mark; /* Durable mark in it */
     uint16_t last_type;
 
-    bool open;              /* A BATCH or DIRECT record is being built */
+    bool open; /* A BATCH or DIRECT record is being built */
     uint16_t open_type;
     uint64_t open_position; /* In the ring */
     uint64_t open_size;
@@ -88,15 +88,15 @@ struct journal {
     unsigned span_count;
     uint64_t span_bytes;
 
-    struct error failure;   /* code 0: none */
+    struct error failure; /* code 0: none */
 
     enum journal_step step;
     struct io_op op;
     struct journal_file *making;
     uint64_t zeroed;
-    uint8_t *zeros;         /* Owned; JOURNAL_ZERO_STEP bytes */
-    bool no_space;          /* The last attempt at a spare failed for want of space */
-    uint64_t retry_us;      /* Monotonic: when to try again */
+    uint8_t *zeros;    /* Owned; JOURNAL_ZERO_STEP bytes */
+    bool no_space;     /* The last attempt at a spare failed for want of space */
+    uint64_t retry_us; /* Monotonic: when to try again */
     char path[IO_PATH_SIZE];
     char path_to[IO_PATH_SIZE];
 };

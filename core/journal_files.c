@@ -144,8 +144,8 @@ static void step_failed(struct journal *journal, const struct io_op *op)
         journal->next_number++;
         return;
     }
-    if (step == JOURNAL_CREATING && (op->result == TUSK_ENOSPACE || op->result == TUSK_EBUSY ||
-                                     op->result == TUSK_ENOMEM)) {
+    if (step == JOURNAL_CREATING &&
+        (op->result == TUSK_ENOSPACE || op->result == TUSK_EBUSY || op->result == TUSK_ENOMEM)) {
         free(journal->making);
         journal->making = NULL;
         give_up(journal);
@@ -239,8 +239,8 @@ static struct journal_file *take_retired(struct journal *journal)
 static bool can_recycle(const struct journal *journal)
 {
     return journal->retired != NULL &&
-           journal->retired->size >= (journal->no_space ? journal->ns->options->journal_file_min
-                                                        : journal->file_size);
+           journal->retired->size >=
+               (journal->no_space ? journal->ns->options->journal_file_min : journal->file_size);
 }
 
 static void make_spare(struct journal *journal)

@@ -187,7 +187,8 @@ static bool all_zero(const uint8_t *bytes, size_t size)
     return true;
 }
 
-enum scan_kind scan_at(struct scan *scan, uint64_t lsn, struct scan_record *record, struct error *err)
+enum scan_kind scan_at(struct scan *scan, uint64_t lsn, struct scan_record *record,
+                       struct error *err)
 {
     const uint32_t index = file_of(scan, lsn);
     const struct scan_file *file;

@@ -20,8 +20,8 @@ struct scan_file {
     bool valid;         /* Its header is; else it holds no record */
     struct format_journal header;
     uint32_t seed;
-    uint64_t end_lsn;      /* Records count up to here */
-    struct io_file *file;  /* Owned, until taken by the journal */
+    uint64_t end_lsn;     /* Records count up to here */
+    struct io_file *file; /* Owned, until taken by the journal */
 };
 
 struct scan {
@@ -59,7 +59,8 @@ void scan_ready(struct scan *scan);
 void scan_deinit(struct scan *scan);
 
 /* Look at an LSN (a multiple of 64). */
-enum scan_kind scan_at(struct scan *scan, uint64_t lsn, struct scan_record *record, struct error *err);
+enum scan_kind scan_at(struct scan *scan, uint64_t lsn, struct scan_record *record,
+                       struct error *err);
 /* The next LSN behind `lsn` at which a record could stand, stepping by 64 and from file to file; UINT64_MAX: none. */
 uint64_t scan_step(const struct scan *scan, uint64_t lsn);
 /* Whether some file covers the LSN, its end included. */

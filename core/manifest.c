@@ -152,13 +152,14 @@ static void snapshot_begin(struct manifest *manifest)
         .incarnation_count = ns->incarnation_count,
         .settings = ns->settings};
     memcpy(manifest->head.store_id, ns->store_id, sizeof manifest->head.store_id);
-    if (body_room(manifest, FORMAT_PAGE + ns->incarnation_count * FORMAT_INCARNATION_SIZE) == NULL) {
+    if (body_room(manifest, FORMAT_PAGE + ns->incarnation_count * FORMAT_INCARNATION_SIZE) ==
+        NULL) {
         return;
     }
     manifest->body_size = FORMAT_PAGE;
     for (i = 0; i < ns->incarnation_count; i++) {
-        manifest->body_size += format_incarnation_encode(manifest->body + manifest->body_size,
-                                                         &ns->incarnations[i]);
+        manifest->body_size +=
+            format_incarnation_encode(manifest->body + manifest->body_size, &ns->incarnations[i]);
     }
 }
 

@@ -40,25 +40,25 @@ enum manifest_step {
 struct manifest {
     struct namespace *ns;
     enum manifest_step step;
-    uint64_t next_number; /* Of the next manifest; greater than any on disk */
-    uint64_t number;      /* Of the newest on disk, when have_newest */
+    uint64_t next_number;  /* Of the next manifest; greater than any on disk */
+    uint64_t number;       /* Of the newest on disk, when have_newest */
     uint64_t older_number; /* Of the one before, when have_older */
-    uint64_t lsn;         /* R of the newest */
-    uint64_t older_lsn;   /* R of the one before; equal while there is but one */
+    uint64_t lsn;          /* R of the newest */
+    uint64_t older_lsn;    /* R of the one before; equal while there is but one */
     bool have_newest;
     bool have_older;
-    uint64_t size;        /* Of the newest, bytes */
-    uint64_t epoch;       /* Of the snapshot under way; topics saved have it in saved_epoch */
+    uint64_t size;  /* Of the newest, bytes */
+    uint64_t epoch; /* Of the snapshot under way; topics saved have it in saved_epoch */
     struct format_manifest head; /* Of the snapshot under way */
-    uint64_t ring_end;    /* Ring position at R: tails before it are applied first */
-    uint8_t *body;        /* Owned; the snapshot's bytes, header page included */
+    uint64_t ring_end;           /* Ring position at R: tails before it are applied first */
+    uint8_t *body;               /* Owned; the snapshot's bytes, header page included */
     size_t body_size;
     size_t body_capacity;
     bool no_memory;
     struct topic *next_topic; /* To be saved next, in the order of topics_by_id */
     uint64_t topics_saved;
     uint64_t write_at;
-    uint64_t spare_size;  /* Space held ready in the spare; 0: none */
+    uint64_t spare_size;   /* Space held ready in the spare; 0: none */
     struct io_file *spare; /* Owned; open while there is one */
     struct io_op op;
     struct io_op *segment_ops; /* Owned while syncing */
@@ -67,11 +67,11 @@ struct manifest {
     unsigned pending;
     int result;
     int os_error;
-    bool requested;       /* Begin as soon as possible */
+    bool requested;        /* Begin as soon as possible */
     uint64_t direct_bytes; /* Written directly since R */
-    uint64_t retry_us;    /* After a failure for want of space */
-    uint64_t appended_us; /* Monotonic: last append */
-    uint64_t taken;       /* Counter */
+    uint64_t retry_us;     /* After a failure for want of space */
+    uint64_t appended_us;  /* Monotonic: last append */
+    uint64_t taken;        /* Counter */
     char path[IO_PATH_SIZE];
     char path_to[IO_PATH_SIZE];
 };

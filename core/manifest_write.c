@@ -22,7 +22,8 @@ static void fail(struct manifest *manifest, int code, int os_error, const char *
     struct namespace *ns = manifest->ns;
 
     if (ns->journal.failure.code == 0) {
-        (void)error_errno(&ns->journal.failure, os_error, "%s of namespace \"%s\"", doing, ns->name);
+        (void)error_errno(&ns->journal.failure, os_error, "%s of namespace \"%s\"", doing,
+                          ns->name);
         ns->journal.failure.code = code;
     }
     manifest->step = MANIFEST_IDLE;
@@ -182,8 +183,8 @@ void manifest_hold_space(struct manifest *manifest)
         discard_spare(manifest);
         return;
     }
-    if (manifest->spare_size < wanted &&
-        io_allocate(manifest->spare, manifest->spare_size, wanted - manifest->spare_size, &err) == 0) {
+    if (manifest->spare_size < wanted && io_allocate(manifest->spare, manifest->spare_size,
+                                                     wanted - manifest->spare_size, &err) == 0) {
         if (io_sync(manifest->spare, NULL, &err) != 0) {
             discard_spare(manifest);
             return;
@@ -231,11 +232,11 @@ static void named(struct manifest *manifest)
 
 static void step_failed(struct manifest *manifest, const struct io_op *op)
 {
-    const bool harmless = op->result == TUSK_ENOSPACE || op->result == TUSK_ENOMEM ||
-                          op->result == TUSK_EBUSY;
+    const bool harmless =
+        op->result == TUSK_ENOSPACE || op->result == TUSK_ENOMEM || op->result == TUSK_EBUSY;
 
-    if (manifest->step == MANIFEST_RECYCLING && (harmless || op->result == TUSK_ENOTFOUND ||
-                                                 op->result == TUSK_EEXISTS)) {
+    if (manifest->step == MANIFEST_RECYCLING &&
+        (harmless || op->result == TUSK_ENOTFOUND || op->result == TUSK_EEXISTS)) {
         manifest->step = MANIFEST_IDLE; /* No spare: the next one is created when it is needed */
         return;
     }

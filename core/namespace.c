@@ -44,8 +44,8 @@ void request_finish(struct namespace *ns, struct engine_request *request)
     engine_finished(ns->engine, request);
 }
 
-void request_fail(struct namespace *ns, struct engine_request *request, int code, const char *format,
-                  ...)
+void request_fail(struct namespace *ns, struct engine_request *request, int code,
+                  const char *format, ...)
 {
     va_list args;
 
@@ -220,8 +220,8 @@ static int setting_apply(struct engine_settings *settings, bool topic,
     }
 }
 
-int settings_apply(struct engine_settings *settings, bool topic, const struct engine_setting *changes,
-                   uint32_t count, struct error *err)
+int settings_apply(struct engine_settings *settings, bool topic,
+                   const struct engine_setting *changes, uint32_t count, struct error *err)
 {
     uint32_t i;
 
@@ -413,7 +413,8 @@ static int make_directories(struct namespace *ns, struct error *err)
     return 0;
 }
 
-int namespace_create(struct namespace *ns, const struct engine_settings *settings, struct error *err)
+int namespace_create(struct namespace *ns, const struct engine_settings *settings,
+                     struct error *err)
 {
     unsigned i;
 
@@ -452,8 +453,8 @@ static void fail_queue(struct namespace *ns, struct request_queue *queue)
 
     while ((request = queue_pop(queue)) != NULL) {
         request_fail(ns, request, TUSK_EUNKNOWN,
-                     "the outcome is unknown, stored or not: namespace \"%s\" stopped: %s", ns->name,
-                     ns->reason);
+                     "the outcome is unknown, stored or not: namespace \"%s\" stopped: %s",
+                     ns->name, ns->reason);
     }
 }
 

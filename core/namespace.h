@@ -20,8 +20,9 @@
 #include "core/topic.h"
 
 #define NAMESPACE_INCARNATIONS_MAX 256u
-#define NAMESPACE_CURSOR_RECORD_US 1000000u /* At-least-once: a cursor is recorded after at most this */
-#define NAMESPACE_RETENTION_US 1000000u     /* Retention is looked at this often */
+/* At-least-once: a cursor is recorded after at most this */
+#define NAMESPACE_CURSOR_RECORD_US 1000000u
+#define NAMESPACE_RETENTION_US 1000000u /* Retention is looked at this often */
 
 struct request_queue {
     struct engine_request *first;
@@ -37,7 +38,8 @@ struct namespace_counters {
     uint64_t retention_alarms;
 };
 
-struct namespace {
+struct namespace
+{
     struct engine *engine; /* Borrowed */
     const struct engine_options *options;
     struct io *io;
@@ -95,14 +97,14 @@ struct namespace {
     struct request_queue durable_queue; /* Wait for `durable`, in ticket order */
     uint64_t waiting_bytes;             /* Batches kept by appends not yet staged */
     uint64_t waiting_appends;
-    bool retry_stalled;   /* Something every stalled topic may have waited for has changed */
-    uint64_t retention_us; /* Monotonic: when retention is looked at next */
+    bool retry_stalled;          /* Something every stalled topic may have waited for has changed */
+    uint64_t retention_us;       /* Monotonic: when retention is looked at next */
     uint64_t retention_clock_us; /* Wall clock as retention trusts it; see retention.c */
     uint64_t retention_mono_us;
-    unsigned reads_in_flight; /* Submitted reads of blocks */
-    struct read_hint *hints;  /* Owned (read.c): where the next sequential read begins */
+    unsigned reads_in_flight;   /* Submitted reads of blocks */
+    struct read_hint *hints;    /* Owned (read.c): where the next sequential read begins */
     struct pending_seal *seals; /* Owned (seal.c) */
-    struct topic *graveyard;  /* Deleted topics that requests may still point at, by next_dead */
+    struct topic *graveyard;    /* Deleted topics that requests may still point at, by next_dead */
 
     struct namespace_counters counters;
     uint64_t recovery_rows[ROW_COUNT]; /* How often recovery came to each row of its table */
@@ -115,7 +117,8 @@ void namespace_free(struct namespace *ns);
 /* The same, but the struct stays (a refused namespace keeps its name and reason). */
 void namespace_close_files(struct namespace *ns);
 /* Make the directory, a journal, a segment and manifest 0, durably. */
-int namespace_create(struct namespace *ns, const struct engine_settings *settings, struct error *err);
+int namespace_create(struct namespace *ns, const struct engine_settings *settings,
+                     struct error *err);
 /* Memory that depends on settings read from disk: the ring. TUSK_ENOMEM. */
 int namespace_prepare(struct namespace *ns);
 /* Write the open record of this incarnation and make it durable. */
@@ -134,8 +137,8 @@ void namespace_fail(struct namespace *ns, const struct error *err);
 /* Fail with journal->failure if that is set; true if the namespace does not serve. */
 bool namespace_broken(struct namespace *ns);
 /* Apply key/value settings to *settings; TUSK_EINVALID names the key. topic: only keys of a topic. */
-int settings_apply(struct engine_settings *settings, bool topic, const struct engine_setting *changes,
-                   uint32_t count, struct error *err);
+int settings_apply(struct engine_settings *settings, bool topic,
+                   const struct engine_setting *changes, uint32_t count, struct error *err);
 
 /* Topics: the tables. */
 struct topic *namespace_topic(struct namespace *ns, const struct engine_topic_ref *ref);
@@ -149,8 +152,8 @@ void queue_push(struct request_queue *queue, struct engine_request *request);
 struct engine_request *queue_pop(struct request_queue *queue);
 /* Finished: done() will run from the engine's poll. The status and texts are set by these. */
 void request_finish(struct namespace *ns, struct engine_request *request);
-void request_fail(struct namespace *ns, struct engine_request *request, int code, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void request_fail(struct namespace *ns, struct engine_request *request, int code,
+                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Finish when `ticket` is durable / written. */
 void request_when_durable(struct namespace *ns, struct engine_request *request, uint64_t ticket);
 void request_when_written(struct namespace *ns, struct engine_request *request, uint64_t ticket);

@@ -451,19 +451,23 @@ void engine_read(struct namespace *ns, struct engine_read *read)
     read->skipped_from = 0;
     read->skipped_to = 0;
     if (namespace_broken(ns) || ns->stopping) {
-        request_fail(ns, &read->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO, "namespace \"%s\": %s",
-                     ns->name, ns->stopping ? "the daemon is stopping" : ns->reason);
+        request_fail(ns, &read->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO,
+                     "namespace \"%s\": %s", ns->name,
+                     ns->stopping ? "the daemon is stopping" : ns->reason);
         return;
     }
-    if (read->max_bytes == 0 || read->max_entries == 0 || read->cursor_size > ENGINE_NAME_SIZE_MAX ||
+    if (read->max_bytes == 0 || read->max_entries == 0 ||
+        read->cursor_size > ENGINE_NAME_SIZE_MAX ||
         (read->consume && read->position != ENGINE_AT_CURSOR)) {
-        request_fail(ns, &read->base, TUSK_EINVALID,
-                     "a read asks for at least one byte and one entry, and consumes only by cursor");
+        request_fail(
+            ns, &read->base, TUSK_EINVALID,
+            "a read asks for at least one byte and one entry, and consumes only by cursor");
         return;
     }
     topic = namespace_topic(ns, &read->topic);
     if (topic == NULL) {
-        request_fail(ns, &read->base, TUSK_ENOTFOUND, "no such topic in namespace \"%s\"", ns->name);
+        request_fail(ns, &read->base, TUSK_ENOTFOUND, "no such topic in namespace \"%s\"",
+                     ns->name);
         return;
     }
     if (read->consume && journal_admits(&ns->journal, 1024, 0) != 1) {

@@ -343,8 +343,8 @@ static enum read_next data_phase(struct read_state *state)
         if (state->phase == READ_SCAN) {
             walk = scan(state, &header);
             if (walk == WALK_END || (walk == WALK_DONE && header.first_offset > state->offset)) {
-                return damaged_to(state, walk == WALK_END ? state->block.end_offset
-                                                          : header.first_offset);
+                return damaged_to(state,
+                                  walk == WALK_END ? state->block.end_offset : header.first_offset);
             }
             if (walk == WALK_DONE) {
                 state->phase = READ_DATA; /* The damage lies before what is wanted */
@@ -467,7 +467,8 @@ enum read_next read_block(struct read_state *state, uint32_t at)
     uint32_t hint;
 
     if (active && topic->tail_bytes > 0) {
-        batch_header_decode(&tail, ring_at(&state->ns->ring, topic->tail_first) + FORMAT_PLACE_SIZE);
+        batch_header_decode(&tail,
+                            ring_at(&state->ns->ring, topic->tail_first) + FORMAT_PLACE_SIZE);
         if (tail.first_offset <= state->offset) {
             return read_tail(state);
         }
@@ -479,8 +480,7 @@ enum read_next read_block(struct read_state *state, uint32_t at)
     state->seed = batch_seed(state->ns->store_id, block->generation);
     state->limit = active ? topic->tail_position : block->end;
     state->io_result = 0;
-    hint = state->by_time ? 0
-                          : read_hint_get(state->ns, block->generation, state->offset);
+    hint = state->by_time ? 0 : read_hint_get(state->ns, block->generation, state->offset);
     if (hint >= FORMAT_BLOCK_DATA && hint < state->limit) {
         begin_data(state, hint, state->offset);
     } else if (active && topic->index != NULL && topic->index->generation == block->generation) {

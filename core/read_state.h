@@ -38,23 +38,23 @@ struct read_state {
     uint64_t cursor_epoch;
     /* In a block: */
     enum read_phase phase;
-    struct block block;  /* A copy: the topic's array moves */
+    struct block block; /* A copy: the topic's array moves */
     bool pinned;
     uint32_t seed;
-    uint32_t limit;      /* Valid bytes of the block end here */
-    uint32_t at;         /* Position in the block of the buffer's first byte */
-    uint32_t have;       /* Bytes in the buffer */
-    uint32_t want;       /* Bytes to get into it */
-    uint32_t scan;       /* READ_SCAN: where in the buffer to look next */
-    uint64_t expected;   /* First offset of the batch expected next */
+    uint32_t limit;    /* Valid bytes of the block end here */
+    uint32_t at;       /* Position in the block of the buffer's first byte */
+    uint32_t have;     /* Bytes in the buffer */
+    uint32_t want;     /* Bytes to get into it */
+    uint32_t scan;     /* READ_SCAN: where in the buffer to look next */
+    uint64_t expected; /* First offset of the batch expected next */
     struct format_seal seal;
-    uint8_t *page;       /* Owned, or NULL */
+    uint8_t *page; /* Owned, or NULL */
     struct io_op op;
-    int io_result;       /* Of the last submitted read */
+    int io_result; /* Of the last submitted read */
     bool submitted;
-    bool narrow;         /* A submitted read failed: a page at a time from here */
+    bool narrow; /* A submitted read failed: a page at a time from here */
     uint16_t cursor_size;
-    char cursor[];       /* Its name, when by_cursor */
+    char cursor[]; /* Its name, when by_cursor */
 };
 
 /* Where a read goes next. */

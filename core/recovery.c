@@ -139,20 +139,21 @@ static int refuse_damaged(struct recovery *recovery, uint64_t lsn, const struct 
         format_items_begin(&items, &record->header, record->bytes);
         (void)format_items_next(&items, &item);
         owner = recovery_owner(recovery, item.place.segment, item.place.index);
-        return error_set(recovery->err, TUSK_ECORRUPT,
-                         "the journal is damaged at LSN %" PRIu64 ", before %" PRIu64
-                         " that was durable: a batch of topic \"%.*s\" from offset %" PRIu64
-                         " does not check out, and its block does not have it; restore a backup, or "
-                         "accept the loss (--accept-loss %s)",
-                         lsn, recovery->mark, owner == NULL ? 1 : (int)owner->topic->name_size,
-                         owner == NULL ? "?" : owner->topic->name, item.header.first_offset,
-                         recovery->ns->name);
+        return error_set(
+            recovery->err, TUSK_ECORRUPT,
+            "the journal is damaged at LSN %" PRIu64 ", before %" PRIu64
+            " that was durable: a batch of topic \"%.*s\" from offset %" PRIu64
+            " does not check out, and its block does not have it; restore a backup, or "
+            "accept the loss (--accept-loss %s)",
+            lsn, recovery->mark, owner == NULL ? 1 : (int)owner->topic->name_size,
+            owner == NULL ? "?" : owner->topic->name, item.header.first_offset, recovery->ns->name);
     }
-    return error_set(recovery->err, TUSK_ECORRUPT,
-                     "the journal is damaged at LSN %" PRIu64 ", before %" PRIu64
-                     " that was durable: %s where a record must be; restore a backup, or accept the "
-                     "loss (--accept-loss %s)",
-                     lsn, recovery->mark, what, recovery->ns->name);
+    return error_set(
+        recovery->err, TUSK_ECORRUPT,
+        "the journal is damaged at LSN %" PRIu64 ", before %" PRIu64
+        " that was durable: %s where a record must be; restore a backup, or accept the "
+        "loss (--accept-loss %s)",
+        lsn, recovery->mark, what, recovery->ns->name);
 }
 
 /* Step over what was accepted as lost, to the next valid record. */
@@ -168,8 +169,9 @@ static uint64_t skip_lost(struct recovery *recovery, uint64_t lsn)
     recovery->lost = true;
     recovery->lost_now = true;
     note_loss(recovery, from, lsn == UINT64_MAX ? from + FORMAT_RECORD_ALIGN : lsn);
-    recovery_finding(recovery, "loss accepted: journal from LSN %" PRIu64 " to %" PRIu64 " is skipped",
-                     from, lsn);
+    recovery_finding(recovery,
+                     "loss accepted: journal from LSN %" PRIu64 " to %" PRIu64 " is skipped", from,
+                     lsn);
     return lsn;
 }
 
@@ -179,8 +181,8 @@ static int use_record(struct recovery *recovery, uint64_t *lsn, const struct sca
 
     if (rc != 0) {
         return error_set(recovery->err, rc,
-                         "the journal's record at LSN %" PRIu64 " (%s) contradicts the tables", *lsn,
-                         format_record_name(record->header.type));
+                         "the journal's record at LSN %" PRIu64 " (%s) contradicts the tables",
+                         *lsn, format_record_name(record->header.type));
     }
     recovery->lost_now = false;
     recovery->last_crc = record->header.crc;
@@ -208,18 +210,19 @@ static int replay_once(struct recovery *recovery, uint64_t *lsn, bool *ended)
             }
             return refuse_damaged(recovery, *lsn, &record, found);
         }
-        recovery_finding(recovery, "a damaged batch in the journal at LSN %" PRIu64
-                                   " is healed from its block",
-                         *lsn);
+        recovery_finding(
+            recovery, "a damaged batch in the journal at LSN %" PRIu64 " is healed from its block",
+            *lsn);
         return use_record(recovery, lsn, &record);
     case DECIDE_APPLY:
     case DECIDE_BLOCK_DAMAGE:
         return use_record(recovery, lsn, &record);
     case DECIDE_END:
         if (input.before_mark) {
-            recovery->lost = true; /* Accepted, and with it runs may be lost whose offsets were issued */
-            recovery_finding(recovery, "loss accepted: the journal from LSN %" PRIu64 " on is missing",
-                             *lsn);
+            /* Accepted, and with it runs may be lost whose offsets were issued */
+            recovery->lost = true;
+            recovery_finding(recovery,
+                             "loss accepted: the journal from LSN %" PRIu64 " on is missing", *lsn);
         }
         *ended = true;
         return 0;
@@ -229,7 +232,8 @@ static int replay_once(struct recovery *recovery, uint64_t *lsn, bool *ended)
         return error_wrap(recovery->err, "read the journal at LSN %" PRIu64, *lsn);
     case DECIDE_REFUSE_VERSION:
         return error_set(recovery->err, TUSK_EVERSION,
-                         "the journal's record at LSN %" PRIu64 " has type %u, flags %u, which this "
+                         "the journal's record at LSN %" PRIu64
+                         " has type %u, flags %u, which this "
                          "build does not know: it was written by a newer version",
                          *lsn, record.header.type, record.header.flags);
     case DECIDE_REFUSE_DAMAGED:
@@ -337,8 +341,9 @@ static void own_space(struct recovery *recovery)
         }
     }
     if (missing_blocks > 0) {
-        recovery_finding(recovery, "%u blocks lie in segment files that are missing: their entries "
-                                   "cannot be read",
+        recovery_finding(recovery,
+                         "%u blocks lie in segment files that are missing: their entries "
+                         "cannot be read",
                          missing_blocks);
     }
 }
@@ -352,8 +357,8 @@ static void settle_topics(struct recovery *recovery, bool clean)
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
         const struct block *block = topic_active(topic);
-        const uint64_t end = block == NULL || block->end_offset < topic->first ? topic->first
-                                                                               : block->end_offset;
+        const uint64_t end =
+            block == NULL || block->end_offset < topic->first ? topic->first : block->end_offset;
 
         if (!clean && topic->run_end > topic->next_offset) {
             topic->next_offset = topic->run_end;
@@ -473,8 +478,7 @@ static void report(struct recovery *recovery, bool clean)
                      " records behind the end dropped%s",
                      recovery->records, recovery->manifest.lsn, recovery->end, recovery->mark,
                      recovery->valid_behind,
-                     recovery->valid_behind > 0 &&
-                             ns->settings.fsync_ms != ENGINE_FSYNC_EACH
+                     recovery->valid_behind > 0 && ns->settings.fsync_ms != ENGINE_FSYNC_EACH
                          ? " (they may have been acknowledged: the fsync schedule allows it)"
                          : "");
     if (recovery->skipped > 0) {
@@ -495,7 +499,8 @@ static int run(struct recovery *recovery)
     if (!scan_reaches(&recovery->scan, recovery->manifest.lsn)) {
         ns->recovery_rows[ROW_R17]++;
         return error_set(recovery->err, TUSK_ECORRUPT,
-                         "no journal file reaches LSN %" PRIu64 ", where the manifest stands: journal "
+                         "no journal file reaches LSN %" PRIu64
+                         ", where the manifest stands: journal "
                          "files are missing or damaged; restore a backup",
                          recovery->manifest.lsn);
     }

@@ -43,18 +43,18 @@ struct recovery {
     uint64_t older_lsn;
     bool older_known;
 
-    uint64_t mark; /* M: the greatest durable mark */
-    uint64_t end;  /* E: where the history ends */
+    uint64_t mark;     /* M: the greatest durable mark */
+    uint64_t end;      /* E: where the history ends */
     uint32_t last_crc; /* Header checksum of the last record before E */
     uint16_t last_type;
     uint64_t valid_behind; /* Valid records behind E: dropped */
     uint64_t records;
-    uint64_t skipped;      /* Records whose topic or block went with an accepted loss */
-    bool lost;             /* Some loss was accepted, now or before */
+    uint64_t skipped; /* Records whose topic or block went with an accepted loss */
+    bool lost;        /* Some loss was accepted, now or before */
     bool lost_now;
     struct recovery_loss losses[RECOVERY_LOSSES_MAX]; /* From accepted-loss records, and new ones */
     uint32_t loss_count;
-    uint32_t new_loss;     /* First of the new ones */
+    uint32_t new_loss; /* First of the new ones */
 
     struct recovery_owner *owners; /* Hash head */
     uint8_t *block_buffer;         /* Owned; aligned; for direct batches and healing */

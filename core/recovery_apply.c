@@ -108,8 +108,7 @@ enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_
     struct format_record body;
     int rc;
 
-    if (format_record_name(record->header.type) == NULL ||
-        (record->header.flags & 0xff00u) != 0) {
+    if (format_record_name(record->header.type) == NULL || (record->header.flags & 0xff00u) != 0) {
         return FOUND_UNKNOWN;
     }
     if (format_record_has_items(record->header.type)) {
@@ -165,9 +164,9 @@ static int apply_batches(struct recovery *recovery, const struct scan_record *re
         if (block == NULL || block->generation != owner->generation ||
             batch_header_crc(item.bytes, owner->seed, item.place.position) !=
                 item.header.header_crc ||
-            (!recovery->lost && (item.place.position != block->end ||
-                                 item.header.previous_crc != topic->last_crc ||
-                                 item.header.first_offset < topic->next_offset))) {
+            (!recovery->lost &&
+             (item.place.position != block->end || item.header.previous_crc != topic->last_crc ||
+              item.header.first_offset < topic->next_offset))) {
             rc = missing(recovery);
             if (rc != 0) {
                 return rc;
@@ -292,8 +291,7 @@ static int apply_allocate(struct recovery *recovery, struct topic *topic,
         /* Its free record went with the loss: the block is the newer topic's. */
         struct recovery_owner *owner = recovery_owner(recovery, number, block.index);
         struct topic *before = owner->topic;
-        const uint32_t at =
-            topic_find_address(before, number, block.index, owner->generation);
+        const uint32_t at = topic_find_address(before, number, block.index, owner->generation);
 
         recovery->skipped++;
         CHECK(at < before->block_count);

@@ -162,9 +162,8 @@ static int manifest_read(struct recovery *recovery, uint64_t number, uint8_t **b
     if (rc == 0) {
         rc = format_manifest_decode(head, *bytes);
     }
-    if (rc == 0 &&
-        (head->number != number || head->body_size > got - FORMAT_PAGE ||
-         crc32c(0, *bytes + FORMAT_PAGE, head->body_size) != head->body_crc)) {
+    if (rc == 0 && (head->number != number || head->body_size > got - FORMAT_PAGE ||
+                    crc32c(0, *bytes + FORMAT_PAGE, head->body_size) != head->body_crc)) {
         rc = TUSK_ECORRUPT;
     }
     *size = FORMAT_PAGE + (rc == 0 ? (size_t)head->body_size : 0);
@@ -327,8 +326,8 @@ static int note_older(struct recovery *recovery, uint64_t number)
 }
 
 /* Find the newest valid manifest; keep its bytes. */
-static int choose_manifest(struct recovery *recovery, const struct listing *listing, uint8_t **bytes,
-                           size_t *size)
+static int choose_manifest(struct recovery *recovery, const struct listing *listing,
+                           uint8_t **bytes, size_t *size)
 {
     struct namespace *ns = recovery->ns;
     uint32_t i;
@@ -375,8 +374,8 @@ static int list_journal(void *arg, const char *name, enum io_kind kind)
         return 0;
     }
     if (recovery->scan.count >= JOURNAL_FILES_MAX) {
-        listing->rc = error_set(recovery->err, TUSK_ETOOBIG, "more than %u journal files",
-                                JOURNAL_FILES_MAX);
+        listing->rc =
+            error_set(recovery->err, TUSK_ETOOBIG, "more than %u journal files", JOURNAL_FILES_MAX);
         return 1;
     }
     journal_path(&recovery->ns->journal, path, number);

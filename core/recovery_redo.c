@@ -32,8 +32,7 @@ static int gather_write(struct redo *redo, struct gather *gather)
 {
     struct recovery *recovery = redo->recovery;
     struct iovec iov = {.iov_base = gather->data, .iov_len = gather->size};
-    const uint64_t offset =
-        (uint64_t)gather->index * recovery->ns->block_size + gather->position;
+    const uint64_t offset = (uint64_t)gather->index * recovery->ns->block_size + gather->position;
 
     if (gather->segment == NULL || gather->size == 0) {
         return 0;

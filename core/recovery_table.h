@@ -9,21 +9,21 @@
 
 /* What stands at the place the scan has reached. */
 enum recovery_found {
-    FOUND_GOOD,        /* A valid record: header, order, chain, body */
-    FOUND_ZERO,        /* Zeros */
-    FOUND_BAD,         /* A header that does not validate, or one whose chain or body does not */
-    FOUND_BATCH_BAD,   /* Places and headers of a batch record are valid, a body in it is not */
-    FOUND_DIRECT_BAD,  /* A valid direct record whose bytes in the block do not verify */
-    FOUND_UNREADABLE,  /* The device reports an error */
-    FOUND_UNKNOWN,     /* A type or flag this build does not know, under a valid checksum */
-    FOUND_NOTHING,     /* No file reaches that place */
+    FOUND_GOOD,       /* A valid record: header, order, chain, body */
+    FOUND_ZERO,       /* Zeros */
+    FOUND_BAD,        /* A header that does not validate, or one whose chain or body does not */
+    FOUND_BATCH_BAD,  /* Places and headers of a batch record are valid, a body in it is not */
+    FOUND_DIRECT_BAD, /* A valid direct record whose bytes in the block do not verify */
+    FOUND_UNREADABLE, /* The device reports an error */
+    FOUND_UNKNOWN,    /* A type or flag this build does not know, under a valid checksum */
+    FOUND_NOTHING,    /* No file reaches that place */
     FOUND_KINDS
 };
 
 enum recovery_decision {
-    DECIDE_APPLY,          /* Use the record and go on */
-    DECIDE_END,            /* The history ends here; what is behind is dropped, counted and reported */
-    DECIDE_HEAL,           /* Take the batch from its block, where it had been applied; else refuse as damaged */
+    DECIDE_APPLY, /* Use the record and go on */
+    DECIDE_END,   /* The history ends here; what is behind is dropped, counted and reported */
+    DECIDE_HEAL, /* Take the batch from its block, where it had been applied; else refuse as damaged */
     DECIDE_BLOCK_DAMAGE,   /* Use the record; its bytes are damage in a block, found when read */
     DECIDE_SKIP_ACCEPTED,  /* A person accepted this loss: go on at the next valid record */
     DECIDE_REFUSE_DAMAGED, /* Damage before what is known durable: a person decides */

@@ -31,7 +31,8 @@ void space_deinit(struct space *space)
 
 void space_path(const struct space *space, char path[IO_PATH_SIZE], uint64_t number)
 {
-    (void)snprintf(path, IO_PATH_SIZE, "%s/%016llx.seg", space->ns->dir, (unsigned long long)number);
+    (void)snprintf(path, IO_PATH_SIZE, "%s/%016llx.seg", space->ns->dir,
+                   (unsigned long long)number);
 }
 
 /* The index of the first segment whose number is at least `number`. */

@@ -45,17 +45,17 @@ struct segment {
     bool dirty;           /* Written since its last sync began */
     bool direct_dirty;    /* Written directly since its last sync began: `durable` needs that */
     bool unlinking;
-    bool waits_sync;      /* Blocks were allocated and wait for a sync of this segment */
+    bool waits_sync; /* Blocks were allocated and wait for a sync of this segment */
     bool space_syncing;
     bool punching;
-    uint32_t used;        /* Slots not free */
-    struct io_op sync;    /* Of reservations */
+    uint32_t used;     /* Slots not free */
+    struct io_op sync; /* Of reservations */
     struct sync_watch sync_watch;
     struct slot slots[];
 };
 
 struct space {
-    struct namespace *ns; /* Borrowed */
+    struct namespace *ns;      /* Borrowed */
     struct segment **segments; /* Owned; in order of numbers */
     uint32_t count;
     uint32_t capacity;
@@ -68,10 +68,10 @@ struct space {
     bool no_space;         /* The last new segment could not be made */
     uint64_t retry_us;
     bool creating;
-    struct segment *made;  /* Being created */
+    struct segment *made; /* Being created */
     struct io_op op;
-    unsigned in_flight;    /* Operations under way, those of single blocks included */
-    unsigned writebacks;   /* Of them, writebacks */
+    unsigned in_flight;  /* Operations under way, those of single blocks included */
+    unsigned writebacks; /* Of them, writebacks */
     char path[IO_PATH_SIZE];
 };
 

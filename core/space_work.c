@@ -23,7 +23,8 @@ struct block_op {
 static void fail(struct namespace *ns, int code, int os_error, const char *doing)
 {
     if (ns->journal.failure.code == 0) {
-        (void)error_errno(&ns->journal.failure, os_error, "%s in namespace \"%s\"", doing, ns->name);
+        (void)error_errno(&ns->journal.failure, os_error, "%s in namespace \"%s\"", doing,
+                          ns->name);
         ns->journal.failure.code = code;
     }
 }
@@ -114,12 +115,13 @@ static void allocate(struct space *space, struct segment *segment, uint16_t inde
     block_op->index = index;
     block_op->target = target;
     block_op->want = want;
-    block_op->op = (struct io_op){.kind = IO_OP_ALLOCATE,
-                                  .file = segment->file,
-                                  .offset = (uint64_t)index * space->ns->block_size + slot->reserved,
-                                  .size = target - slot->reserved,
-                                  .done = allocate_done,
-                                  .arg = block_op};
+    block_op->op =
+        (struct io_op){.kind = IO_OP_ALLOCATE,
+                       .file = segment->file,
+                       .offset = (uint64_t)index * space->ns->block_size + slot->reserved,
+                       .size = target - slot->reserved,
+                       .done = allocate_done,
+                       .arg = block_op};
     space->in_flight++;
     syncs_begin(&space->ns->syncs, &block_op->watch);
     io_submit(space->ns->io, &block_op->op);
@@ -132,7 +134,8 @@ static void allocate_first(struct space *space, struct segment *segment, uint16_
 {
     struct slot *slot = &segment->slots[index];
     struct error err;
-    const int rc = io_allocate(segment->file, (uint64_t)index * space->ns->block_size, target, &err);
+    const int rc =
+        io_allocate(segment->file, (uint64_t)index * space->ns->block_size, target, &err);
 
     if (rc == TUSK_ENOSPACE || rc == TUSK_ENOMEM) {
         tell(slot, rc);
@@ -256,8 +259,8 @@ static void make_failed(struct space *space, const struct io_op *op)
         space->next_segment++;
         return;
     }
-    if (op->kind == IO_OP_CREATE && (op->result == TUSK_ENOSPACE || op->result == TUSK_EBUSY ||
-                                     op->result == TUSK_ENOMEM)) {
+    if (op->kind == IO_OP_CREATE &&
+        (op->result == TUSK_ENOSPACE || op->result == TUSK_EBUSY || op->result == TUSK_ENOMEM)) {
         space->no_space = true;
         space->retry_us = ns->now.mono_us + RETRY_US;
         ns->retry_stalled = true;
@@ -313,8 +316,8 @@ static void make_segment(struct space *space)
     space->creating = true;
     space->made->number = space->next_segment;
     space_path(space, space->path, space->made->number);
-    space->op = (struct io_op){
-        .kind = IO_OP_CREATE, .path = space->path, .done = make_done, .arg = space};
+    space->op =
+        (struct io_op){.kind = IO_OP_CREATE, .path = space->path, .done = make_done, .arg = space};
     space->in_flight++;
     io_submit(space->ns->io, &space->op);
 }

@@ -90,7 +90,8 @@ int tail_write_header(struct topic *topic, uint32_t at, struct error *err)
         header.previous_index = block[-1].index;
     }
     format_block_encode(page, &header);
-    if (io_write(block->segment->file, &iov, 1, (uint64_t)block->index * ns->block_size, err) != 0) {
+    if (io_write(block->segment->file, &iov, 1, (uint64_t)block->index * ns->block_size, err) !=
+        0) {
         return error_wrap(err, "write the header of a block in segment %016llx",
                           (unsigned long long)block->segment_number);
     }
@@ -212,7 +213,8 @@ uint64_t tail_oldest(const struct namespace *ns)
 
 int tail_make_room(struct namespace *ns, uint64_t size)
 {
-    const uint64_t need = format_record_padded(FORMAT_RECORD_HEADER_SIZE + size) + FORMAT_RECORD_ALIGN;
+    const uint64_t need =
+        format_record_padded(FORMAT_RECORD_HEADER_SIZE + size) + FORMAT_RECORD_ALIGN;
     const uint64_t end = ring_place(&ns->ring, need) + need;
     const uint64_t overwritten = end > ns->ring.size ? end - ns->ring.size : 0;
 

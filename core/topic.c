@@ -186,8 +186,8 @@ uint64_t topic_entries_from(const struct topic *topic, uint64_t offset)
 
     for (i = topic_find_block(topic, offset); i < topic->block_count; i++) {
         const struct block *block = &topic->blocks[i];
-        const uint64_t rest = block->end_offset - (offset > block->first_offset ? offset
-                                                                                : block->first_offset);
+        const uint64_t rest =
+            block->end_offset - (offset > block->first_offset ? offset : block->first_offset);
 
         entries += rest < block->entries ? rest : block->entries;
     }
@@ -279,7 +279,7 @@ static uint32_t cursor_id_index(const struct topic *topic, uint64_t id)
         }
     }
     return low < topic->cursor_count && topic->cursors_by_id[low]->id == id ? low
-                                                                           : topic->cursor_count;
+                                                                            : topic->cursor_count;
 }
 
 struct cursor *topic_cursor_by_id(const struct topic *topic, uint64_t id)

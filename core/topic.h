@@ -48,17 +48,17 @@ struct block_index {
 
 struct cursor {
     uint64_t id;
-    uint64_t offset;          /* Where it stands */
-    uint64_t epoch;           /* Counts seeks; starts at 1 */
-    uint64_t recorded_offset; /* As in its last journal record */
-    uint64_t syncing_offset;  /* As covered by the sync in flight */
-    uint64_t durable_offset;  /* As covered by the last sync: what reclaim may rely on */
-    uint64_t ticket;          /* Of that record; 0: durable since before this run */
+    uint64_t offset;              /* Where it stands */
+    uint64_t epoch;               /* Counts seeks; starts at 1 */
+    uint64_t recorded_offset;     /* As in its last journal record */
+    uint64_t syncing_offset;      /* As covered by the sync in flight */
+    uint64_t durable_offset;      /* As covered by the last sync: what reclaim may rely on */
+    uint64_t ticket;              /* Of that record; 0: durable since before this run */
     uint64_t unrecorded_since_us; /* Monotonic; when offset left recorded_offset */
-    struct topic *topic;      /* Borrowed */
-    struct link dirty;        /* In namespace.dirty_cursors, or .syncing_cursors */
+    struct topic *topic;          /* Borrowed */
+    struct link dirty;            /* In namespace.dirty_cursors, or .syncing_cursors */
     struct link syncing;
-    struct link unrecorded;   /* In namespace.unrecorded_cursors */
+    struct link unrecorded; /* In namespace.unrecorded_cursors */
     uint16_t name_size;
     char name[];
 };
@@ -77,13 +77,13 @@ struct topic {
     uint64_t written_end;
     uint64_t syncing_end; /* written_end when the sync in flight began */
     uint64_t durable_end;
-    uint64_t shown_end;   /* Visible in a lazier schedule: does not hide again in schedule each */
+    uint64_t shown_end; /* Visible in a lazier schedule: does not hide again in schedule each */
 
-    uint64_t run_end;      /* Offsets before this are durably reserved: they may be issued */
-    uint64_t run_pending;  /* The end in the last run record; == run_end when that is durable */
-    uint64_t run_ticket;   /* Of that record */
-    uint64_t run_size;     /* Of the last extension */
-    uint64_t run_time_us;  /* Monotonic, of the last extension */
+    uint64_t run_end;     /* Offsets before this are durably reserved: they may be issued */
+    uint64_t run_pending; /* The end in the last run record; == run_end when that is durable */
+    uint64_t run_ticket;  /* Of that record */
+    uint64_t run_size;    /* Of the last extension */
+    uint64_t run_time_us; /* Monotonic, of the last extension */
 
     uint64_t last_time_us; /* Of the last batch staged */
     uint32_t last_crc;     /* Its header checksum */
@@ -93,11 +93,12 @@ struct topic {
     uint32_t block_capacity;
     struct block_index *index; /* Owned; of the active block; NULL: none kept */
     uint32_t seed;             /* Header checksums of the active block begin with this */
-    struct segment *next_segment; /* A block taken and being reserved for this topic, ahead of need */
+    /* A block taken and being reserved for this topic, ahead of need */
+    struct segment *next_segment;
     uint16_t next_index;
 
-    uint64_t tail_first;    /* Ring position of the tail's first item; valid when tail_bytes > 0 */
-    uint64_t tail_last;     /* Of its last item */
+    uint64_t tail_first; /* Ring position of the tail's first item; valid when tail_bytes > 0 */
+    uint64_t tail_last;  /* Of its last item */
     uint32_t tail_bytes;
     uint32_t tail_position; /* Bytes of the active block before this are in the block */
     uint64_t hint_offset;   /* A tail item whose first offset is this */
@@ -105,16 +106,16 @@ struct topic {
 
     struct engine_append *waiting; /* FIFO of appends not yet staged */
     struct engine_append *waiting_last;
-    struct link readers;    /* struct read_state, parked at the end */
+    struct link readers; /* struct read_state, parked at the end */
 
-    struct link turn;       /* namespace.turn_topics: appended to in this turn */
-    struct link dirty;      /* namespace.dirty_topics: written, not covered by a sync begun */
-    struct link syncing;    /* namespace.syncing_topics */
-    struct link tailed;     /* namespace.tailed_topics, in order of tail_first */
-    struct link due;        /* namespace.due_topics: tail large enough to apply */
-    struct link runnable;   /* namespace.runnable_topics: waiting appends may go on */
-    struct link stalled;    /* namespace.stalled_topics: has waiting appends */
-    struct link running;    /* namespace.running_topics: a run record is not yet durable */
+    struct link turn;     /* namespace.turn_topics: appended to in this turn */
+    struct link dirty;    /* namespace.dirty_topics: written, not covered by a sync begun */
+    struct link syncing;  /* namespace.syncing_topics */
+    struct link tailed;   /* namespace.tailed_topics, in order of tail_first */
+    struct link due;      /* namespace.due_topics: tail large enough to apply */
+    struct link runnable; /* namespace.runnable_topics: waiting appends may go on */
+    struct link stalled;  /* namespace.stalled_topics: has waiting appends */
+    struct link running;  /* namespace.running_topics: a run record is not yet durable */
 
     struct cursor **cursors; /* Owned; in byte order of names */
     struct cursor **cursors_by_id;
@@ -125,9 +126,10 @@ struct topic {
     uint64_t saved_epoch; /* Of the manifest under way that holds this topic already */
     uint32_t reads;       /* Read states that point here */
     bool deleted;         /* Gone for everybody; in the graveyard until nothing points here */
-    uint64_t dead_ticket; /* Of its delete record: requests before it are answered when this is durable */
+    /* Of its delete record: requests before it are answered when this is durable */
+    uint64_t dead_ticket;
     struct topic *next_dead;
-    int space_error;      /* Why the last reservation for it failed; 0: it did not */
+    int space_error; /* Why the last reservation for it failed; 0: it did not */
     uint16_t name_size;
     char name[]; /* Not terminated */
 };
