@@ -192,6 +192,10 @@ void read_fail_topic(struct topic *topic);
 uint64_t read_deadline(const struct namespace *ns);
 
 /* command.c */
+/* Give up entries before `first`: trim record, and free records for blocks wholly before it. Ticket. */
+uint64_t topic_trim_to(struct topic *topic, uint64_t first);
+
+/* cursor.c */
 /* Move a cursor and record it as the consistency says; returns the ticket to wait for, 0: none. */
 uint64_t cursor_move(struct cursor *cursor, uint64_t offset);
 /* Find or create a cursor (record included) at an offset. NULL: err. */
@@ -202,8 +206,6 @@ void cursor_work(struct namespace *ns);
 /* Record cursors whose position is not in the journal, all that there is room for (a clean stop). */
 void cursor_record_all(struct namespace *ns);
 uint64_t cursor_deadline(const struct namespace *ns);
-/* Give up entries before `first`: trim record, and free records for blocks wholly before it. Ticket. */
-uint64_t topic_trim_to(struct topic *topic, uint64_t first);
 
 /* retention.c */
 void retention_work(struct namespace *ns);
