@@ -127,27 +127,31 @@ int namespace_begin(struct namespace *ns, bool clean, struct error *err);
 void namespace_add_incarnation(struct namespace *ns, const struct format_incarnation *incarnation);
 /* Flush and sync the journal, waiting for the disk: everything put so far is durable. */
 int namespace_sync_now(struct namespace *ns, struct error *err);
-/* The work of a turn; see engine_poll(). */
-void namespace_turn(struct namespace *ns);
-uint64_t namespace_deadline(const struct namespace *ns);
-/* A clean stop. */
-int namespace_stop(struct namespace *ns, struct error *err);
 /* Fail-stop: whoever waits learns it now; err is kept as the reason. Idempotent. */
 void namespace_fail(struct namespace *ns, const struct error *err);
 /* Fail with journal->failure if that is set; true if the namespace does not serve. */
 bool namespace_broken(struct namespace *ns);
-/* Apply key/value settings to *settings; TUSK_EINVALID names the key. topic: only keys of a topic. */
-int settings_apply(struct engine_settings *settings, bool topic,
-                   const struct engine_setting *changes, uint32_t count, struct error *err);
 
-/* Topics: the tables. */
+/* namespace.c: the tables of topics. */
 struct topic *namespace_topic(struct namespace *ns, const struct engine_topic_ref *ref);
 struct topic *namespace_topic_by_id(struct namespace *ns, uint64_t id);
 /* Put a topic into the tables / take it out. */
 void namespace_add_topic(struct namespace *ns, struct topic *topic);
 void namespace_remove_topic(struct namespace *ns, struct topic *topic);
 
-/* Requests. */
+/* namespace_turn.c */
+/* The work of a turn; see engine_poll(). */
+void namespace_turn(struct namespace *ns);
+uint64_t namespace_deadline(const struct namespace *ns);
+/* A clean stop. */
+int namespace_stop(struct namespace *ns, struct error *err);
+
+/* settings.c */
+/* Apply key/value settings to *settings; TUSK_EINVALID names the key. topic: only keys of a topic. */
+int settings_apply(struct engine_settings *settings, bool topic,
+                   const struct engine_setting *changes, uint32_t count, struct error *err);
+
+/* request.c */
 void queue_push(struct request_queue *queue, struct engine_request *request);
 struct engine_request *queue_pop(struct request_queue *queue);
 /* Finished: done() will run from the engine's poll. The status and texts are set by these. */

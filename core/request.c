@@ -1,0 +1,106 @@
+/* Requests: how they finish, and who waits for the watermarks of a namespace. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core/check.h"
+#include "core/namespace.h"
+
+void queue_push(struct request_queue *queue, struct engine_request *request)
+{
+    request->next = NULL;
+    if (queue->first == NULL) {
+        queue->first = request;
+    } else {
+        queue->last->next = request;
+    }
+    queue->last = request;
+}
+
+struct engine_request *queue_pop(struct request_queue *queue)
+{
+    struct engine_request *request = queue->first;
+
+    if (request != NULL) {
+        queue->first = request->next;
+        request->next = NULL;
+    }
+    return request;
+}
+
+void request_finish(struct namespace *ns, struct engine_request *request)
+{
+    if (request->kind == REQUEST_APPEND) {
+        struct engine_append *append = (struct engine_append *)(void *)request;
+
+        append->durable_end = append->target->durable_end;
+    }
+    engine_finished(ns->engine, request);
+}
+
+void request_fail(struct namespace *ns, struct engine_request *request, int code,
+                  const char *format, ...)
+{
+    va_list args;
+
+    CHECK(code < 0);
+    request->status = code;
+    request->error.code = code;
+    va_start(args, format);
+    (void)vsnprintf(request->error.text, sizeof request->error.text, format, args);
+    va_end(args);
+    if (request->kind == REQUEST_APPEND) {
+        request->detail_a = 0;
+        request->detail_b = 0;
+    }
+    engine_finished(ns->engine, request);
+}
+
+void request_when_durable(struct namespace *ns, struct engine_request *request, uint64_t ticket)
+{
+    /* A ticket may repeat or, for one that waits for an earlier record, fall back: the queue is kept in
+     * order by waiting for the later one. */
+    CHECK(ticket > 0);
+    if (ticket <= ns->flusher.durable) {
+        request_finish(ns, request);
+        return;
+    }
+    if (ns->durable_queue.first != NULL && ns->durable_queue.last->ticket > ticket) {
+        ticket = ns->durable_queue.last->ticket;
+    }
+    request->ticket = ticket;
+    queue_push(&ns->durable_queue, request);
+    flusher_want(&ns->flusher, ticket);
+}
+
+void request_when_written(struct namespace *ns, struct engine_request *request, uint64_t ticket)
+{
+    request->ticket = ticket;
+    queue_push(&ns->written_queue, request);
+}
+
+void namespace_durable(struct namespace *ns)
+{
+    while (ns->durable_queue.first != NULL &&
+           ns->durable_queue.first->ticket <= ns->flusher.durable) {
+        request_finish(ns, queue_pop(&ns->durable_queue));
+    }
+}
+
+void namespace_written(struct namespace *ns)
+{
+    struct link *link;
+
+    while ((link = list_take(&ns->turn_topics)) != NULL) {
+        struct topic *topic = link_owner(link, struct topic, turn);
+
+        topic->written_end = topic->next_offset;
+        flusher_topic(&ns->flusher, topic);
+        if (ns->settings.fsync_ms != ENGINE_FSYNC_EACH) {
+            read_wake(topic);
+        }
+    }
+    while (ns->written_queue.first != NULL &&
+           ns->written_queue.first->ticket <= ns->journal.written) {
+        request_finish(ns, queue_pop(&ns->written_queue));
+    }
+}
