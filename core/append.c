@@ -1,355 +1,23 @@
 /* Appends: from a request to a place in the order.
  *
- * Happy path, in one call: (1) verify the batch, (2) find or create its topic, (3) see that offsets, space and
- * journal are reserved for it, (4) give it its offset, its time and its place, and complete its header, (5) put it
- * into the journal's open record, or, when it is large, straight into its block with only place and header to
- * the journal, (6) wait for the watermark the schedule asks for.
+ * Happy path, in one call: (1) verify the batch, (2) find or create its topic, (3) see that
+ * offsets, space and journal are reserved for it (append_reserve.c), (4) give it its offset, its
+ * time and its place, and complete its header, (5) put it into the journal's open record, or, when
+ * it is large, straight into its block with only place and header to the journal, (6) wait for the
+ * watermark the schedule asks for (append_stage.c).
  *
- * When (3) is not there yet, the batch is kept, the topic is *stalled*, and append_work() goes on when the topic has become
- * *runnable*: its run is durable, its space is reserved (or refused), or something all topics may wait for has
- * changed (ns->retry_stalled). Appends of one topic never overtake each other. NO_SPACE is decided here, batch by
- * batch, before anything of the batch is written. */
+ * When (3) is not there yet, the batch is kept, the topic is *stalled*, and append_work() goes on
+ * when the topic has become *runnable*: its run is durable, its space is reserved (or refused), or
+ * something all topics may wait for has changed (ns->retry_stalled). Appends of one topic never
+ * overtake each other. NO_SPACE is decided batch by batch, before anything of the batch is
+ * written. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/check.h"
+#include "core/append_state.h"
 #include "core/namespace.h"
-#include "core/seal.h"
-#include "core/tail.h"
-#include "proto/bytes.h"
 
-#define RUN_SIZE_MIN 1024u
-#define RUN_SIZE_MAX ((uint64_t)1 << 40)
-#define RUN_LASTS_US 1000000u
-#define RECORDS_BEFORE 512u /* Journal bytes of the records an append may need besides its own */
-
-/* What the steps below return; or a negative TUSK_E*: refused. */
-enum { STAGED_NOT_YET = 0, STAGED = 1 };
-
-/* ---- offsets ---- */
-
-/* Reserve offsets behind the run by a record. The run is used once that record is durable. */
-static void extend_run(struct topic *topic, uint64_t least)
-{
-    struct namespace *ns = topic->ns;
-    const uint64_t now = ns->now.mono_us;
-    const uint64_t from = topic->run_end > topic->next_offset ? topic->run_end : topic->next_offset;
-    struct format_record record = {.type = RECORD_RUN};
-
-    if (topic->run_size < RUN_SIZE_MIN) {
-        topic->run_size = RUN_SIZE_MIN;
-    } else if (now - topic->run_time_us < RUN_LASTS_US && topic->run_size < RUN_SIZE_MAX) {
-        topic->run_size *= 2;
-    }
-    if (topic->run_size < least) {
-        topic->run_size = least;
-    }
-    topic->run_time_us = now;
-    topic->run_pending = topic->run_size > UINT64_MAX - from ? UINT64_MAX : from + topic->run_size;
-    record.field[RUN_TOPIC] = topic->id;
-    record.field[RUN_END] = topic->run_pending;
-    topic->run_ticket = journal_record(&ns->journal, &record);
-    if (!link_linked(&topic->running)) {
-        list_append(&ns->running_topics, &topic->running);
-    }
-}
-
-void append_runs_durable(struct namespace *ns)
-{
-    struct link *link = ns->running_topics.next;
-
-    while (link != &ns->running_topics) {
-        struct topic *topic = link_owner(link, struct topic, running);
-
-        link = link->next;
-        if (topic->run_ticket > ns->flusher.durable) {
-            continue;
-        }
-        manifest_touch(topic);
-        topic->run_end = topic->run_pending;
-        link_remove(&topic->running);
-        if (topic->waiting != NULL && !link_linked(&topic->runnable)) {
-            list_append(&ns->runnable_topics, &topic->runnable);
-        }
-    }
-}
-
-/* Whether `count` offsets may be issued now. Extends the run ahead of need. */
-static int have_offsets(struct topic *topic, uint32_t count)
-{
-    struct namespace *ns = topic->ns;
-
-    if (topic->next_offset > UINT64_MAX - 1 - count) {
-        return TUSK_ETOOBIG;
-    }
-    if (topic->run_end >= topic->next_offset + count) {
-        if (topic->run_end - topic->next_offset - count < topic->run_size / 2 &&
-            topic->run_pending == topic->run_end && topic->run_end != UINT64_MAX) {
-            manifest_touch(topic);
-            extend_run(topic, count);
-        }
-        return STAGED;
-    }
-    if (topic->run_pending == topic->run_end) {
-        manifest_touch(topic);
-        extend_run(topic, count);
-    }
-    flusher_want(&ns->flusher, topic->run_ticket);
-    return STAGED_NOT_YET;
-}
-
-/* ---- space ---- */
-
-/* Make the block that was prepared the topic's active one. */
-static int start_block(struct topic *topic)
-{
-    struct namespace *ns = topic->ns;
-    const struct block *previous = topic_active(topic);
-    struct block block = {.segment = topic->next_segment,
-                          .segment_number = topic->next_segment->number,
-                          .index = topic->next_index,
-                          .generation = engine_random(ns->engine),
-                          .first_offset = topic->next_offset,
-                          .end_offset = topic->next_offset,
-                          .last_time_us = topic->last_time_us,
-                          .end = FORMAT_BLOCK_DATA};
-    struct format_record record = {.type = RECORD_BLOCK_ALLOCATE};
-
-    manifest_touch(topic);
-    if (tail_apply(topic) != 0) {
-        return ns->journal.failure.code;
-    }
-    record.field[BLOCK_SEGMENT] = block.segment_number;
-    record.field[BLOCK_INDEX] = block.index;
-    record.field[BLOCK_GENERATION] = block.generation;
-    record.field[BLOCK_TOPIC] = topic->id;
-    record.field[BLOCK_FIRST] = block.first_offset;
-    record.field[BLOCK_PREVIOUS_SEGMENT] =
-        previous != NULL ? previous->segment_number : FORMAT_NONE;
-    record.field[BLOCK_PREVIOUS_INDEX] = previous != NULL ? previous->index : FORMAT_NONE;
-    if (previous != NULL) {
-        seal_later(topic);
-    }
-    if (topic_add_block(topic, &block) != 0) {
-        return TUSK_ENOMEM;
-    }
-    (void)journal_record(&ns->journal, &record);
-    topic->next_segment = NULL;
-    return 0;
-}
-
-/* Take a block for the topic ahead of need and have it reserved. 1: it is taken. */
-static int prepare_block(struct topic *topic, uint32_t want)
-{
-    struct namespace *ns = topic->ns;
-    int rc;
-
-    if (topic->next_segment == NULL) {
-        if (ns->settings.quota_bytes > 0 &&
-            ((uint64_t)ns->space.used_count + 1) * ns->block_size > ns->settings.quota_bytes) {
-            return TUSK_EQUOTA;
-        }
-        rc = space_take(&ns->space, &topic->next_segment, &topic->next_index);
-        if (rc != 1) {
-            topic->next_segment = NULL;
-            return rc;
-        }
-    }
-    if (topic->next_segment->slots[topic->next_index].reserved < want) {
-        space_reserve(&ns->space, topic->next_segment, topic->next_index, want, topic);
-    }
-    return 1;
-}
-
-/* A reservation failed, and this batch needs it: the error, once. 0: none failed. */
-static int take_space_error(struct topic *topic)
-{
-    const int rc = topic->space_error;
-
-    topic->space_error = 0;
-    return rc;
-}
-
-static int have_new_block(struct topic *topic, uint32_t padded)
-{
-    const uint32_t want = FORMAT_BLOCK_DATA + padded;
-    int rc = topic->space_error == 0 || topic->next_segment != NULL ? 1 : take_space_error(topic);
-
-    if (rc == 1 && topic->next_segment != NULL &&
-        topic->next_segment->slots[topic->next_index].reserved < want && topic->space_error != 0) {
-        rc = take_space_error(topic);
-    }
-    if (rc == 1) {
-        rc = prepare_block(topic, want);
-    }
-    if (rc != 1) {
-        return rc;
-    }
-    if (topic->next_segment->slots[topic->next_index].reserved < want) {
-        return STAGED_NOT_YET;
-    }
-    rc = start_block(topic);
-    return rc == 0 ? STAGED : rc;
-}
-
-/* Reserve ahead: the next step of the active block, then the next block. */
-static void reserve_ahead(struct topic *topic, const struct block *block, uint32_t end)
-{
-    struct namespace *ns = topic->ns;
-    const uint32_t limit = format_block_limit(ns->block_size);
-    const struct slot *slot = &block->segment->slots[block->index];
-
-    if (slot->reserved < ns->block_size && !slot->extending && end > slot->reserved / 2) {
-        space_reserve(&ns->space, block->segment, block->index, slot->reserved + FORMAT_PAGE,
-                      topic);
-    }
-    if (end > limit - limit / 4 && topic->next_segment == NULL) {
-        const uint32_t want =
-            SPACE_STEP_SECOND < ns->block_size ? SPACE_STEP_SECOND : ns->block_size;
-
-        (void)prepare_block(topic, want); /* Whoever needs it asks again and learns why not */
-    }
-}
-
-/* Whether the active block has reserved room for a batch; sees to it otherwise. */
-static int have_space(struct topic *topic, uint32_t padded)
-{
-    struct namespace *ns = topic->ns;
-    const struct block *block = topic_active(topic);
-    const struct slot *slot;
-    uint32_t end;
-
-    if (block == NULL || block->segment == NULL ||
-        block->end + padded > format_block_limit(ns->block_size)) {
-        return have_new_block(topic, padded);
-    }
-    end = block->end + padded;
-    slot = &block->segment->slots[block->index];
-    if (end <= slot->reserved) {
-        reserve_ahead(topic, block, end);
-        return STAGED;
-    }
-    if (topic->space_error != 0) {
-        return take_space_error(topic);
-    }
-    space_reserve(&ns->space, block->segment, block->index, end, topic);
-    return topic->space_error != 0 ? take_space_error(topic) : STAGED_NOT_YET;
-}
-
-/* ---- staging ---- */
-
-static bool goes_direct(const struct namespace *ns, uint32_t padded)
-{
-    const uint32_t threshold = ns->settings.fsync_ms == ENGINE_FSYNC_EACH
-                                   ? ns->options->direct_threshold_each
-                                   : ns->options->direct_threshold;
-
-    return padded >= threshold || padded + FORMAT_PLACE_SIZE > journal_item_max(ns->options);
-}
-
-/* Write place and completed header of the topic's next batch. */
-static uint32_t complete(struct topic *topic, uint8_t *item, const struct block *block)
-{
-    const struct format_place place = {
-        .segment = block->segment_number, .position = block->end, .index = block->index};
-    const uint64_t wall = topic->ns->now.wall_us;
-
-    format_place_encode(item, &place);
-    if (wall > topic->last_time_us) {
-        topic->last_time_us = wall;
-    }
-    return batch_complete(item + FORMAT_PLACE_SIZE, topic->next_offset, topic->last_time_us,
-                          topic->last_crc, topic->seed, block->end);
-}
-
-/* Steps (4) and (5). Everything it needs is there. Returns the ticket. */
-static uint64_t stage(struct topic *topic, const uint8_t *batch, const struct batch_header *header)
-{
-    struct namespace *ns = topic->ns;
-    struct block *block = topic_active(topic);
-    const uint32_t padded = (uint32_t)batch_padded_size(header->stored_size);
-    const uint32_t size = BATCH_HEADER_SIZE + header->stored_size;
-    const bool direct = goes_direct(ns, padded);
-    const uint32_t item_size = FORMAT_PLACE_SIZE + (direct ? BATCH_HEADER_SIZE : padded);
-    uint64_t position;
-    uint64_t ticket;
-    uint8_t *item;
-
-    manifest_touch(topic);
-    (void)tail_make_room(ns, item_size); /* A failure is kept and stops the namespace */
-    item = journal_item(&ns->journal, direct ? RECORD_DIRECT : RECORD_BATCH, item_size, &position);
-    memcpy(item + FORMAT_PLACE_SIZE, batch, direct ? BATCH_HEADER_SIZE : size);
-    topic->last_crc = complete(topic, item, block);
-    if (direct) {
-        (void)tail_apply_direct(topic, block->end, item + FORMAT_PLACE_SIZE,
-                                batch + BATCH_HEADER_SIZE, header->stored_size);
-        flusher_wrote(&ns->flusher, padded, ns->now.mono_us);
-        ns->manifest.direct_bytes += padded;
-        ns->counters.direct_appends++;
-    } else {
-        memset(item + FORMAT_PLACE_SIZE + size, 0, padded - size);
-        tail_add(topic, position, padded);
-    }
-    ticket = journal_item_done(&ns->journal, item);
-    topic_note_index(topic, ns->index_interval, block->end, topic->next_offset, block->entries);
-    block->end += padded;
-    block->entries += header->entry_count;
-    block->end_offset = topic->next_offset + header->entry_count;
-    block->last_time_us = topic->last_time_us;
-    topic->next_offset = block->end_offset;
-    if (!link_linked(&topic->turn)) {
-        list_append(&ns->turn_topics, &topic->turn);
-    }
-    ns->manifest.appended_us = ns->now.mono_us;
-    ns->counters.appends++;
-    ns->counters.append_entries += header->entry_count;
-    ns->counters.append_bytes += size;
-    return ticket;
-}
-
-/* Steps (3) to (6). */
-static int try_stage(struct topic *topic, struct engine_append *append, const uint8_t *batch,
-                     const struct batch_header *header)
-{
-    struct namespace *ns = topic->ns;
-    const uint32_t padded = (uint32_t)batch_padded_size(header->stored_size);
-    int rc;
-    uint64_t ticket;
-
-    if (flusher_full(&ns->flusher)) {
-        return STAGED_NOT_YET;
-    }
-    /* First of all, because what follows may put a run's record and a block's. */
-    rc = journal_admits(&ns->journal,
-                        RECORDS_BEFORE + FORMAT_PLACE_SIZE +
-                            (goes_direct(ns, padded) ? BATCH_HEADER_SIZE : padded),
-                        JOURNAL_RESERVE);
-    if (rc != 1) {
-        return rc;
-    }
-    rc = have_offsets(topic, header->entry_count);
-    if (rc == STAGED) {
-        rc = have_space(topic, padded);
-    } else if (rc == STAGED_NOT_YET) {
-        /* Both at once: a new topic waits for one sync, not for two. */
-        const int space = have_space(topic, padded);
-
-        rc = space < 0 ? space : STAGED_NOT_YET;
-    }
-    if (rc != STAGED) {
-        return rc;
-    }
-    append->topic_id = topic->id;
-    append->first_offset = topic->next_offset;
-    ticket = stage(topic, batch, header);
-    append->end = topic->next_offset;
-    if (append->durable || ns->settings.fsync_ms == ENGINE_FSYNC_EACH) {
-        request_when_durable(ns, &append->base, ticket);
-    } else {
-        request_when_written(ns, &append->base, ticket);
-    }
-    return STAGED;
-}
+/* ---- waiting ---- */
 
 static void refuse(struct namespace *ns, struct engine_append *append, int code)
 {
@@ -373,8 +41,6 @@ static void refuse(struct namespace *ns, struct engine_append *append, int code)
         break;
     }
 }
-
-/* ---- waiting ---- */
 
 static void park(struct topic *topic, struct engine_append *append)
 {
@@ -433,7 +99,7 @@ static void go_on(struct topic *topic)
         int rc;
 
         batch_header_decode(&header, kept);
-        rc = try_stage(topic, append, kept, &header);
+        rc = append_try_stage(topic, append, kept, &header);
         if (rc == STAGED_NOT_YET) {
             return;
         }
@@ -654,7 +320,7 @@ void engine_append(struct namespace *ns, struct engine_append *append)
     }
     append->target = topic;
     if (topic->waiting == NULL) {
-        rc = try_stage(topic, append, append->batch, &header);
+        rc = append_try_stage(topic, append, append->batch, &header);
     }
     if (rc == STAGED_NOT_YET) {
         park(topic, append);

@@ -182,6 +182,8 @@ void append_fail_waiting(struct topic *topic, int code, const char *why);
 struct topic *append_create_topic(struct namespace *ns, const char *name, size_t size,
                                   const struct engine_retention_rule *retention, uint64_t *ticket,
                                   struct error *err);
+
+/* append_reserve.c */
 /* Runs whose record became durable can be used. */
 void append_runs_durable(struct namespace *ns);
 
