@@ -81,4 +81,9 @@ bool recovery_heals(struct recovery *recovery, const struct scan_record *record)
 /* recovery_redo.c: write what the journal holds to the blocks again, and sync. */
 int recovery_redo(struct recovery *recovery);
 
+/* recovery_fresh.c: the journal goes on behind the end, durably; after an unclean stop there is a
+ * new manifest, or, on a full disk, one is asked for. On failure the namespace must not serve; what
+ * was recovered is on the device as before. */
+int recovery_fresh_ground(struct recovery *recovery, bool clean);
+
 #endif
