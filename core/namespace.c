@@ -260,7 +260,7 @@ int namespace_create(struct namespace *ns, const struct engine_settings *setting
         return error_set(err, TUSK_ENOMEM, "create namespace \"%s\"", ns->name);
     }
     /* Manifest 0 comes before the journal's first file could matter, and the directory's own name
-     * comes last (engine.c): what a crash leaves before that is swept. */
+     * comes last (engine_directory.c): what a crash leaves before that is swept. */
     if (make_directories(ns, err) != 0 || space_create_now(&ns->space, err) != 0 ||
         manifest_write_now(&ns->manifest, ns->now.wall_us, err) != 0 ||
         namespace_begin(ns, false, err) != 0) {

@@ -1,0 +1,238 @@
+/* The data directory: namespaces as directories of "ns", made, found again, and removed.
+ *
+ *     ns/.making ---> ns/<name> ---> ns/.removing ---> gone
+ *
+ * A namespace exists while its directory has its name. What a crash leaves under the other two
+ * names is swept at the next start, or when the name is next needed: nobody was told of it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/engine_state.h"
+
+#define DEFAULT_NAME "default"
+/* A directory being made or removed has a name no namespace can have. */
+#define MAKING_NAME ".making"
+#define REMOVING_NAME ".removing"
+#define MAKING "ns/" MAKING_NAME
+#define REMOVING "ns/" REMOVING_NAME
+
+/* ---- removing directories ---- */
+
+struct sweep {
+    struct io *io;
+    const char *dir;
+    struct error *err;
+};
+
+static int sweep_dir(struct io *io, const char *dir, struct error *err);
+
+static int sweep_entry(void *arg, const char *name, enum io_kind kind)
+{
+    struct sweep *sweep = arg;
+    char path[IO_PATH_SIZE];
+
+    (void)snprintf(path, sizeof path, "%s/%s", sweep->dir, name);
+    return kind == IO_KIND_DIRECTORY ? sweep_dir(sweep->io, path, sweep->err)
+                                     : io_unlink(sweep->io, path, sweep->err);
+}
+
+static int sweep_dir(struct io *io, const char *dir, struct error *err)
+{
+    struct sweep sweep = {.io = io, .dir = dir, .err = err};
+    const int rc = io_list_dir(io, dir, sweep_entry, &sweep, err);
+
+    return rc != 0 ? rc : io_remove_dir(io, dir, err);
+}
+
+/* ---- creating ---- */
+
+/* Everything is made under a name that is swept at start; the rename makes it a namespace. */
+static int create(struct engine *engine, struct namespace *ns,
+                  const struct engine_settings *settings, struct error *err)
+{
+    char dir[sizeof ns->dir];
+    int rc;
+
+    memcpy(dir, ns->dir, sizeof dir);
+    (void)snprintf(ns->dir, sizeof ns->dir, "%s", MAKING);
+    ns->now = engine->now;
+    (void)sweep_dir(engine->io, MAKING, err); /* What an earlier one could not sweep */
+    rc = namespace_create(ns, settings, err);
+    if (rc == 0) {
+        rc = io_rename(engine->io, MAKING, dir, err);
+    }
+    if (rc == 0) {
+        rc = io_sync_dir(engine->io, "ns", err);
+    }
+    memcpy(ns->dir, dir, sizeof dir);
+    return rc;
+}
+
+int engine_namespace_create(struct engine *engine, const char *name, size_t size,
+                            const struct engine_setting *settings, uint32_t count,
+                            struct error *err)
+{
+    char encoded[FORMAT_ENCODED_NAME_SIZE];
+    struct engine_settings with = engine->options.settings;
+    struct namespace *ns;
+    struct error swept;
+    int rc;
+
+    if (size == 0 || size > ENGINE_NAME_SIZE_MAX || !format_name_encode(encoded, name, size)) {
+        return error_set(err, TUSK_EINVALID,
+                         "a namespace's name has 1 to %u bytes, percent-encoded too",
+                         ENGINE_NAME_SIZE_MAX);
+    }
+    if (engine_namespace_find(engine, name, size) != NULL) {
+        return error_set(err, TUSK_EEXISTS, "namespace \"%.*s\" exists already", (int)size, name);
+    }
+    rc = settings_apply(&with, false, settings, count, err);
+    if (rc != 0) {
+        return rc;
+    }
+    ns = namespace_new(engine, name, size);
+    if (ns == NULL) {
+        return error_set(err, TUSK_ENOMEM, "create a namespace");
+    }
+    rc = create(engine, ns, &with, err);
+    if (rc != 0) {
+        namespace_free(ns);
+        (void)sweep_dir(engine->io, MAKING, &swept); /* Or at the next start */
+        return rc;
+    }
+    engine_table_insert(engine, ns);
+    return 0;
+}
+
+int engine_namespace_delete(struct engine *engine, const char *name, size_t size, struct error *err)
+{
+    struct namespace *ns = engine_namespace_find(engine, name, size);
+    struct error swept;
+    char dir[sizeof ns->dir];
+    int rc;
+
+    if (ns == NULL) {
+        return error_set(err, TUSK_ENOTFOUND, "no namespace \"%.*s\"", (int)size, name);
+    }
+    if (strcmp(ns->name, DEFAULT_NAME) == 0) {
+        return error_set(err, TUSK_EINVALID, "namespace \"default\" cannot be deleted");
+    }
+    if (ns->users > 0 || ns->durable_queue.first != NULL || ns->written_queue.first != NULL ||
+        ns->waiting_appends > 0) {
+        return error_set(err, TUSK_EBUSY, "namespace \"%s\" is in use by %d connections", ns->name,
+                         ns->users);
+    }
+    /* What an earlier delete could not sweep would be in the way. */
+    rc = sweep_dir(engine->io, REMOVING, err);
+    if (rc != 0 && rc != TUSK_ENOTFOUND) {
+        return error_wrap(err, "delete namespace \"%s\"", ns->name);
+    }
+    memcpy(dir, ns->dir, sizeof dir);
+    namespace_close_files(ns);
+    /* The name goes first, durably; what it held is swept now, or at the next start. */
+    if (io_rename(engine->io, dir, REMOVING, err) != 0 || io_sync_dir(engine->io, "ns", err) != 0) {
+        ns->state = ENGINE_STOPPED;
+        (void)snprintf(ns->reason, sizeof ns->reason, "half deleted; restart the daemon");
+        return error_wrap(err, "delete namespace \"%s\"", ns->name);
+    }
+    (void)sweep_dir(engine->io, REMOVING, &swept);
+    engine_table_remove(engine, ns);
+    free(ns);
+    return 0;
+}
+
+/* ---- opening ---- */
+
+struct opening {
+    struct engine *engine;
+    struct error *err;
+    int rc;
+};
+
+static int open_entry(void *arg, const char *name, enum io_kind kind)
+{
+    struct opening *opening = arg;
+    struct engine *engine = opening->engine;
+    char decoded[FORMAT_ENCODED_NAME_SIZE];
+    size_t size;
+    struct namespace *ns;
+
+    if (strcmp(name, MAKING_NAME) == 0 || strcmp(name, REMOVING_NAME) == 0) {
+        return 0;
+    }
+    size = kind == IO_KIND_DIRECTORY ? format_name_decode(decoded, name) : 0;
+    if (size == 0) {
+        if (engine->options.finding != NULL) {
+            engine->options.finding(engine->options.finding_arg, name,
+                                    "is not a namespace's directory: left alone");
+        }
+        return 0;
+    }
+    ns = namespace_new(engine, decoded, size);
+    if (ns == NULL) {
+        opening->rc = error_set(opening->err, TUSK_ENOMEM, "open namespaces");
+        return 1;
+    }
+    engine_table_insert(engine, ns);
+    return 0;
+}
+
+static int recover_one(struct engine *engine, struct namespace *ns, struct error *err)
+{
+    const char *accept = engine->options.accept_loss;
+    int rc;
+
+    ns->now = engine->now;
+    rc = recovery_run(ns, accept != NULL && strcmp(accept, ns->name) == 0, err);
+    if (rc == TUSK_ECLOSED) {
+        return rc;
+    }
+    if (rc != 0) {
+        memcpy(ns->reason, err->text, sizeof ns->reason);
+        namespace_close_files(ns);
+        ns->state = ENGINE_REFUSED;
+        if (engine->options.finding != NULL) {
+            engine->options.finding(engine->options.finding_arg, ns->name, ns->reason);
+        }
+    }
+    return 0;
+}
+
+/* The names found are made durable before anything relies on them: the last process may have died
+ * between giving a name and syncing it, and the machine with it later. */
+static int prepare_dir(struct engine *engine, struct error *err)
+{
+    struct error ignored;
+    const int made = io_make_dir(engine->io, "ns", err);
+
+    if ((made != 0 && made != TUSK_EEXISTS) || io_sync_dir(engine->io, "", err) != 0 ||
+        io_sync_dir(engine->io, "ns", err) != 0) {
+        return err->code;
+    }
+    if (made == TUSK_EEXISTS) {
+        /* What a crash left half made or half removed holds nothing anybody was told of. */
+        (void)sweep_dir(engine->io, MAKING, &ignored);
+        (void)sweep_dir(engine->io, REMOVING, &ignored);
+    }
+    return 0;
+}
+
+int engine_open_namespaces(struct engine *engine, struct error *err)
+{
+    struct opening opening = {.engine = engine, .err = err};
+    struct namespace *ns;
+    int rc = prepare_dir(engine, err);
+
+    if (rc == 0) {
+        rc = io_list_dir(engine->io, "ns", open_entry, &opening, err);
+        rc = opening.rc != 0 ? opening.rc : rc;
+    }
+    for (ns = engine->namespaces; ns != NULL && rc == 0; ns = ns->next) {
+        rc = recover_one(engine, ns, err);
+    }
+    if (rc == 0 && engine_namespace_find(engine, DEFAULT_NAME, sizeof DEFAULT_NAME - 1) == NULL) {
+        rc = engine_namespace_create(engine, DEFAULT_NAME, sizeof DEFAULT_NAME - 1, NULL, 0, err);
+    }
+    return rc;
+}
