@@ -64,7 +64,10 @@ static uint64_t stage(struct topic *topic, const uint8_t *batch, const struct ba
         tail_add(topic, position, padded);
     }
     ticket = journal_item_done(&ns->journal, item);
-    topic_note_index(topic, ns->index_interval, block->end, topic->next_offset, block->entries);
+    topic_note_index(topic, format_index_interval(ns->block_size),
+                     &(struct format_index_entry){.offset = topic->next_offset,
+                                                  .position = block->end,
+                                                  .entries = block->entries});
     block->end += padded;
     block->entries += header->entry_count;
     block->end_offset = topic->next_offset + header->entry_count;

@@ -174,6 +174,15 @@ static inline uint32_t format_block_limit(uint32_t block_size)
     return block_size - FORMAT_PAGE;
 }
 
+/* Bytes between entries of a sparse index, at least: so that a full block has no more of them than its page holds. */
+static inline uint32_t format_index_interval(uint32_t block_size)
+{
+    const uint32_t interval =
+        (format_block_limit(block_size) - FORMAT_BLOCK_DATA) / (FORMAT_INDEX_MAX / 2u);
+
+    return interval < FORMAT_PAGE ? FORMAT_PAGE : interval;
+}
+
 struct format_block {
     uint8_t store_id[ENGINE_STORE_ID_SIZE];
     uint32_t block_size;

@@ -171,11 +171,6 @@ void namespace_free(struct namespace *ns)
 
 int namespace_prepare(struct namespace *ns)
 {
-    const uint32_t data = format_block_limit(ns->block_size) - FORMAT_BLOCK_DATA;
-    const uint32_t interval = data / (FORMAT_INDEX_MAX / 2u);
-
-    /* So that a block's index has at most as many entries as its page holds. */
-    ns->index_interval = interval < 4096u ? 4096u : interval;
     ns->retention_us = ns->now.mono_us + NAMESPACE_RETENTION_US;
     return ring_init(&ns->ring, ns->options->ring_size);
 }

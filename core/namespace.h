@@ -56,7 +56,6 @@ struct namespace
     uint8_t store_id[ENGINE_STORE_ID_SIZE];
     uint32_t block_size;
     uint32_t blocks_per_segment;
-    uint32_t index_interval; /* Bytes between entries of a sparse index */
     struct engine_settings settings;
     struct engine_time now;
 

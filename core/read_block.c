@@ -1,7 +1,6 @@
 /* Reading from a block, verifying every batch on the way.
  *
- * (1) Find where to begin: the hint of a sequential reader, the index in memory, the index on disk, or the block's
- * first batch. (2) Get a chunk: what the page cache holds at once, the rest by a submitted read. (3) Walk the batches:
+ * (1) Find where to begin (read_begin.c). (2) Get a chunk: what the page cache holds at once, the rest by a submitted read. (3) Walk the batches:
  * those before the wanted offset are passed, the first wanted one is moved to the front of the buffer, and whole batches
  * are taken as far as the request's limits and the chunk go. A batch that does not validate is damage: its exact range
  * of offsets is found by looking for the next header that validates (nothing can imitate one). */
@@ -137,7 +136,7 @@ static bool wanted(const struct read_state *state, const struct batch_header *he
            (!state->by_time || header->time_us >= state->time_us);
 }
 
-static uint32_t chunk_size(const struct read_state *state)
+uint32_t read_chunk_size(const struct read_state *state)
 {
     uint64_t size = (uint64_t)state->read->max_bytes + state->read->max_bytes / 8u + FORMAT_PAGE;
 
@@ -156,7 +155,7 @@ static void move_window(struct read_state *state, uint32_t skip)
         state->have -= skip;
     }
     state->at += skip;
-    state->want = chunk_size(state);
+    state->want = read_chunk_size(state);
     if (state->want < state->have) {
         state->have = state->want;
     }
@@ -164,6 +163,7 @@ static void move_window(struct read_state *state, uint32_t skip)
 
 static void begin_scan(struct read_state *state, uint32_t at)
 {
+    state->learning = false; /* How many entries the damage has is not known */
     move_window(state, at);
     state->phase = READ_SCAN;
     state->scan = BATCH_ALIGN;
@@ -224,6 +224,25 @@ static enum walk collect(struct read_state *state, uint32_t *size, uint64_t *fro
     return WALK_DONE;
 }
 
+/* What is passed need not be passed again: a restart forgets the index of the active block. */
+static void learn(struct read_state *state, uint32_t position, const struct batch_header *header)
+{
+    const struct block *active = topic_active(state->topic);
+
+    if (!state->learning) {
+        return;
+    }
+    if (active == NULL || active->generation != state->block.generation) {
+        state->learning = false;
+        return;
+    }
+    topic_note_index(state->topic, format_index_interval(state->ns->block_size),
+                     &(struct format_index_entry){.offset = header->first_offset,
+                                                  .position = position,
+                                                  .entries = state->entries});
+    state->entries += header->entry_count;
+}
+
 /* Pass what is not wanted. WALK_DONE: the buffer begins with a batch that is wanted. */
 static enum walk pass(struct read_state *state)
 {
@@ -246,6 +265,7 @@ static enum walk pass(struct read_state *state)
             }
             return WALK_DONE;
         }
+        learn(state, state->at + at, &header);
         state->expected = header.first_offset + header.entry_count;
         at += (uint32_t)batch_padded_size(header.stored_size);
     }
@@ -374,71 +394,6 @@ static enum read_next data_phase(struct read_state *state)
     }
 }
 
-static void begin_data(struct read_state *state, uint32_t position, uint64_t expected)
-{
-    free(state->page);
-    state->page = NULL;
-    state->phase = READ_DATA;
-    state->at = position;
-    state->have = 0;
-    state->expected = expected;
-    state->want = chunk_size(state);
-}
-
-/* The last index entry at or before the offset. */
-static void begin_by_index(struct read_state *state, const struct format_index_entry *entries,
-                           uint32_t count)
-{
-    uint32_t low = 0;
-    uint32_t high = count;
-
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-
-        if (entries[middle].offset <= state->offset) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (low == 0 || state->by_time || entries[low - 1].position >= state->limit ||
-        entries[low - 1].position < FORMAT_BLOCK_DATA) {
-        begin_data(state, FORMAT_BLOCK_DATA, state->block.first_offset);
-    } else {
-        begin_data(state, entries[low - 1].position, entries[low - 1].offset);
-    }
-}
-
-static void seal_arrived(struct read_state *state)
-{
-    const struct format_block block = {.segment = state->block.segment_number,
-                                       .index = state->block.index,
-                                       .generation = state->block.generation,
-                                       .block_size = state->ns->block_size};
-    struct format_block own = block;
-
-    memcpy(own.store_id, state->ns->store_id, sizeof own.store_id);
-    if (format_seal_decode(&state->seal, &own, state->page) != 0 || state->seal.index_count == 0) {
-        begin_data(state, FORMAT_BLOCK_DATA, state->block.first_offset);
-        return;
-    }
-    state->phase = READ_INDEX;
-    state->have = 0;
-    state->want = FORMAT_PAGE;
-}
-
-static void index_arrived(struct read_state *state)
-{
-    struct format_index_entry entries[FORMAT_INDEX_MAX];
-
-    if (format_index_decode(entries, state->seal.index_count, state->seal.index_crc, state->page) !=
-        0) {
-        begin_data(state, FORMAT_BLOCK_DATA, state->block.first_offset);
-        return;
-    }
-    begin_by_index(state, entries, state->seal.index_count);
-}
-
 enum read_next read_block_go_on(struct read_state *state)
 {
     while (state->phase == READ_SEAL || state->phase == READ_INDEX) {
@@ -449,11 +404,7 @@ enum read_next read_block_go_on(struct read_state *state)
         if (rc == 0) {
             return READ_WAIT;
         }
-        if (state->phase == READ_SEAL) {
-            seal_arrived(state);
-        } else {
-            index_arrived(state);
-        }
+        read_begin_arrived(state);
     }
     return data_phase(state);
 }
@@ -464,7 +415,6 @@ enum read_next read_block(struct read_state *state, uint32_t at)
     const struct block *block = &topic->blocks[at];
     const bool active = at + 1 == topic->block_count;
     struct batch_header tail = {.first_offset = block->end_offset};
-    uint32_t hint;
 
     if (active && topic->tail_bytes > 0) {
         batch_header_decode(&tail,
@@ -480,17 +430,6 @@ enum read_next read_block(struct read_state *state, uint32_t at)
     state->seed = batch_seed(state->ns->store_id, block->generation);
     state->limit = active ? topic->tail_position : block->end;
     state->io_result = 0;
-    hint = state->by_time ? 0 : read_hint_get(state->ns, block->generation, state->offset);
-    if (hint >= FORMAT_BLOCK_DATA && hint < state->limit) {
-        begin_data(state, hint, state->offset);
-    } else if (active && topic->index != NULL && topic->index->generation == block->generation) {
-        begin_by_index(state, topic->index->entries, topic->index->count);
-    } else if (block->sealed && !state->by_time && (state->page = malloc(FORMAT_PAGE)) != NULL) {
-        state->phase = READ_SEAL;
-        state->have = 0;
-        state->want = FORMAT_PAGE;
-    } else {
-        begin_data(state, FORMAT_BLOCK_DATA, block->first_offset);
-    }
+    read_begin(state);
     return read_block_go_on(state);
 }

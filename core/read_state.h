@@ -1,4 +1,4 @@
-/* A read under way: what read.c, read_block.c and read_tail.c share.
+/* A read under way: what read.c, read_begin.c, read_block.c and read_tail.c share.
  *
  *     engine_read ---> read_go ---> tail (memory), or block (page cache, else a submitted read) ---> finished
  *                        ^  \--> parked at the end ---> woken by read_wake, or its time is up
@@ -46,6 +46,8 @@ struct read_state {
     uint32_t have;     /* Bytes in the buffer */
     uint32_t want;     /* Bytes to get into it */
     uint32_t scan;     /* READ_SCAN: where in the buffer to look next */
+    uint32_t entries;  /* Of the block before the next batch to pass; valid while learning */
+    bool learning;     /* Batches passed are noted in the active block's index */
     uint64_t expected; /* First offset of the batch expected next */
     struct format_seal seal;
     uint8_t *page; /* Owned, or NULL */
@@ -69,6 +71,12 @@ void read_go(struct read_state *state);
 /* Begin in block number `at`; then go on. */
 enum read_next read_block(struct read_state *state, uint32_t at);
 enum read_next read_block_go_on(struct read_state *state);
+/* Bytes to get at once from state->at on. */
+uint32_t read_chunk_size(const struct read_state *state);
+/* state is in a block: set where it begins, which may need the block's seal and index first (phases
+ * READ_SEAL and READ_INDEX; read_begin_arrived() when the page asked for is there). */
+void read_begin(struct read_state *state);
+void read_begin_arrived(struct read_state *state);
 /* Try the tail; READ_AGAIN when nothing of it is wanted (state->offset is then the tail's end). */
 enum read_next read_tail(struct read_state *state);
 /* Entries of [offset, ...) in size bytes of whole, valid batches: finish the read with them. */

@@ -4,9 +4,10 @@
  * (1) Load: the newest valid manifest, all segments, all journal files; tables as of its LSN, R.
  * (2) Survey: every valid record from R on, behind invalid ones too, for the greatest durable mark
  * M. (3) Replay: in order from R, each place judged and looked up in the table (recovery_table.h),
- * the tables brought forward, until the end E. (4) Redo: batches to their blocks, sync. (5) Fresh
- * ground: a new journal file whose header names E, an open record, synced; after an unclean stop a
- * manifest, and no offset run is continued. Only then is anything served.
+ * the tables brought forward, until the end E. (4) Redo: batches to their blocks, sync; then the
+ * seals that are missing. (5) Fresh ground: a new journal file whose header names E, an open record,
+ * synced; after an unclean stop a manifest, and no offset run is continued. Only then is anything
+ * served.
  *
  * Until (4) nothing is written, so a refusal leaves the evidence as it was; until the new journal
  * file is durable, a crash finds the same and comes to the same end. */
@@ -322,6 +323,9 @@ static int run(struct recovery *recovery)
                 !recovery->lost;
         if (!clean) {
             rc = recovery_redo(recovery);
+        }
+        if (rc == 0 && !clean) {
+            rc = recovery_seal(recovery);
         }
         if (rc == 0) {
             rc = recovery_fresh_ground(recovery, clean);

@@ -57,7 +57,7 @@ struct recovery {
     uint32_t new_loss; /* First of the new ones */
 
     struct recovery_owner *owners; /* Hash head */
-    uint8_t *block_buffer;         /* Owned; aligned; for direct batches and healing */
+    uint8_t *block_buffer;         /* Owned; aligned; for reading blocks */
     uint64_t block_buffer_size;
     uint64_t next_progress;
 };
@@ -67,6 +67,8 @@ int recovery_load(struct recovery *recovery);
 struct recovery_owner *recovery_owner(struct recovery *recovery, uint64_t segment, uint64_t index);
 int recovery_own(struct recovery *recovery, struct topic *topic, const struct block *block);
 void recovery_disown(struct recovery *recovery, uint64_t segment, uint64_t index);
+/* Make block_buffer hold size bytes, whose contents are lost. TUSK_ENOMEM. */
+int recovery_buffer(struct recovery *recovery, uint64_t size);
 void recovery_finding(struct recovery *recovery, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 bool recovery_progress(struct recovery *recovery, uint64_t done, uint64_t total);
@@ -80,6 +82,11 @@ bool recovery_heals(struct recovery *recovery, const struct scan_record *record)
 
 /* recovery_redo.c: write what the journal holds to the blocks again, and sync. */
 int recovery_redo(struct recovery *recovery);
+/* Sync every segment written to since its last sync. */
+int recovery_sync_segments(struct recovery *recovery);
+
+/* recovery_seal.c: write the seals that full blocks lack, durably. */
+int recovery_seal(struct recovery *recovery);
 
 /* recovery_fresh.c: the journal goes on behind the end, durably; after an unclean stop there is a
  * new manifest, or, on a full disk, one is asked for. On failure the namespace must not serve; what

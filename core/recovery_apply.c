@@ -4,10 +4,11 @@
 
 #include "core/check.h"
 #include "core/recovery.h"
+#include "core/seal.h"
 
 /* ---- judging ---- */
 
-static int block_buffer_room(struct recovery *recovery, uint64_t size)
+int recovery_buffer(struct recovery *recovery, uint64_t size)
 {
     uint8_t *buffer;
 
@@ -41,7 +42,7 @@ static int stands_in_block(struct recovery *recovery, const struct format_item *
     if (segment == NULL) {
         return 0;
     }
-    if (block_buffer_room(recovery, size) != 0) {
+    if (recovery_buffer(recovery, size) != 0) {
         return error_set(recovery->err, TUSK_ENOMEM, "verify a batch in its block");
     }
     rc = io_read_direct(segment->file, recovery->block_buffer, size, begin, &got, recovery->err);
@@ -177,6 +178,10 @@ static int apply_batches(struct recovery *recovery, const struct scan_record *re
             recovery->skipped++;
             continue;
         }
+        topic_note_index(topic, format_index_interval(recovery->ns->block_size),
+                         &(struct format_index_entry){.offset = item.header.first_offset,
+                                                      .position = item.place.position,
+                                                      .entries = block->entries});
         block->end = item.place.position + (uint32_t)item.padded_size;
         block->entries += item.header.entry_count;
         block->end_offset = item.header.first_offset + item.header.entry_count;
@@ -298,6 +303,9 @@ static int apply_allocate(struct recovery *recovery, struct topic *topic,
         topic_remove_block(before, at);
         recovery_disown(recovery, number, block.index);
         rc = recovery_own(recovery, topic, &block);
+    }
+    if (rc == 0 && topic_active(topic) != NULL) {
+        seal_later(topic);
     }
     return rc != 0 ? rc : topic_add_block(topic, &block);
 }

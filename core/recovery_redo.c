@@ -211,9 +211,27 @@ static int write_headers(struct recovery *recovery)
     return 0;
 }
 
-int recovery_redo(struct recovery *recovery)
+int recovery_sync_segments(struct recovery *recovery)
 {
     struct namespace *ns = recovery->ns;
+    uint32_t i;
+
+    for (i = 0; i < ns->space.count; i++) {
+        struct segment *segment = ns->space.segments[i];
+
+        if (segment->dirty) {
+            segment->dirty = false;
+            if (io_sync(segment->file, NULL, recovery->err) != 0) {
+                return error_wrap(recovery->err, "sync segment %016llx",
+                                  (unsigned long long)segment->number);
+            }
+        }
+    }
+    return 0;
+}
+
+int recovery_redo(struct recovery *recovery)
+{
     struct redo redo = {.recovery = recovery};
     uint8_t *data = malloc((size_t)GATHERS * GATHER_SIZE);
     uint32_t i;
@@ -230,13 +248,5 @@ int recovery_redo(struct recovery *recovery)
     if (rc == 0) {
         rc = write_headers(recovery);
     }
-    for (i = 0; i < ns->space.count && rc == 0; i++) {
-        struct segment *segment = ns->space.segments[i];
-
-        if (segment->dirty) {
-            segment->dirty = false;
-            rc = io_sync(segment->file, NULL, recovery->err);
-        }
-    }
-    return rc;
+    return rc != 0 ? rc : recovery_sync_segments(recovery);
 }

@@ -17,25 +17,57 @@ struct pending_seal {
     struct block_index *entries; /* Owned; NULL: none kept */
 };
 
-void seal_later(struct topic *topic)
+int seal_add(struct namespace *ns, const struct topic *topic, const struct block *block,
+             uint32_t last_crc, uint64_t lsn, struct block_index *entries)
 {
-    struct namespace *ns = topic->ns;
-    const struct block *block = topic_active(topic);
     struct pending_seal *seal = calloc(1, sizeof *seal);
 
     if (seal == NULL) {
-        return;
+        return TUSK_ENOMEM;
     }
-    seal->topic_id = topic->id;
-    seal->segment = block->segment_number;
-    seal->index = block->index;
-    seal->generation = block->generation;
-    seal->last_crc = topic->last_crc;
-    seal->lsn = ns->journal.next_lsn + (ns->journal.open ? 1 : 0);
-    seal->entries = topic->index;
-    topic->index = NULL;
-    seal->next = ns->seals;
+    *seal = (struct pending_seal){.next = ns->seals,
+                                  .topic_id = topic->id,
+                                  .segment = block->segment_number,
+                                  .index = block->index,
+                                  .generation = block->generation,
+                                  .last_crc = last_crc,
+                                  .lsn = lsn,
+                                  .entries = entries};
     ns->seals = seal;
+    return 0;
+}
+
+void seal_later(struct topic *topic)
+{
+    struct namespace *ns = topic->ns;
+    const uint64_t lsn = ns->journal.next_lsn + (ns->journal.open ? 1 : 0);
+
+    if (seal_add(ns, topic, topic_active(topic), topic->last_crc, lsn, topic->index) == 0) {
+        topic->index = NULL;
+    }
+}
+
+bool seal_pending(const struct namespace *ns, uint64_t generation, const struct block_index **index)
+{
+    const struct pending_seal *seal = ns->seals;
+
+    while (seal != NULL && seal->generation != generation) {
+        seal = seal->next;
+    }
+    *index = seal == NULL ? NULL : seal->entries;
+    return seal != NULL;
+}
+
+/* Whether the block's last page, the index's, may be written without running out of space: on a full disk a block
+ * is filled as far as it is reserved, and what is reserved is not remembered over a restart. */
+static bool index_has_space(const struct namespace *ns, const struct block *block)
+{
+    const uint64_t offset =
+        (uint64_t)block->index * ns->block_size + format_block_limit(ns->block_size);
+    struct error ignored;
+
+    return block->segment->slots[block->index].reserved == ns->block_size ||
+           io_allocate(block->segment->file, offset, FORMAT_PAGE, &ignored) == 0;
 }
 
 static void write_one(struct namespace *ns, const struct pending_seal *pending)
@@ -58,10 +90,10 @@ static void write_one(struct namespace *ns, const struct pending_seal *pending)
     if (at == topic->block_count || topic->blocks[at].segment == NULL) {
         return; /* Freed meanwhile */
     }
-    block = &topic->blocks[at];
-    if (block->segment->slots[block->index].reserved < ns->block_size) {
-        return; /* On a full disk a block is filled as far as it is reserved, which may leave its last page out */
+    if (at + 1 == topic->block_count) {
+        return; /* It goes on: what was to follow it could not be had, or was lost */
     }
+    block = &topic->blocks[at];
     memcpy(header.store_id, ns->store_id, sizeof header.store_id);
     header.segment = block->segment_number;
     header.index = block->index;
@@ -74,15 +106,18 @@ static void write_one(struct namespace *ns, const struct pending_seal *pending)
     seal.next_offset = block->end_offset;
     seal.entries = block->entries;
     seal.last_time_us = block->last_time_us;
-    seal.index_count = pending->entries == NULL ? 0 : pending->entries->count;
-    seal.index_crc = format_index_encode(
-        pages[1], pending->entries == NULL ? NULL : pending->entries->entries, seal.index_count);
-    format_seal_encode(pages[0], &header, &seal);
     base = (uint64_t)block->index * ns->block_size;
     /* The index first: a seal that is there should find it. Both unsynced, both checksummed. */
-    if (io_write(block->segment->file, &iov[1], 1, base + format_block_limit(ns->block_size),
-                 &ns->journal.failure) == 0 &&
-        io_write(block->segment->file, &iov[0], 1, base + FORMAT_PAGE, &ns->journal.failure) == 0) {
+    if (pending->entries != NULL && pending->entries->count > 0 && index_has_space(ns, block)) {
+        seal.index_count = pending->entries->count;
+        seal.index_crc = format_index_encode(pages[1], pending->entries->entries, seal.index_count);
+        if (io_write(block->segment->file, &iov[1], 1, base + format_block_limit(ns->block_size),
+                     &ns->journal.failure) != 0) {
+            return;
+        }
+    }
+    format_seal_encode(pages[0], &header, &seal);
+    if (io_write(block->segment->file, &iov[0], 1, base + FORMAT_PAGE, &ns->journal.failure) == 0) {
         block->sealed = true;
         block->segment->dirty = true;
     }

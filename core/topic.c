@@ -106,6 +106,8 @@ void topic_remove_block(struct topic *topic, uint32_t at)
         /* The one before is active again. */
         topic->seed = batch_seed(topic->ns->store_id, topic->blocks[at - 1].generation);
         topic->tail_position = topic->blocks[at - 1].end;
+        free(topic->index);
+        topic->index = NULL;
     }
 }
 
@@ -143,40 +145,56 @@ uint32_t topic_find_address(const struct topic *topic, uint64_t segment, uint16_
     return topic->block_count;
 }
 
-void topic_note_index(struct topic *topic, uint32_t interval, uint32_t position, uint64_t offset,
-                      uint32_t entries_before)
+static struct block_index *index_with_room(struct topic *topic)
 {
-    const struct block *block = topic_active(topic);
     struct block_index *index = topic->index;
+    const uint32_t capacity = index == NULL ? 2 : index->capacity * 2;
 
-    CHECK(block != NULL);
-    if (index != NULL && index->count > 0 &&
-        position - index->entries[index->count - 1].position < interval) {
+    if (index != NULL && index->count < index->capacity) {
+        return index;
+    }
+    if (index != NULL && index->count >= FORMAT_INDEX_MAX) {
+        return NULL;
+    }
+    index = realloc(index, sizeof *index + capacity * sizeof index->entries[0]);
+    if (index == NULL) {
+        return NULL;
+    }
+    if (topic->index == NULL) {
+        index->count = 0;
+        index->generation = topic_active(topic)->generation;
+    }
+    index->capacity = capacity;
+    topic->index = index;
+    return index;
+}
+
+void topic_note_index(struct topic *topic, uint32_t interval,
+                      const struct format_index_entry *entry)
+{
+    struct block_index *index = topic->index;
+    uint32_t at = index == NULL ? 0 : index->count;
+
+    CHECK(topic_active(topic) != NULL);
+    /* Nearly always behind the last one; before it when a walk learns what a restart forgot. */
+    while (at > 0 && index->entries[at - 1].position > entry->position) {
+        at--;
+    }
+    if (at > 0 && entry->position - index->entries[at - 1].position < interval) {
         return;
     }
-    /* A first note in the middle of the block would claim that nothing lies before it. */
-    if (index == NULL && position != FORMAT_BLOCK_DATA) {
+    if (index != NULL && at < index->count &&
+        index->entries[at].position - entry->position < interval) {
         return;
     }
-    if (index == NULL || index->count == index->capacity) {
-        const uint32_t capacity = index == NULL ? 2 : index->capacity * 2;
-
-        if (index != NULL && index->count >= FORMAT_INDEX_MAX) {
-            return;
-        }
-        index = realloc(index, sizeof *index + capacity * sizeof index->entries[0]);
-        if (index == NULL) {
-            return;
-        }
-        if (topic->index == NULL) {
-            index->count = 0;
-            index->generation = block->generation;
-        }
-        index->capacity = capacity;
-        topic->index = index;
+    index = index_with_room(topic);
+    if (index == NULL) {
+        return;
     }
-    index->entries[index->count++] = (struct format_index_entry){
-        .offset = offset, .position = position, .entries = entries_before};
+    memmove(&index->entries[at + 1], &index->entries[at],
+            (index->count - at) * sizeof index->entries[0]);
+    index->entries[at] = *entry;
+    index->count++;
 }
 
 uint64_t topic_entries_from(const struct topic *topic, uint64_t offset)

@@ -155,10 +155,12 @@ uint32_t topic_find_block(const struct topic *topic, uint64_t offset);
 /* The index of a block by address and generation, or block_count. */
 uint32_t topic_find_address(const struct topic *topic, uint64_t segment, uint16_t index,
                             uint64_t generation);
-/* Note a batch at the end of the active block in its sparse index. Losing a note for want of memory only
- * makes reading slower. */
-void topic_note_index(struct topic *topic, uint32_t interval, uint32_t position, uint64_t offset,
-                      uint32_t entries_before);
+/* Note a batch of the active block in its sparse index, in any order; batches nearer than `interval`
+ * bytes to a noted one are left out. What lies before the first note is found by walking from the
+ * block's start: after a restart an index may begin in the middle. Losing a note for want of memory
+ * only makes reading slower. */
+void topic_note_index(struct topic *topic, uint32_t interval,
+                      const struct format_index_entry *entry);
 /* Entries at or behind an offset. Whole blocks are counted; inside one block entries have no gaps between but those of
  * an unclean stop, and its part is bounded by what the block holds, so this never exceeds the truth by a gap. */
 uint64_t topic_entries_from(const struct topic *topic, uint64_t offset);

@@ -33,6 +33,7 @@ foreach(test
     format_test
     format_page_test
     damage_test
-    regression_test)
+    regression_test
+    seal_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()

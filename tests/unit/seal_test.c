@@ -1,0 +1,215 @@
+/* Seals and sparse indexes: derived, so nothing may depend on them, and what a crash or a restart lost of them comes
+ * back by itself. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/format.h"
+#include "core/namespace.h"
+#include "tests/support/engine_fixture.h"
+
+#define BLOCK_SIZE (32u << 10)
+#define ENTRY_SIZE 900u
+#define ENTRIES 100u /* Four full blocks, and one begun */
+
+struct seals {
+    struct fixture *f;
+    unsigned good;    /* With a seal of their own */
+    unsigned indexed; /* With an index, too */
+};
+
+/* Look at every block of a segment on the device. */
+static void look(void *arg, const char *path, uint64_t size)
+{
+    struct seals *seals = arg;
+    const size_t length = strlen(path);
+    uint8_t *bytes;
+    uint64_t at;
+
+    if (length < 4 || strcmp(path + length - 4, ".seg") != 0) {
+        return;
+    }
+    bytes = sim_disk_file(seals->f->disk, path, &size);
+    for (at = 0; at + BLOCK_SIZE <= size; at += BLOCK_SIZE) {
+        struct format_index_entry entries[FORMAT_INDEX_MAX];
+        struct format_block block;
+        struct format_seal seal;
+
+        if (format_block_decode(&block, bytes + at) != 0 ||
+            format_seal_decode(&seal, &block, bytes + at + FORMAT_PAGE) != 0) {
+            continue;
+        }
+        seals->good++;
+        seals->indexed += seal.index_count > 0 &&
+                          format_index_decode(entries, seal.index_count, seal.index_crc,
+                                              bytes + at + format_block_limit(BLOCK_SIZE)) == 0;
+    }
+    free(bytes);
+}
+
+/* No engine runs. */
+static struct seals look_at_seals(struct fixture *f)
+{
+    struct seals seals = {.f = f};
+
+    sim_disk_list(f->disk, look, &seals);
+    return seals;
+}
+
+static void append_all(struct fixture *f)
+{
+    unsigned i;
+
+    for (i = 0; i < ENTRIES; i++) {
+        assert_int_equal(fixture_append_size(f, "t", ENTRY_SIZE), 0);
+    }
+    assert_int_equal(fixture_info(f, "t").blocks, 5);
+}
+
+static void check_every_offset(struct fixture *f, uint64_t count)
+{
+    uint64_t offset;
+
+    for (offset = 0; offset < count; offset++) {
+        struct fixture_read read = {
+            .request = {.position = ENGINE_AT_OFFSET, .value = offset, .max_entries = 1}};
+
+        fixture_read_begin(f, &read, "t");
+        assert_int_equal(fixture_read_end(f, &read), 0);
+        assert_int_equal(read.request.from, offset);
+        assert_int_equal(read.request.to, offset + 1);
+        fixture_read_free(&read);
+    }
+}
+
+/* Blocks that became full since the last manifest are sealed by recovery, with the index their records give. */
+static void recovery_seals_what_the_journal_filled(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    append_all(f);
+    fixture_close(f);
+    assert_int_equal(look_at_seals(f).good, 0);
+    fixture_open(f);
+    assert_int_equal(f->findings, 1);
+    fixture_close(f);
+    assert_int_equal(look_at_seals(f).good, 4);
+    assert_int_equal(look_at_seals(f).indexed, 4);
+    fixture_open(f);
+    check_every_offset(f, ENTRIES);
+}
+
+/* All is in its block, and in a manifest; its seals were written behind it, and may not have reached the device. */
+static void make_manifest(struct fixture *f)
+{
+    const uint64_t manifests = fixture_stat(f, "manifests");
+
+    fixture_settle(f); /* Idle for long enough */
+    assert_int_equal(fixture_stat(f, "manifests"), manifests + 1);
+}
+
+static void lose_what_is_not_synced(struct fixture *f)
+{
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    sim_disk_power_cut(f->disk);
+    fixture_close(f);
+}
+
+/* A manifest comes before the seals of the blocks it calls full. When the crash comes between, the blocks are walked. */
+static void recovery_seals_by_walking_what_a_manifest_left(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    append_all(f);
+    make_manifest(f);
+    lose_what_is_not_synced(f);
+    assert_int_equal(look_at_seals(f).good, 0);
+    fixture_open(f);
+    check_every_offset(f, ENTRIES);
+    lose_what_is_not_synced(f);
+    assert_int_equal(look_at_seals(f).good, 4);
+    assert_int_equal(look_at_seals(f).indexed, 4);
+}
+
+/* When only the process died, the seals are still in the page cache, and recovery takes them from there. Its manifest
+ * says that they are there, so they are, whatever comes. */
+static void seals_found_by_recovery_are_durable(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    append_all(f);
+    make_manifest(f);
+    fixture_kill(f);
+    lose_what_is_not_synced(f);
+    assert_int_equal(look_at_seals(f).good, 4);
+}
+
+/* A block with damage in it gets no seal, which would vouch for it; the others do. */
+static void recovery_does_not_seal_damage(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = FIXTURE_DIR "/0000000000000001.seg";
+
+    fixture_open(f);
+    append_all(f);
+    make_manifest(f);
+    lose_what_is_not_synced(f);
+    sim_disk_flip_bit(f->disk, path, 8 * (uint64_t)(FORMAT_BLOCK_DATA + 8));
+    fixture_open(f);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 0), TUSK_ECORRUPT);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 1), 0);
+    fixture_close(f);
+    assert_int_equal(look_at_seals(f).good, 3);
+}
+
+/* After a clean stop the active block's index is not there. Reading in it brings it back, whatever is read first,
+ * and every entry of it is true. */
+static void a_restart_learns_the_index_by_reading(void **state)
+{
+    struct fixture *f = *state;
+    const struct engine_topic_ref ref = {.name = "t", .name_size = 1};
+    const struct block_index *index;
+    struct topic *topic;
+    uint32_t i;
+
+    fixture_open(f);
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(fixture_append_size(f, "t", ENTRY_SIZE), 0);
+    }
+    fixture_stop(f);
+    fixture_open(f);
+    topic = namespace_topic(f->ns, &ref);
+    assert_null(topic->index);
+    assert_int_equal(fixture_append_size(f, "t", 10), 0); /* A note in the middle */
+    assert_int_equal(topic->index->count, 1);
+    assert_true(topic->index->entries[0].position > FORMAT_BLOCK_DATA);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 7), 0);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 15), 0);
+    index = topic->index;
+    assert_true(index->count >= 4);
+    assert_int_equal(index->entries[0].position, FORMAT_BLOCK_DATA);
+    for (i = 0; i < index->count; i++) {
+        const struct format_index_entry *entry = &index->entries[i];
+
+        assert_int_equal(entry->offset, entry->entries);
+        assert_true(i == 0 || (entry->position >= entry[-1].position + FORMAT_PAGE &&
+                               entry->offset > entry[-1].offset));
+    }
+    check_every_offset(f, 21);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(recovery_seals_what_the_journal_filled),
+        FIXTURE_TEST(recovery_seals_by_walking_what_a_manifest_left),
+        FIXTURE_TEST(seals_found_by_recovery_are_durable),
+        FIXTURE_TEST(recovery_does_not_seal_damage),
+        FIXTURE_TEST(a_restart_learns_the_index_by_reading),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
