@@ -185,22 +185,66 @@ static int status_of_socket(const struct error *err)
     return err->code == TUSK_EINVALID ? EXIT_STATUS_CONFIG : EXIT_STATUS_CREATE;
 }
 
+struct recovered {
+    uint64_t records;
+    uint64_t dropped;
+    unsigned refused;
+};
+
+static void add_recovered(void *arg, const char *name, uint64_t value)
+{
+    struct recovered *sum = arg;
+
+    if (strcmp(name, "recovered_records") == 0) {
+        sum->records += value;
+    } else if (strcmp(name, "recovered_dropped") == 0) {
+        sum->dropped += value;
+    }
+}
+
+/* What recovery found, of all namespaces, in a few words. */
+static void describe_recovery(const struct storage *storage, char *text, size_t size)
+{
+    struct recovered sum = {0};
+    struct namespace *ns = engine_namespace_next(storage->engine, NULL, 0);
+    char refused[64] = "";
+
+    if (storage->findings == 0) {
+        (void)snprintf(text, size, "clean");
+        return;
+    }
+    while (ns != NULL) {
+        struct engine_namespace_info info;
+
+        engine_namespace_info(ns, &info);
+        if (info.state == ENGINE_SERVING) {
+            engine_stats(ns, add_recovered, &sum);
+        } else {
+            sum.refused++;
+        }
+        ns = engine_namespace_next(storage->engine, info.name, strlen(info.name));
+    }
+    if (sum.refused > 0) {
+        (void)snprintf(refused, sizeof refused, ", namespaces refused: %u", sum.refused);
+    }
+    (void)snprintf(text, size, "%llu records replayed, %llu dropped%s (see the log)",
+                   (unsigned long long)sum.records, (unsigned long long)sum.dropped, refused);
+}
+
 static void say_ready(const struct server *server, const struct storage *storage)
 {
     const struct options *options = server->options;
     struct namespace *ns = engine_namespace_find(storage->engine, "default", 7);
     struct engine_namespace_info info = {.settings.fsync_ms = options->fsync};
     char fsync_text[VALUE_TEXT_SIZE];
-    char recovery[64] = "clean";
+    char recovery[160];
     char line[READY_SIZE];
 
     if (ns != NULL) {
         engine_namespace_info(ns, &info);
     }
     value_format(VALUE_FSYNC, info.settings.fsync_ms, fsync_text, sizeof fsync_text);
-    if (storage->findings > 0) {
-        (void)snprintf(recovery, sizeof recovery, "%u findings (see the log)", storage->findings);
-    }
+    describe_recovery(storage, recovery, sizeof recovery);
     (void)snprintf(line, sizeof line,
                    "tuskd %s ready: socket=%s data_dir=%s io=%s fsync=%s recovery=%s", TUSK_VERSION,
                    server->listener.path != NULL ? options->socket : "systemd", options->data_dir,
