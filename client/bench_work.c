@@ -172,7 +172,8 @@ int bench_latency(struct bench_worker *worker)
 
     bench_start(worker);
     end_ns = result->begin_ns + (uint64_t)(options->duration * 1e9);
-    while (rc == TUSK_OK && (options->count == 0 || result->entries < options->count)) {
+    while (rc == TUSK_OK &&
+           (options->count == 0 || result->entries < options->count / options->clients)) {
         uint64_t begin_ns = bench_now_ns();
 
         if (options->timed && begin_ns >= end_ns) {

@@ -110,6 +110,7 @@ outputs_are_as_documented() {
         expect 0 "\[{\"bench\":\"$kind\",*\"p99_us\":*}\]" \
             "$tusk" bench "$kind" --count 100 --batch 10 --rate 1000 --topic "$(printf 'b%.0s' {1..100})" -o json
     done
+    expect 0 '*"entries":10,*' "$tusk" bench latency --clients 2 --count 10 -o json
     expect 0 '*' "$tusk" info "$(printf 'b%.0s' {1..100})"
 }
 
