@@ -24,7 +24,7 @@ struct append_bench {
     struct bench_worker *worker;
     struct append_slot *slots;
     struct tusk_bytes *entries;
-    char (*topics)[64];
+    char (*topics)[TUSK_NAME_SIZE_MAX + 16];
     uint32_t free_slot;
     uint64_t submitted; /* Entries */
     uint64_t batches;
@@ -124,7 +124,7 @@ static bool append_prepare(struct append_bench *bench)
         bench->slots[i].next = i + 1 < options->window ? i + 1 : UINT32_MAX;
     }
     for (i = 0; i < options->topics; i++) {
-        (void)snprintf(bench->topics[i], sizeof bench->topics[i], i > 0 ? "%.48s.%u" : "%.48s",
+        (void)snprintf(bench->topics[i], sizeof bench->topics[i], i > 0 ? "%s.%u" : "%s",
                        options->topic, i);
     }
     return true;
@@ -172,7 +172,8 @@ int bench_latency(struct bench_worker *worker)
 
     bench_start(worker);
     end_ns = result->begin_ns + (uint64_t)(options->duration * 1e9);
-    while (rc == TUSK_OK && (options->count == 0 || result->entries < options->count)) {
+    while (rc == TUSK_OK &&
+           (options->count == 0 || result->entries < options->count / options->clients)) {
         uint64_t begin_ns = bench_now_ns();
 
         if (options->timed && begin_ns >= end_ns) {

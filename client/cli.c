@@ -212,7 +212,7 @@ static const char *cli_hint(int code)
     case TUSK_ETIMEOUT:
         return "; raise --timeout, or look at the daemon (tusk stat, its log)";
     case TUSK_EDENIED:
-        return "; ask for access in the namespace's settings";
+        return "; be root or the daemon's own user (sudo -u tusk tusk ...)";
     case TUSK_EUNKNOWN:
         return "; look before repeating it";
     case TUSK_EIO:

@@ -45,19 +45,23 @@ static const struct argp_option append_options[] = {
 };
 
 /* N or N:MS */
-static int parse_batch(char *text, struct append_options *options)
+static int parse_batch(const char *text, struct append_options *options)
 {
-    char *colon = strchr(text, ':');
+    const char *colon = strchrnul(text, ':');
+    char count[16];
     uint32_t ms = 0;
 
-    if (colon != NULL) {
-        *colon = '\0';
+    if ((size_t)(colon - text) >= sizeof count) {
+        return -1;
+    }
+    (void)snprintf(count, sizeof count, "%.*s", (int)(colon - text), text);
+    if (*colon != '\0') {
         if (parse_count(colon + 1, &ms) != 0 || ms > 3600000) {
             return -1;
         }
         options->linger_us = ms * 1000;
     }
-    return parse_count(text, &options->batch_count);
+    return parse_count(count, &options->batch_count);
 }
 
 static error_t append_option(int key, char *arg, struct argp_state *state)

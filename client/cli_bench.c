@@ -200,7 +200,9 @@ static int bench_run(const struct bench_options *options, uint32_t count, bench_
     struct bench_result *results =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct bench_pipes pipes;
+    bool killed = false;
     uint32_t i;
+    int status;
     int rc;
 
     if (results == MAP_FAILED || pipe(pipes.ready) != 0 || pipe(pipes.go) != 0) {
@@ -212,7 +214,12 @@ static int bench_run(const struct bench_options *options, uint32_t count, bench_
     (void)close(pipes.ready[1]);
     bench_wait_ready(&pipes);
     (void)close(pipes.go[1]);
-    while (wait(NULL) > 0) {
+    while (wait(&status) > 0) {
+        killed = killed || !WIFEXITED(status);
+    }
+    if (killed && rc == CLI_DONE) {
+        cli_say("a worker was killed: what it measured is lost");
+        rc = CLI_FAILED;
     }
     (void)close(pipes.ready[0]);
     (void)close(pipes.go[0]);

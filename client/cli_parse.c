@@ -73,9 +73,13 @@ int parse_size(const char *text, uint64_t *bytes)
 {
     static const struct unit units[] = {{"", 1},
                                         {"K", 1024},
+                                        {"KiB", 1024},
                                         {"M", 1024 * 1024},
+                                        {"MiB", 1024 * 1024},
                                         {"G", 1024 * 1024 * 1024},
-                                        {"T", 1024ull * 1024 * 1024 * 1024}};
+                                        {"GiB", 1024 * 1024 * 1024},
+                                        {"T", 1024ull * 1024 * 1024 * 1024},
+                                        {"TiB", 1024ull * 1024 * 1024 * 1024}};
 
     return parse_unit(text, units, sizeof units / sizeof units[0], bytes);
 }

@@ -70,13 +70,13 @@ static error_t read_option(int key, char *arg, struct argp_state *state)
         }
         return 0;
     case 'C':
-        if (parse_u64(arg, &options->count_max) != 0) {
-            argp_error(state, "count '%s'; it is a number", arg);
+        if (parse_u64(arg, &options->count_max) != 0 || options->count_max == 0) {
+            argp_error(state, "count '%s'; it is a number of at least 1", arg);
         }
         return 0;
     case KEY_MAX_BYTES:
-        if (parse_size(arg, &options->bytes_max) != 0) {
-            argp_error(state, "max-bytes '%s'; it is a size, such as 64K", arg);
+        if (parse_size(arg, &options->bytes_max) != 0 || options->bytes_max == 0) {
+            argp_error(state, "max-bytes '%s'; it is a size of at least 1, such as 64K", arg);
         }
         return 0;
     case 'f':
@@ -200,8 +200,8 @@ static void reader_tell_skipped(struct reader *reader)
 
     (void)tusk_consumer_info(reader->consumer, &info);
     if (info.skipped != reader->skipped) {
-        cli_say("%s: offsets %llu to %llu are damaged and were skipped", reader->options->topic,
-                (unsigned long long)info.skipped_from, (unsigned long long)info.skipped_to);
+        cli_say("%s: entries %llu to %llu are damaged and were skipped", reader->options->topic,
+                (unsigned long long)info.skipped_from, (unsigned long long)info.skipped_to - 1);
         reader->skipped = info.skipped;
     }
 }

@@ -7,6 +7,13 @@
 
 #define SETTINGS_TEXT_SIZE 512u
 
+#define RETENTION_SETTINGS "retention-age=DURATION (such as 12h), retention-size=SIZE (such as 10M)"
+#define TOPIC_SETTINGS "retention=all|consumed|age|size|inherit, " RETENTION_SETTINGS
+#define NAMESPACE_SETTINGS                                                                         \
+    "retention=all|consumed|age|size, " RETENTION_SETTINGS                                         \
+    ", fsync=each|none|MS, consistency=strict|at-least-once:N, quota-bytes=SIZE, quota-topics=N, " \
+    "quota-cursors=N (0: no quota)"
+
 /* "retention=age retention-age=60000ms" */
 static void format_settings(char *out, const struct tusk_setting *settings, uint32_t count)
 {
@@ -38,6 +45,23 @@ static int settings_of(const struct cli_words *words, int from, struct tusk_sett
         ++*count;
     }
     return CLI_DONE;
+}
+
+/* The same, of a topic: what is the namespace's alone is refused by name. */
+static int topic_settings_of(const struct cli_words *words, struct tusk_setting *settings,
+                             uint32_t *count)
+{
+    int rc = settings_of(words, 1, settings, count);
+    uint32_t i;
+
+    for (i = 0; rc == CLI_DONE && i < *count; i++) {
+        if (settings[i].key >= TUSK_SETTING_FSYNC) {
+            cli_say("'%s' is a setting of namespaces (tusk ns set); a topic has " TOPIC_SETTINGS,
+                    words->words[1 + i]);
+            rc = CLI_USAGE;
+        }
+    }
+    return rc;
 }
 
 /* ---- Topics ---- */
@@ -154,8 +178,9 @@ static int topic_create(struct cli *cli, int argc, char **argv)
     uint32_t count;
     int rc;
 
-    cli_parse_words(cli, &words, "TOPIC [KEY=VALUE...]", "Create TOPIC.", 1, 8, argc, argv);
-    rc = settings_of(&words, 1, settings, &count);
+    cli_parse_words(cli, &words, "TOPIC [KEY=VALUE...]",
+                    "Create TOPIC.\vSettings: " TOPIC_SETTINGS ".", 1, 8, argc, argv);
+    rc = topic_settings_of(&words, settings, &count);
     rc = rc == CLI_DONE ? cli_connect(cli) : rc;
     if (rc != CLI_DONE) {
         return rc;
@@ -172,10 +197,9 @@ static int topic_set(struct cli *cli, int argc, char **argv)
     int rc;
 
     cli_parse_words(cli, &words, "TOPIC KEY=VALUE...",
-                    "Change settings of TOPIC; others stay.\vSettings: retention, retention-age, "
-                    "retention-size.",
-                    2, 8, argc, argv);
-    rc = settings_of(&words, 1, settings, &count);
+                    "Change settings of TOPIC; others stay.\vSettings: " TOPIC_SETTINGS ".", 2, 8,
+                    argc, argv);
+    rc = topic_settings_of(&words, settings, &count);
     rc = rc == CLI_DONE ? cli_connect(cli) : rc;
     if (rc != CLI_DONE) {
         return rc;
@@ -301,13 +325,16 @@ static int namespace_settings(struct cli *cli, int argc, char **argv, const char
 
 static int namespace_create(struct cli *cli, int argc, char **argv)
 {
-    return namespace_settings(cli, argc, argv, "Create namespace NS.", 1, tusk_namespace_create);
+    return namespace_settings(cli, argc, argv,
+                              "Create namespace NS.\vSettings: " NAMESPACE_SETTINGS ".", 1,
+                              tusk_namespace_create);
 }
 
 static int namespace_set(struct cli *cli, int argc, char **argv)
 {
-    return namespace_settings(cli, argc, argv, "Change settings of NS; others stay.", 2,
-                              tusk_namespace_set);
+    return namespace_settings(
+        cli, argc, argv, "Change settings of NS; others stay.\vSettings: " NAMESPACE_SETTINGS ".",
+        2, tusk_namespace_set);
 }
 
 static int namespace_delete(struct cli *cli, int argc, char **argv)

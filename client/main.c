@@ -25,9 +25,11 @@ static const struct cli_command commands[] = {
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
+#define USAGE "Usage: tusk [OPTION...] COMMAND [ARGUMENT...]"
+
 static void print_help(void)
 {
-    (void)puts("Usage: tusk [OPTION...] COMMAND [ARGUMENT...]\n\nCommands:");
+    (void)puts(USAGE "\n\nCommands:");
     cli_list_commands(commands, COMMAND_COUNT);
     (void)puts("\nGlobal options, before or behind the command:\n"
                "  -s, --socket PATH     socket of the daemon ($TUSK_SOCKET, " TUSK_SOCKET_DEFAULT
@@ -47,11 +49,12 @@ struct top {
     int command; /* Index in argv; 0: none */
 };
 
-enum { KEY_VERSION = 0x2000, KEY_HELP };
+enum { KEY_VERSION = 0x2000, KEY_HELP, KEY_USAGE };
 
 static const struct argp_option top_options[] = {
     {"version", KEY_VERSION, NULL, 0, NULL, 0},
     {"help", KEY_HELP, NULL, 0, NULL, 0},
+    {"usage", KEY_USAGE, NULL, 0, NULL, 0},
     {0},
 };
 
@@ -70,6 +73,9 @@ static error_t top_option(int key, char *arg, struct argp_state *state)
         exit(cli_flush_output());
     case KEY_HELP:
         print_help();
+        exit(cli_flush_output());
+    case KEY_USAGE:
+        (void)puts(USAGE);
         exit(cli_flush_output());
     case ARGP_KEY_ARG:
         top->command = state->next - 1;

@@ -35,9 +35,10 @@ int name_from(struct tusk *t, const char *what, const char *text, struct message
 
 int topic_by_name(struct tusk *t, const char *name, struct message_topic *topic)
 {
-    int rc = name_from(t, "topic name", name, &topic->name);
+    int rc;
 
-    topic->id = 0;
+    *topic = (struct message_topic){0};
+    rc = name_from(t, "topic name", name, &topic->name);
     if (rc == TUSK_OK && topic->name.size == 0) {
         rc = failure_set(&t->failure, TUSK_EINVALID, "a topic name has at least one byte");
     }
@@ -117,7 +118,7 @@ int append_submit(struct tusk *t, const char *topic, const struct tusk_bytes *en
 {
     struct message_topic by_name;
     struct append_room room;
-    uint64_t payload_size;
+    uint64_t payload_size = 0;
     uint32_t i;
     int rc = topic_by_name(t, topic, &by_name);
 

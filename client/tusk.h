@@ -52,6 +52,11 @@
  *   tusk_last_error() and functions without a connection may be called; others return
  *   TUSK_EINVALID and do nothing.
  *
+ * The usual codes, which any call that asks the daemon may return: EINVALID (an argument, or a
+ * call from inside a callback), ENOTFOUND (a topic or cursor of that name), ETIMEOUT, ECLOSED and
+ * EUNREACHABLE (the connection), EUNKNOWN (of a call that changes something), EIO, EPROTOCOL,
+ * ENOMEM. Below, functions name the codes they have besides, and those that mean more there.
+ *
  * What became of it. A call that changes something ends in one of three ways, and
  * tusk_outcome() names which: stored, not stored, or unknown (TUSK_EUNKNOWN: the request may
  * have reached the daemon, and no answer came). The library never repeats a request by
@@ -173,9 +178,9 @@ struct tusk_info {
     char server[256];             /* "tuskd 0.1.0" */
 };
 
-/* What the daemon said when the connection was made. Costs nothing. */
+/* What the daemon said when the connection was made. Asks nobody. EINVALID: info->size. */
 TUSK_API int tusk_info(const struct tusk *t, struct tusk_info *info);
-/* The timeout of blocking calls, more than 0. */
+/* The timeout of blocking calls from now on, more than 0; else EINVALID, and it stays. */
 TUSK_API int tusk_set_timeout(struct tusk *t, int timeout_ms);
 
 /* ---- Appending, one call at a time ---- */
@@ -195,14 +200,16 @@ struct tusk_append_result {
     uint64_t durable_end; /* Entries of the topic before this offset are on disk */
 };
 
-/* Append one entry. *result (may be NULL) is filled on success. ETIMEOUT, ECLOSED and
- * EUNREACHABLE here mean that nothing was sent; once a byte was, it is EUNKNOWN. */
+/* Append one entry. *result (may be NULL) is filled on success: the entry is stored then, as
+ * durably as the namespace's fsync schedule or flags say. ETIMEOUT, ECLOSED and EUNREACHABLE here
+ * mean that nothing was sent; once a byte was, it is EUNKNOWN. Codes besides the usual: ETOOBIG
+ * (entry_size_max, batch_size_max), ENOSPACE, EQUOTA, EBUSY; none of them stored anything. */
 TUSK_API int tusk_append(struct tusk *t, const char *topic, const void *data, size_t size,
                          uint32_t flags, struct tusk_append_result *result);
-/* Append count (at least 1) entries: all of them or none. */
+/* Append count (at least 1) entries: all of them or none. Codes as tusk_append(). */
 TUSK_API int tusk_append_batch(struct tusk *t, const char *topic, const struct tusk_bytes *entries,
                                uint32_t count, uint32_t flags, struct tusk_append_result *result);
-/* Return when everything appended to the namespace before is on disk. */
+/* Return when everything appended to the namespace before, by anybody, is on disk. */
 TUSK_API int tusk_sync(struct tusk *t);
 /* Return when the daemon has answered. */
 TUSK_API int tusk_ping(struct tusk *t);
@@ -258,16 +265,19 @@ struct tusk_batch_info {
     uint64_t payload_size; /* Bytes of the entries */
 };
 
-/* Read from options->from; nothing moves. options may be NULL. Codes besides the usual: EEND,
- * ETRIMMED, ECORRUPT (also when bytes changed on the way to here), ENOTFOUND, and
- * EUNREACHABLE when the connection broke. */
+/* Read from options->from; nothing moves. options may be NULL. *out has at least one entry, and is
+ * freed with tusk_batch_free(). Codes besides the usual: EEND (after wait_ms), ETRIMMED, ECORRUPT
+ * (also when bytes changed on the way to here), and EUNREACHABLE when the connection broke.
+ * EINVALID also when the offset lies beyond the end. */
 TUSK_API int tusk_read(struct tusk *t, const char *topic, const struct tusk_read_options *options,
                        struct tusk_batch **out);
-/* Read from where the cursor stands, and leave it there. */
+/* Read from where the cursor stands, and leave it there. A cursor that does not exist reads from
+ * the first entry, and is not created. Codes as tusk_read(). */
 TUSK_API int tusk_peek(struct tusk *t, const char *topic, const char *cursor,
                        const struct tusk_read_options *options, struct tusk_batch **out);
 /* Read from the cursor and move it behind what is returned, in one request. When the answer
- * is lost the entries are, too (EUNKNOWN): prefer tusk_checkpoint() after the work. */
+ * is lost the entries are, too (EUNKNOWN): prefer tusk_checkpoint() after the work. A cursor that
+ * does not exist is created at the first entry. Codes as tusk_read(). */
 TUSK_API int tusk_consume(struct tusk *t, const char *topic, const char *cursor,
                           const struct tusk_read_options *options, struct tusk_batch **out);
 
@@ -275,8 +285,9 @@ TUSK_API int tusk_consume(struct tusk *t, const char *topic, const char *cursor,
 TUSK_API int tusk_batch_next(struct tusk_batch *batch, struct tusk_entry *entry);
 /* Begin again at the first entry. */
 TUSK_API void tusk_batch_rewind(struct tusk_batch *batch);
+/* EINVALID: info->size. */
 TUSK_API int tusk_batch_info(const struct tusk_batch *batch, struct tusk_batch_info *info);
-/* NULL is allowed. */
+/* Free it, and with it the bytes of its entries. NULL is allowed. */
 TUSK_API void tusk_batch_free(struct tusk_batch *batch);
 
 #define TUSK_CHECKPOINT_NO_CREATE 0x1u /* A cursor that does not exist is TUSK_ENOTFOUND */
@@ -289,10 +300,13 @@ struct tusk_cursor_place {
 /* Everything before offset is processed. Only moves forward: behind the cursor, nothing
  * changes and *place (may be NULL) says where it stands. epoch: as last seen, or 0 for any;
  * ESTALE when a seek changed it since. Returns when persisted as the namespace's consistency
- * says. */
+ * says. A cursor that does not exist is created, unless flags say no (ENOTFOUND); EQUOTA and EBUSY
+ * when there may be no more. EINVALID also when offset lies beyond the end. */
 TUSK_API int tusk_checkpoint(struct tusk *t, const char *topic, const char *cursor, uint64_t offset,
                              uint64_t epoch, uint32_t flags, struct tusk_cursor_place *place);
-/* Move a cursor anywhere, durably; creates it if need be. */
+/* Move a cursor anywhere, durably; creates it if need be (EQUOTA, EBUSY). *place (may be NULL) says
+ * where it stands then, under a new epoch. EINVALID also when an offset lies beyond the end,
+ * ETRIMMED when before the first entry kept. */
 TUSK_API int tusk_seek(struct tusk *t, const char *topic, const char *cursor,
                        struct tusk_position position, struct tusk_cursor_place *place);
 
@@ -374,36 +388,43 @@ typedef int (*tusk_cursor_fn)(void *user, const struct tusk_cursor_info *info);
 typedef int (*tusk_namespace_fn)(void *user, const struct tusk_namespace_info *info);
 typedef int (*tusk_stat_fn)(void *user, const char *name, uint64_t value);
 
-/* Create a topic, durably, with settings (may be NULL with count 0). EEXISTS if there is one.
- * *topic_id (may be NULL) is its id. */
+/* Create a topic, durably, with settings (may be NULL with count 0). EEXISTS if there is one,
+ * EQUOTA and EBUSY if there may be no more, ENOSPACE. *topic_id (may be NULL) is its id. */
 TUSK_API int tusk_topic_create(struct tusk *t, const char *topic,
                                const struct tusk_setting *settings, uint32_t count,
                                uint64_t *topic_id);
-/* Change settings; those not named stay. */
+/* Change settings, durably; those not named stay. */
 TUSK_API int tusk_topic_set(struct tusk *t, const char *topic, const struct tusk_setting *settings,
                             uint32_t count);
-/* Entries, cursors and id are gone for good. */
+/* Durable when it returns: entries, cursors and id are gone for good. */
 TUSK_API int tusk_topic_delete(struct tusk *t, const char *topic);
 /* Give up the entries before offset, cursors or no cursors. *first (may be NULL) is the first
- * offset kept afterwards. */
+ * offset kept afterwards. Durable when it returns. EINVALID also when offset lies beyond the end. */
 TUSK_API int tusk_topic_trim(struct tusk *t, const char *topic, uint64_t offset, uint64_t *first);
+/* What is known of one topic. */
 TUSK_API int tusk_topic_info(struct tusk *t, const char *topic, struct tusk_topic_info *info);
-/* All topics, by name. */
+/* All topics, by name. fn runs before it returns. */
 TUSK_API int tusk_topic_list(struct tusk *t, tusk_topic_fn fn, void *user);
 
-/* EEXISTS if there is one. */
+/* Create a cursor, durably, at position. EEXISTS if there is one; other codes as tusk_seek(). *place
+ * may be NULL. */
 TUSK_API int tusk_cursor_create(struct tusk *t, const char *topic, const char *cursor,
                                 struct tusk_position position, struct tusk_cursor_place *place);
+/* Durable when it returns. ENOTFOUND: no such topic, or no such cursor. */
 TUSK_API int tusk_cursor_delete(struct tusk *t, const char *topic, const char *cursor);
+/* All cursors of a topic, by name. */
 TUSK_API int tusk_cursor_list(struct tusk *t, const char *topic, tusk_cursor_fn fn, void *user);
 
+/* Create a namespace, durably, with settings (may be NULL with count 0). EEXISTS if there is one,
+ * ENOSPACE. This connection stays in its own. */
 TUSK_API int tusk_namespace_create(struct tusk *t, const char *space,
                                    const struct tusk_setting *settings, uint32_t count);
-/* space "": the connection's own. */
+/* Change settings, durably; those not named stay. space "": the connection's own. */
 TUSK_API int tusk_namespace_set(struct tusk *t, const char *space,
                                 const struct tusk_setting *settings, uint32_t count);
+/* All namespaces, those that are refused included. */
 TUSK_API int tusk_namespace_list(struct tusk *t, tusk_namespace_fn fn, void *user);
-/* With everything in it. EBUSY while other connections use it. */
+/* With everything in it. EBUSY while connections use it, EINVALID for "default". */
 TUSK_API int tusk_namespace_delete(struct tusk *t, const char *space);
 
 /* The daemon's counters, under the names of its metrics. */
@@ -426,7 +447,8 @@ typedef void (*tusk_read_fn)(void *user, int code, struct tusk_batch *batch);
 typedef void (*tusk_checkpoint_fn)(void *user, int code, const struct tusk_cursor_place *place);
 
 /* *result and *place are valid inside the callback, and NULL unless code is TUSK_OK. fn may
- * be NULL. */
+ * be NULL. Returned at once, without a callback: EBUSY, ETOOBIG, EINVALID, ECLOSED. The callback's
+ * codes are those of the blocking call of the same name. */
 TUSK_API int tusk_submit_append(struct tusk *t, const char *topic, const void *data, size_t size,
                                 uint32_t flags, tusk_append_fn fn, void *user);
 TUSK_API int tusk_submit_append_batch(struct tusk *t, const char *topic,
@@ -439,15 +461,16 @@ TUSK_API int tusk_submit_checkpoint(struct tusk *t, const char *topic, const cha
                                     uint64_t offset, uint64_t epoch, uint32_t flags,
                                     tusk_checkpoint_fn fn, void *user);
 
-/* Send everything, and wait until each append and checkpoint submitted before has completed.
- * ETIMEOUT: some are still pending, and stay so. */
+/* Send everything, and wait until each append and checkpoint submitted before has completed; how
+ * each ended, its callback is told. ETIMEOUT: some are still pending, and stay so. */
 TUSK_API int tusk_flush(struct tusk *t, int timeout_ms);
 /* Requests submitted and not completed. */
 TUSK_API uint32_t tusk_in_flight(const struct tusk *t);
 
 /* For an event loop: when poll() reports tusk_events() on tusk_fd(), call tusk_process() with 0.
  * The fd stays the same, and the connection's, until tusk_close(). Ask for tusk_events() again
- * after each call of this library. */
+ * after each call of this library: POLLIN, with POLLOUT while something is to be sent, or 0 when
+ * the connection is dead. */
 TUSK_API int tusk_fd(const struct tusk *t);
 TUSK_API int tusk_events(const struct tusk *t);
 /* Send what can be sent, take what has arrived, run callbacks; wait up to timeout_ms for
@@ -504,13 +527,15 @@ struct tusk_producer_info {
     int code;              /* Why it takes no more; TUSK_OK: it does */
 };
 
+/* *options is copied, the topic's name too; nothing is sent yet. EINVALID, ENOMEM. */
 TUSK_API int tusk_producer_open(struct tusk *t, const struct tusk_producer_options *options,
                                 struct tusk_producer **out);
 /* Take a copy of one entry. While there is no room: waits up to timeout_ms, then EBUSY, and the
  * entry was not taken. Codes besides: ETOOBIG, that of a failed batch, ECLOSED. */
 TUSK_API int tusk_producer_append(struct tusk_producer *p, const void *data, size_t size,
                                   int timeout_ms);
-/* Send a batch that is due, take replies, run callbacks. Does not wait. */
+/* Send a batch that is due, take replies, run callbacks. Does not wait. The code of a failed batch,
+ * or of the connection. */
 TUSK_API int tusk_producer_process(struct tusk_producer *p);
 /* Milliseconds until a batch is due; -1: none gathers. */
 TUSK_API int tusk_producer_due_ms(const struct tusk_producer *p);
@@ -519,6 +544,7 @@ TUSK_API int tusk_producer_due_ms(const struct tusk_producer *p);
 TUSK_API int tusk_producer_flush(struct tusk_producer *p, int timeout_ms);
 /* Take entries again after a failure. */
 TUSK_API void tusk_producer_resume(struct tusk_producer *p);
+/* EINVALID: info->size. */
 TUSK_API int tusk_producer_info(const struct tusk_producer *p, struct tusk_producer_info *info);
 /* Flush, then free. Batches not done in time are delivered as EUNKNOWN, or ETIMEOUT (not
  * stored) if no byte of them was sent. Returns as flush does. NULL is allowed. */
@@ -562,7 +588,8 @@ struct tusk_consumer_info {
     uint64_t skipped_to;
 };
 
-/* Reads nothing yet; a topic that does not exist shows at the first next(). */
+/* *options is copied, its names too. Reads nothing yet; a topic that does not exist shows at the
+ * first next(). EINVALID, ENOMEM. */
 TUSK_API int tusk_consumer_open(struct tusk *t, const struct tusk_consumer_options *options,
                                 struct tusk_consumer **out);
 /* The next entry, valid until the next call on this consumer. Codes:
@@ -579,6 +606,7 @@ TUSK_API int tusk_consumer_next(struct tusk_consumer *c, struct tusk_entry *entr
 TUSK_API int tusk_consumer_checkpoint(struct tusk_consumer *c, int timeout_ms);
 /* Go on elsewhere. The cursor stays, and checkpoints still only move it forward. */
 TUSK_API int tusk_consumer_seek(struct tusk_consumer *c, struct tusk_position position);
+/* EINVALID: info->size. */
 TUSK_API int tusk_consumer_info(const struct tusk_consumer *c, struct tusk_consumer_info *info);
 /* Free it, without a checkpoint of its own: entries that were returned and not checkpointed
  * are returned again to the next consumer. Waits up to timeout_ms for checkpoints in flight.

@@ -20,6 +20,15 @@ static const struct unit size_units[] = {
     {NULL, 0},
 };
 
+/* As the command line takes them, too. */
+static const struct unit short_size_units[] = {
+    {"K", UINT64_C(1) << 10},
+    {"M", UINT64_C(1) << 20},
+    {"G", UINT64_C(1) << 30},
+    {"T", UINT64_C(1) << 40},
+    {NULL, 0},
+};
+
 static const struct unit time_units[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000},
     {NULL, 0},
@@ -124,7 +133,8 @@ static bool parse_any(enum value_type type, const char *text, uint64_t *out)
 
     switch (type) {
     case VALUE_SIZE:
-        return parse_unit(text, size_units, true, out);
+        return parse_unit(text, size_units, true, out) ||
+               parse_unit(text, short_size_units, true, out);
     case VALUE_COUNT:
         return parse_number(text, out, &rest) && *rest == '\0';
     case VALUE_TIME:

@@ -301,7 +301,12 @@ static int run(const struct options *options, const struct options_command *comm
         return err.code == TUSK_EINVALID ? EXIT_STATUS_CONFIG : EXIT_STATUS_CREATE;
     }
     if (storage_open(&storage, options, command->accept_loss, go_on, &err) != 0) {
-        return fail_start("start", &err);
+        status = fail_start("start", &err);
+        if (status == EXIT_STATUS_LOCKED) {
+            log_error("start", "stop that process, or give this one another --data-dir than \"%s\"",
+                      options->data_dir);
+        }
+        return status;
     }
     if (command->accept_loss != NULL &&
         engine_namespace_find(storage.engine, command->accept_loss, strlen(command->accept_loss)) ==

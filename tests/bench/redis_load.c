@@ -145,7 +145,7 @@ static void run_append(struct load_worker *worker)
     const struct load_options *options = worker->options;
     uint64_t window = (uint64_t)options->batch * options->window;
     uint32_t chunk = options->batch > 1 ? options->batch : (options->window + 3) / 4;
-    struct request request;
+    struct request request = {0};
     struct redis redis;
 
     redis_connect(&redis, options->socket);
@@ -157,7 +157,7 @@ static void run_latency(struct load_worker *worker)
 {
     const struct load_options *options = worker->options;
     struct load_result *result = worker->result;
-    struct request request;
+    struct request request = {0};
     struct redis redis;
     uint64_t end_ns;
     uint64_t begin_ns;
@@ -365,7 +365,7 @@ static void e2e_append(struct load_worker *worker)
     uint64_t total =
         options->count > 0 ? options->count : (uint64_t)(options->duration * options->rate);
     uint64_t answered = 0;
-    struct request request;
+    struct request request = {0};
     struct redis redis;
     uint64_t stamp;
     uint64_t i;

@@ -132,8 +132,8 @@ static void data_directory_is_private(void **state)
     assert_int_equal(daemon_fails(daemon, "--data-dir", "/dev/null", NULL), 78);
 }
 
-/* A second daemon on a directory exits 75 and names the first one's process; the first is not
- * disturbed. */
+/* A second daemon on a directory exits 75 and names the first one's process and the directory; the
+ * first is not disturbed. */
 static void second_daemon_names_the_first(void **state)
 {
     struct daemon *first = *state;
@@ -147,6 +147,7 @@ static void second_daemon_names_the_first(void **state)
     assert_int_equal(daemon_fails(&second, NULL), 75);
     (void)snprintf(pid, sizeof pid, "%ld", (long)first->pid);
     assert_true(daemon_logged(&second, pid));
+    assert_true(daemon_logged(&second, first->data_dir));
     daemon_deinit(&second);
     wire_open(&wire, first->socket, "default");
     assert_int_equal(wire_append_one(&wire, "t", "x"), 0);

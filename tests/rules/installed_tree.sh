@@ -23,11 +23,11 @@ C
 
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 # shellcheck disable=SC2046
-"$cc" -o "$dir/shared" "$dir/user.c" $(pkg-config --define-variable=prefix="$dir/usr" --cflags --libs tusk)
+"$cc" -o "$dir/shared" "$dir/user.c" $(pkg-config --cflags --libs tusk)
 LD_LIBRARY_PATH=$libdir "$dir/shared"
 # shellcheck disable=SC2046
-"$cc" -o "$dir/static" "$dir/user.c" $(pkg-config --define-variable=prefix="$dir/usr" --cflags tusk) "$libdir/libtusk.a" \
-    $(pkg-config --define-variable=prefix="$dir/usr" --static --libs-only-l tusk | sed 's/-ltusk//')
+"$cc" -o "$dir/static" "$dir/user.c" $(pkg-config --cflags tusk) "$libdir/libtusk.a" \
+    $(pkg-config --static --libs-only-l tusk | sed 's/-ltusk//')
 "$dir/static"
 
 mkdir "$dir/project"
@@ -50,4 +50,7 @@ fi
 objdump -p "$libdir/libtusk.so" | grep -q 'SONAME *libtusk.so.0' || { echo "wrong SONAME" >&2; exit 1; }
 test -f "$dir/usr/lib/systemd/system/tuskd.service"
 test -x "$dir/usr/bin/tuskd"
+# The prefix that was given when installing counts, not the one of the configuration.
+grep -qx "ExecStart=$dir/usr/bin/tuskd" "$dir/usr/lib/systemd/system/tuskd.service" ||
+    { echo "tuskd.service starts something else than the installed daemon" >&2; exit 1; }
 echo "pkg-config (shared, static), CMake, exports, units: as they should be in ${source##*/}"

@@ -27,7 +27,7 @@ struct reader {
 static void problem(struct reader *r, const char *text, uint64_t offset, int status)
 {
     if (r->out->problem[0] == '\0') {
-        (void)snprintf(r->out->problem, sizeof r->out->problem, "%s/%.*s at %llu: %s (%s)",
+        (void)snprintf(r->out->problem, sizeof r->out->problem, "%s/%.*s at %llu: %.300s (%s)",
                        r->info->name, (int)(r->topic == NULL ? 0 : r->topic->info.name_size),
                        r->topic == NULL ? "" : r->topic->name, (unsigned long long)offset, text,
                        status_name(status));

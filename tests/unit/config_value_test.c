@@ -42,6 +42,8 @@ static void sizes_have_binary_units(void **state)
     expect(VALUE_SIZE, "64MiB", UINT64_C(64) << 20);
     expect(VALUE_SIZE, "64mib", UINT64_C(64) << 20);
     expect(VALUE_SIZE, "3TiB", UINT64_C(3) << 40);
+    expect(VALUE_SIZE, "3T", UINT64_C(3) << 40);
+    expect(VALUE_SIZE, "64M", UINT64_C(64) << 20);
     refuse(VALUE_SIZE, "");
     refuse(VALUE_SIZE, "MiB");
     refuse(VALUE_SIZE, "1MB");

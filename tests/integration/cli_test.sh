@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# tusk against the real tuskd, as a shell uses both: README's session word by word, the outputs and the exit codes
+# that scripts rely on, and what nonsense gets for an answer.
+#
+#     cli_test.sh TUSKD TUSK README
+set -uo pipefail
+
+tuskd=$1 tusk=$2 readme=$3
+dir=$(mktemp -d)
+daemon=
+failures=0
+finish() {
+    [ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
+    rm -rf "$dir"
+}
+trap finish EXIT
+unset TUSK_NAMESPACE TUSK_DATA_DIR TUSK_LOG
+export TUSK_SOCKET=$dir/tusk.sock
+
+# The ready line comes through a pipe: when it can be read, the daemon serves.
+start() {
+    rm -f "$dir/ready"
+    mkfifo "$dir/ready"
+    "$tuskd" --data-dir "$dir/data" --socket "$TUSK_SOCKET" "$@" >"$dir/ready" 2>>"$dir/log" &
+    daemon=$!
+    read -r ready <"$dir/ready" || { echo "FAIL: no ready line: $(cat "$dir/log")"; exit 1; }
+}
+
+stop() {
+    kill -TERM "$daemon"
+    wait "$daemon"
+    daemon=
+}
+
+# expect STATUS OUTPUT COMMAND...: OUTPUT is a pattern of the shell for standard output; what tusk says on standard error
+# is left in $said.
+expect() {
+    local status=$1 output=$2 got got_status
+    shift 2
+    got=$(timeout 20 "$@" 2>"$dir/said")
+    got_status=$?
+    said=$(cat "$dir/said")
+    # shellcheck disable=SC2053
+    if [ "$got_status" -ne "$status" ] || [[ $got != $output ]]; then
+        printf 'FAIL: %s\n  exit %s, wanted %s\n  output %q, wanted %q\n  said %s\n' "$*" "$got_status" "$status" \
+            "$got" "$output" "$said"
+        failures=$((failures + 1))
+    fi
+}
+
+# says PATTERN: what the last command said on standard error.
+says() {
+    # shellcheck disable=SC2053
+    if [[ $said != $1 ]]; then
+        printf 'FAIL: said %q, wanted %q\n' "$said" "$1"
+        failures=$((failures + 1))
+    fi
+}
+
+# The commands of README's session give what README shows. Comments and the two commands that never end are left out.
+session_is_as_in_readme() {
+    local command='' wanted='' got line lines=0
+    PATH=$(dirname "$tuskd"):$(dirname "$tusk"):$PATH
+    while IFS= read -r line; do
+        if [[ $line == '$ '* ]]; then
+            check_session_line "$command" "$wanted"
+            command=${line#\$ } command=${command%%  #*} wanted=
+            lines=$((lines + 1))
+        else
+            wanted+=${wanted:+$'\n'}$line
+        fi
+    done < <(sed -n '/^\$ tusk append/,/^```/p' "$readme" | grep -v '^```')
+    check_session_line "$command" "$wanted"
+    [ "$lines" -ge 8 ] || { echo "FAIL: README's session was not found"; failures=$((failures + 1)); }
+}
+
+check_session_line() {
+    local command=$1 wanted=$2 got
+    case $command in
+    '' | *--follow*) return ;;
+    esac
+    got=$(eval "$command" 2>&1)
+    if [ -n "$wanted" ] && [ "$got" != "$wanted" ]; then
+        printf 'FAIL: README: %s\n  gives %q\n  not %q\n' "$command" "$got" "$wanted"
+        failures=$((failures + 1))
+    fi
+}
+
+outputs_are_as_documented() {
+    expect 0 '{"topic":"o","first_offset":0,"last_offset":2,"durable_offset":3}' \
+        "$tusk" append o a 'b"' $'\xff' --ack durable -o json
+    expect 0 $'a\nb"\n'$'\xff' "$tusk" read o -o raw
+    expect 0 '{"topic":"o","offset":1,"time":+([0-9]),"key":null,"size":2,"data":"b\\""}' \
+        "$tusk" read o --from 1 -C 1 -o jsonl
+    expect 0 '{"topic":"o","offset":2,"time":+([0-9]),"key":null,"size":1,"data_b64":"/w=="}' \
+        "$tusk" read o --from 2 -o jsonl
+    expect 0 $'*OFFSET*SIZE*DATA\n*0*1*a' "$tusk" read o -C 1 -o table
+    expect 0 '\[\]' "$tusk" read o --from latest -o json
+    expect 0 '\[{"topic":"o","entries":3,"first":0,"end":3,*}\]' "$tusk" info o -o json
+    expect 0 '' "$tusk" append o d -q
+    expect 0 '3	1' "$tusk" checkpoint o 3 -c k
+    expect 0 '1	2' "$tusk" seek o 1 -c k
+    expect 0 'o	k	1	1	3	2' "$tusk" cursors o
+    expect 0 '2' "$tusk" topic trim o 2
+    expect 0 $'\xff' "$tusk" read o -C 1
+    expect 0 '*journal_lsn	+([0-9])*' "$tusk" stat
+    expect 0 'tuskd *	+([0-9])' "$tusk" ping
+    expect 0 '' "$tusk" sync
+    for kind in append latency read e2e; do
+        expect 0 "\[{\"bench\":\"$kind\",*\"p99_us\":*}\]" \
+            "$tusk" bench "$kind" --count 100 --batch 10 --rate 1000 --topic "$(printf 'b%.0s' {1..100})" -o json
+    done
+    expect 0 '*"entries":10,*' "$tusk" bench latency --clients 2 --count 10 -o json
+    expect 0 '*' "$tusk" info "$(printf 'b%.0s' {1..100})"
+}
+
+exit_codes_are_as_documented() {
+    expect 1 '' "$tusk" topic create o
+    expect 1 '' "$tusk" checkpoint o 99999 -c k
+    expect 0 '' "$tusk" read o --from latest
+    expect 3 '' "$tusk" read o --from latest -e
+    expect 3 '' "$tusk" read o --from latest -f --timeout 0.2
+    expect 4 '' "$tusk" read nope
+    says '*no such topic*'
+    expect 4 '' "$tusk" append nope x --no-create
+    expect 4 '' "$tusk" cursor delete o nope
+    expect 4 '' "$tusk" -n nope topics
+    expect 4 '' env TUSK_NAMESPACE=nope "$tusk" topics
+    expect 6 '' "$tusk" -s "$dir/nobody" ping
+    says "*$dir/nobody*is it running*"
+    expect 0 '' "$tusk" ns create small quota-topics=1
+    expect 0 '0 0' "$tusk" -n small append one x
+    expect 7 '' "$tusk" -n small append two x
+    says '*1 are not*'
+    expect 0 '' "$tusk" ns delete small
+    expect 130 '' timeout -s INT --preserve-status 0.5 "$tusk" read o --from latest -f
+    expect 130 "*journal_lsn*" timeout -s TERM --preserve-status 0.5 "$tusk" stat --watch 60
+    if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+        chmod 711 "$dir" && chmod 666 "$TUSK_SOCKET" && cp "$tusk" "$dir/tusk"
+        expect 5 '' setpriv --reuid 65534 --clear-groups "$dir/tusk" ping
+        says '*only its own user and root may*be root*'
+    fi
+}
+
+nonsense_is_refused_with_a_remedy() {
+    local words
+    for words in '' nonsense --nonsense '-o xml topics' '--timeout 0 ping' append read 'read o -C 0' \
+        'read o --max-bytes 0' 'read o --from x' 'checkpoint o x' 'seek o x' 'topic set o x=1' 'topic trim o x' \
+        'append o x --batch 0' 'append o x --ack x' 'append -f x o y' 'bench x' 'bench append --clients 0' \
+        'cursor x' 'ns ls x' 'sync x' 'stat --watch x'; do
+        # shellcheck disable=SC2086
+        expect 2 '*' "$tusk" $words
+    done
+    expect 2 '' "$tusk" append o x --batch 5:x
+    says "*'5:x'*"
+    expect 2 '' "$tusk" topic set o fsync=each
+    says "*'fsync=each'*namespace*retention*"
+    expect 0 'Usage: tusk *' "$tusk" --usage
+    for words in append read checkpoint seek cursors 'cursor create' 'cursor delete' topics 'topic create' \
+        'topic delete' 'topic trim' 'topic set' info 'ns ls' 'ns create' 'ns set' 'ns delete' sync stat ping bench; do
+        # shellcheck disable=SC2086
+        expect 0 "Usage: tusk $words *--timeout*" "$tusk" $words --help
+    done
+}
+
+# One byte of a stored batch changes while the daemon is down: reading exits 8 and names the range, and with
+# --skip-damage it goes on and names the same.
+damage_is_told() {
+    local at
+    expect 0 '0 0' "$tusk" append damaged 'the entry that is damaged'
+    expect 0 '1 1' "$tusk" append damaged 'the next'
+    stop
+    at=$(grep -abo 'the entry that is damaged' "$dir"/data/ns/default/*.seg | tail -n 1 | cut -d: -f1)
+    printf X | dd of="$(ls "$dir"/data/ns/default/*.seg)" bs=1 seek="$at" conv=notrunc status=none
+    start
+    expect 8 '' "$tusk" read damaged
+    says '*entries 0 to 0*damaged*'
+    expect 0 'the next' "$tusk" read damaged --skip-damage
+    says '*entries 0 to 0 are damaged and were skipped*'
+}
+
+shopt -s extglob
+start
+session_is_as_in_readme
+outputs_are_as_documented
+exit_codes_are_as_documented
+nonsense_is_refused_with_a_remedy
+damage_is_told
+stop || { echo "FAIL: the stop was not clean: $(cat "$dir/log")"; failures=$((failures + 1)); }
+echo "$failures failures"
+[ "$failures" -eq 0 ]
