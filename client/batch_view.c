@@ -110,7 +110,8 @@ int batch_view_open(struct tusk_batch *batch, const struct message_hello_reply *
             return rc;
         }
     }
-    if (batch->entry_count == 0) {
+    if (batch->entry_count == 0 &&
+        (reply->from < reply->to || reply->skipped_from == reply->skipped_to)) {
         return failure_set(failure, TUSK_EPROTOCOL, "the reply to a read holds no entry");
     }
     tusk_batch_rewind(batch);

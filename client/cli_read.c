@@ -44,7 +44,8 @@ static const struct argp_option read_options[] = {
     {"max-bytes", KEY_MAX_BYTES, "B", 0, "At most B bytes, but one entry", 0},
     {"follow", 'f', NULL, 0, "Wait for more at the end, until interrupted (or --timeout)", 0},
     {"exit-empty", 'e', NULL, 0, "Exit 3 when there was nothing to read", 0},
-    {"skip-damage", KEY_SKIP, NULL, 0, "Go on behind entries that cannot be read, and say so", 0},
+    {"skip-damage", KEY_SKIP, NULL, 0,
+     "Go on behind entries that cannot be read, say so, and exit with 8", 0},
     {"split", KEY_SPLIT, "HOW", 0, "raw output: lines (default), none, len32, or a delimiter", 0},
     {0},
 };
@@ -198,11 +199,15 @@ static void reader_tell_skipped(struct reader *reader)
 {
     struct tusk_consumer_info info = {.size = sizeof info};
 
+    if (!reader->options->skip_damage) {
+        return;
+    }
     (void)tusk_consumer_info(reader->consumer, &info);
     if (info.skipped != reader->skipped) {
         cli_say("%s: entries %llu to %llu are damaged and were skipped", reader->options->topic,
                 (unsigned long long)info.skipped_from, (unsigned long long)info.skipped_to - 1);
         reader->skipped = info.skipped;
+        reader->unsaved++; /* A cursor passes it, too */
     }
 }
 
@@ -271,14 +276,13 @@ static int reader_run(struct reader *reader)
             print_entry(reader, &entry);
             waited_ms = 0;
             wait_ms = 0;
-            if (reader->skipped != 0 || reader->options->skip_damage) {
-                reader_tell_skipped(reader);
-            }
+            reader_tell_skipped(reader);
             if (reader->unsaved >= READ_CHECKPOINT_ENTRIES && reader->moves) {
                 rc = reader_save(reader, 0);
             }
             continue;
         }
+        reader_tell_skipped(reader);
         if (code != TUSK_EEND) {
             if (reader_handle(reader, code, &rc)) {
                 continue;
@@ -315,6 +319,9 @@ static int reader_finish(struct reader *reader, int rc)
         cli_note(options->cli, "interrupted after %llu entries",
                  (unsigned long long)reader->entries);
         return CLI_INTERRUPTED;
+    }
+    if (reader->skipped > 0) {
+        return CLI_DAMAGED;
     }
     if (reader->entries == 0 &&
         (options->exit_when_empty || (options->follow && options->cli->timeout_given))) {

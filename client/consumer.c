@@ -83,6 +83,16 @@ int tusk_consumer_open(struct tusk *t, const struct tusk_consumer_options *optio
     return TUSK_OK;
 }
 
+/* A batch without entries says that damage was skipped: what comes next lies behind it. */
+static void consumer_pass_damage(struct tusk_consumer *c, const struct tusk_batch *batch)
+{
+    if (batch != NULL && batch->entry_count == 0) {
+        c->positioned = true;
+        c->info.position = batch->to;
+        c->unsaved++;
+    }
+}
+
 static bool consumer_take(struct tusk_consumer *c, struct tusk_entry *entry)
 {
     bool arriving;
@@ -98,6 +108,7 @@ static bool consumer_take(struct tusk_consumer *c, struct tusk_entry *entry)
             c->returned = true;
             return true;
         }
+        consumer_pass_damage(c, c->current);
         tusk_batch_free(c->current);
         c->current = NULL;
         if (c->queued == 0) {

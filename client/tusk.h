@@ -265,8 +265,9 @@ struct tusk_batch_info {
     uint64_t payload_size; /* Bytes of the entries */
 };
 
-/* Read from options->from; nothing moves. options may be NULL. *out has at least one entry, and is
- * freed with tusk_batch_free(). Codes besides the usual: EEND (after wait_ms), ETRIMMED, ECORRUPT
+/* Read from options->from; nothing moves. options may be NULL. *out has at least one entry, but for
+ * TUSK_READ_SKIP_DAMAGE with nothing behind the damage (tusk_batch_info() says what was skipped); it
+ * is freed with tusk_batch_free(). Codes besides the usual: EEND (after wait_ms), ETRIMMED, ECORRUPT
  * (also when bytes changed on the way to here), and EUNREACHABLE when the connection broke.
  * EINVALID also when the offset lies beyond the end. */
 TUSK_API int tusk_read(struct tusk *t, const char *topic, const struct tusk_read_options *options,

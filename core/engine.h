@@ -249,7 +249,8 @@ struct engine_read {
     /* Make room for size bytes in all, keeping the first `used`; returns where the bytes begin, or
      * NULL for want of memory. The caller's buffer: it frees it after done(). */
     uint8_t *(*room)(struct engine_read *read, size_t used, size_t size);
-    /* Result, when status is 0: whole stored batches, padded, one behind the other. */
+    /* Result, when status is 0: whole stored batches, padded, one behind the other. None, with from
+     * == to, when all that was there to read has been skipped as damage. */
     uint8_t *data; /* What room() returned */
     uint32_t data_size;
     uint64_t topic_id;

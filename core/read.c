@@ -164,7 +164,7 @@ enum read_next read_deliver(struct read_state *state, uint32_t size, uint64_t fr
     struct topic *topic = state->topic;
     uint64_t ticket = 0;
 
-    CHECK(to > from);
+    CHECK(to > from || (to == from && read->skipped_to != 0)); /* Nothing but damage */
     if (read->consume && consume(state, to, &ticket) != 0) {
         return READ_FINISHED;
     }
@@ -204,7 +204,12 @@ static enum read_next at_end(struct read_state *state)
     struct namespace *ns = state->ns;
     struct topic *topic = state->topic;
 
-    if (read->skipped_to != 0 || read->wait_ms == 0 || state->cancelled || ns->stopping ||
+    /* Nothing behind the damage: the reader is told at once what was skipped, and its cursor passes it.
+     * Damage that is not visible yet is told when it is. */
+    if (read->skipped_to != 0 && state->offset <= topic_visible_end(topic)) {
+        return read_deliver(state, 0, state->offset, state->offset, 0, 0);
+    }
+    if (read->wait_ms == 0 || state->cancelled || ns->stopping ||
         ns->now.mono_us >= state->deadline_us) {
         read->end = topic_visible_end(topic);
         read->durable_end = topic->durable_end;

@@ -163,20 +163,31 @@ nonsense_is_refused_with_a_remedy() {
     done
 }
 
-# One byte of a stored batch changes while the daemon is down: reading exits 8 and names the range, and with
-# --skip-damage it goes on and names the same.
-damage_is_told() {
+# spoil TEXT: while the daemon is down, one byte of the last batch that holds it changes.
+spoil() {
     local at
+    at=$(grep -abo "$1" "$dir"/data/ns/default/*.seg | tail -n 1 | cut -d: -f1)
+    printf X | dd of="$(ls "$dir"/data/ns/default/*.seg)" bs=1 seek="$at" conv=notrunc status=none
+}
+
+# Reading damage exits 8 and names the range, and with --skip-damage it goes on and names the same. A cursor passes
+# damage that is the last there is to read.
+damage_is_told() {
     expect 0 '0 0' "$tusk" append damaged 'the entry that is damaged'
     expect 0 '1 1' "$tusk" append damaged 'the next'
+    expect 0 '0 0' "$tusk" append ending 'the last there is'
     stop
-    at=$(grep -abo 'the entry that is damaged' "$dir"/data/ns/default/*.seg | tail -n 1 | cut -d: -f1)
-    printf X | dd of="$(ls "$dir"/data/ns/default/*.seg)" bs=1 seek="$at" conv=notrunc status=none
+    spoil 'the entry that is damaged'
+    spoil 'the last there is'
     start
     expect 8 '' "$tusk" read damaged
     says '*entries 0 to 0*damaged*'
-    expect 0 'the next' "$tusk" read damaged --skip-damage
+    expect 8 'the next' "$tusk" read damaged --skip-damage
     says '*entries 0 to 0 are damaged and were skipped*'
+    expect 8 '' "$tusk" read ending -c reader
+    expect 8 '' "$tusk" read ending -c reader --skip-damage
+    says '*entries 0 to 0 are damaged and were skipped*'
+    expect 3 '' "$tusk" read ending -c reader -e
 }
 
 shopt -s extglob

@@ -128,6 +128,9 @@ static void take(struct reader *r, const struct engine_read *read)
     uint32_t position = read->block_position;
     uint32_t at = 0;
 
+    if (read->from == read->to && read->skipped_to != 0 && read->data_size == 0) {
+        return; /* Damage to the end */
+    }
     if (read->to <= read->from || read->data_size == 0) {
         problem(r, "an answer without entries", read->from, 0);
     }

@@ -192,6 +192,29 @@ static uint64_t behind_damage(struct world *w, struct op *op, uint64_t start)
     return start != UINT64_MAX && start < read->skipped_to ? read->skipped_to : start;
 }
 
+static void consumed(struct op *op)
+{
+    if (op->read.consume) {
+        op->step->acked = true;
+        if (!op->loose) {
+            op->step->loose = false;
+            model_promise(op->ns, op->step, true);
+        }
+    }
+}
+
+/* All that was there to read was damaged. */
+static void passed_damage(struct world *w, struct op *op, uint64_t start)
+{
+    const struct engine_read *read = &op->read;
+
+    if (read->data_size != 0 || read->skipped_to == 0 || read->to < read->skipped_to ||
+        read->to > read->end || start == UINT64_MAX ||
+        model_next_entry(op->topic, start) < read->end) {
+        fail_read(w, op, "damage is passed to the end, and no further", start, read->end);
+    }
+}
+
 static void delivered(struct world *w, struct op *op)
 {
     const struct engine_read *read = &op->read;
@@ -207,6 +230,11 @@ static void delivered(struct world *w, struct op *op)
         start = read->position == ENGINE_AT_CURSOR || read->from >= op->low ? read->from : 0;
     }
     start = behind_damage(w, op, start);
+    if (read->from == read->to) {
+        passed_damage(w, op, start);
+        consumed(op);
+        return;
+    }
     if (start == UINT64_MAX || read->from != model_next_entry(topic, start)) {
         fail_read(w, op, "a read begins with the entry asked for", start,
                   start == UINT64_MAX ? 0 : model_next_entry(topic, start));
@@ -229,13 +257,7 @@ static void delivered(struct world *w, struct op *op)
         w->seen_size = read->data_size < sizeof w->seen ? read->data_size : sizeof w->seen;
         memcpy(w->seen, read->data, w->seen_size);
     }
-    if (read->consume) {
-        op->step->acked = true;
-        if (!op->loose) {
-            op->step->loose = false;
-            model_promise(op->ns, op->step, true);
-        }
-    }
+    consumed(op);
 }
 
 static void ended(struct world *w, struct op *op)

@@ -79,9 +79,11 @@ static void expect_damage(struct fixture *f, uint64_t from, uint64_t to)
     read = (struct fixture_read){
         .request = {.position = ENGINE_AT_OFFSET, .value = from, .skip_damage = true}};
     fixture_read_begin(f, &read, "t");
-    assert_int_equal(fixture_read_end(f, &read), to == PER_BATCH * BATCHES ? TUSK_EEND : 0);
+    assert_int_equal(fixture_read_end(f, &read), 0);
     assert_int_equal(read.request.skipped_from, from);
     assert_int_equal(read.request.skipped_to, to);
+    assert_true(read.request.from >= to);
+    assert_int_equal(read.request.to > read.request.from, to < PER_BATCH * BATCHES);
     fixture_entries(&read.request, count, &counted);
     assert_true(counted > 0 || to == PER_BATCH * BATCHES);
     fixture_read_free(&read);
@@ -197,6 +199,46 @@ static void a_truncated_segment_costs_what_is_cut_off(void **state)
     }
 }
 
+/* When the last there is to read is damaged, a reader that skips damage is told so without an entry, once: its cursor
+ * has passed it, and what it asks for next is waited for. */
+static void damage_at_the_end_is_passed_once(void **state)
+{
+    const uint64_t last = PER_BATCH * (BATCHES - 1);
+    struct fixture *f = *state;
+    struct fixture_read read = {.request = {.position = ENGINE_AT_CURSOR,
+                                            .cursor = "c",
+                                            .cursor_size = 1,
+                                            .consume = true,
+                                            .skip_damage = true,
+                                            .wait_ms = 1000}};
+    struct fixture_read next = read;
+    char path[IO_PATH_SIZE];
+    uint64_t at;
+
+    make_store(f);
+    at = place(f, BATCHES - 1, path);
+    sim_disk_flip_bit(f->disk, path, 8 * (at + 70));
+    fixture_open(f);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", last), 0);
+    fixture_read_begin(f, &read, "t");
+    assert_int_equal(fixture_read_end(f, &read), 0);
+    assert_int_equal(read.request.skipped_from, last);
+    assert_int_equal(read.request.skipped_to, last + PER_BATCH);
+    assert_int_equal(read.request.data_size, 0);
+    assert_int_equal(read.request.from, last + PER_BATCH);
+    assert_int_equal(read.request.to, last + PER_BATCH);
+    assert_int_equal(fixture_cursor(f, "t", "c"), last + PER_BATCH);
+    fixture_read_free(&read);
+    fixture_read_begin(f, &next, "t");
+    fixture_pass(f, 100000);
+    assert_false(next.finished);
+    (void)fixture_append_strings(f, "t", "more", NULL);
+    assert_int_equal(fixture_read_end(f, &next), 0);
+    assert_int_equal(next.request.skipped_to, 0);
+    assert_true(next.request.to > next.request.from);
+    fixture_read_free(&next);
+}
+
 /* A segment file that is gone costs the entries that were in it. The rest is served, and a finding says so. */
 static void a_missing_segment_costs_its_entries_only(void **state)
 {
@@ -252,6 +294,7 @@ int main(void)
         FIXTURE_TEST(an_unreadable_sector_costs_its_page),
         FIXTURE_TEST(a_truncated_segment_costs_what_is_cut_off),
         FIXTURE_TEST(a_missing_segment_costs_its_entries_only),
+        FIXTURE_TEST(damage_at_the_end_is_passed_once),
         FIXTURE_TEST(damaged_seals_and_indexes_hide_nothing),
     };
 
