@@ -177,7 +177,7 @@ struct topic *append_create_topic(struct namespace *ns, const char *name, size_t
     admits = journal_admits(&ns->journal, format_record_size(&record) + size, JOURNAL_RESERVE);
     if (admits == 0) {
         /* Spares are being made: there is no topic yet to wait in, and a topic's record is small. */
-        admits = journal_admits(&ns->journal, format_record_size(&record) + size, 1);
+        admits = journal_admits(&ns->journal, format_record_size(&record) + size, JOURNAL_LAST);
     }
     if (admits != 1) {
         (void)error_set(err, admits == 0 ? TUSK_EBUSY : admits,
@@ -299,6 +299,7 @@ void engine_append(struct namespace *ns, struct engine_append *append)
     struct topic *topic;
     int rc = STAGED_NOT_YET;
 
+    ns->requests++;
     append->base.ns = ns;
     append->base.kind = REQUEST_APPEND;
     append->base.status = 0;

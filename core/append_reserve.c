@@ -91,6 +91,7 @@ int append_have_offsets(struct topic *topic, uint32_t count)
 static int start_block(struct topic *topic)
 {
     struct namespace *ns = topic->ns;
+    const int room = topic_block_room(topic);
     const struct block *previous = topic_active(topic);
     struct block block = {.segment = topic->next_segment,
                           .segment_number = topic->next_segment->number,
@@ -102,6 +103,9 @@ static int start_block(struct topic *topic)
                           .end = FORMAT_BLOCK_DATA};
     struct format_record record = {.type = RECORD_BLOCK_ALLOCATE};
 
+    if (room != 0) {
+        return room; /* Before the block it follows is taken for full */
+    }
     manifest_touch(topic);
     if (tail_apply(topic) != 0) {
         return ns->journal.failure.code;
@@ -117,9 +121,7 @@ static int start_block(struct topic *topic)
     if (previous != NULL) {
         seal_later(topic);
     }
-    if (topic_add_block(topic, &block) != 0) {
-        return TUSK_ENOMEM;
-    }
+    (void)topic_add_block(topic, &block); /* There is room */
     (void)journal_record(&ns->journal, &record);
     topic->next_segment = NULL;
     return 0;
@@ -167,13 +169,15 @@ static int have_new_block(struct topic *topic, uint32_t padded)
         rc = take_space_error(topic);
     }
     if (rc == 1) {
+        topic->space_needed = true;
         rc = prepare_block(topic, want);
     }
+    if (rc == 1 && topic->next_segment->slots[topic->next_index].reserved < want) {
+        return topic->space_error != 0 ? take_space_error(topic) : STAGED_NOT_YET;
+    }
+    topic->space_needed = false;
     if (rc != 1) {
         return rc;
-    }
-    if (topic->next_segment->slots[topic->next_index].reserved < want) {
-        return STAGED_NOT_YET;
     }
     rc = start_block(topic);
     return rc == 0 ? STAGED : rc;
@@ -213,12 +217,14 @@ int append_have_space(struct topic *topic, uint32_t padded)
     end = block->end + padded;
     slot = &block->segment->slots[block->index];
     if (end <= slot->reserved) {
+        topic->space_needed = false;
         reserve_ahead(topic, block, end);
         return STAGED;
     }
     if (topic->space_error != 0) {
         return take_space_error(topic);
     }
+    topic->space_needed = true;
     space_reserve(&ns->space, block->segment, block->index, end, topic);
     return topic->space_error != 0 ? take_space_error(topic) : STAGED_NOT_YET;
 }

@@ -47,7 +47,7 @@ uint64_t topic_trim_to(struct topic *topic, uint64_t first)
         whole++;
     }
     /* What finds no room in the journal now goes later (retention.c), or with the next trim. */
-    for (i = 0; i < whole && journal_admits(&ns->journal, FREE_SIZE, 1) == 1; i++) {
+    for (i = 0; i < whole && journal_admits(&ns->journal, FREE_SIZE, JOURNAL_RESERVE_FREES) == 1; i++) {
         ticket = free_block(topic, &topic->blocks[i]);
     }
     topic_drop_blocks(topic, i);
@@ -73,7 +73,7 @@ static uint64_t delete_topic(struct topic *topic)
     for (i = 0; i < topic->block_count; i++) {
         const struct block *block = &topic->blocks[i];
 
-        if (journal_admits(&ns->journal, FREE_SIZE, 1) == 1) {
+        if (journal_admits(&ns->journal, FREE_SIZE, JOURNAL_RESERVE_FREES) == 1) {
             ticket = free_block(topic, block);
         } else if (block->segment != NULL) {
             /* The delete says it, too */
@@ -257,17 +257,11 @@ static void run_on_topic(struct namespace *ns, struct engine_command *command)
     }
 }
 
-/* Whether a command frees something or ends something: it may use the last of the reserve. */
-static bool may_use_reserve(enum engine_command_kind kind)
-{
-    return kind == ENGINE_TOPIC_DELETE || kind == ENGINE_TOPIC_TRIM || kind == ENGINE_CHECKPOINT ||
-           kind == ENGINE_CURSOR_DELETE;
-}
-
 void engine_command(struct namespace *ns, struct engine_command *command)
 {
     int admits;
 
+    ns->requests++;
     command->base.ns = ns;
     command->base.kind = REQUEST_COMMAND;
     command->base.status = 0;
@@ -291,7 +285,7 @@ void engine_command(struct namespace *ns, struct engine_command *command)
         }
         return;
     }
-    admits = journal_admits(&ns->journal, 1024, may_use_reserve(command->kind) ? 0 : 1);
+    admits = journal_admits(&ns->journal, 1024, JOURNAL_LAST);
     if (admits != 1) {
         request_fail(ns, &command->base, admits == 0 ? TUSK_EBUSY : admits,
                      "namespace \"%s\" has no journal space for this now", ns->name);

@@ -115,7 +115,7 @@ void cursor_work(struct namespace *ns)
         struct cursor *cursor = link_owner(link, struct cursor, unrecorded);
 
         if (ns->now.mono_us < cursor->unrecorded_since_us + NAMESPACE_CURSOR_RECORD_US ||
-            journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, 1) != 1) {
+            journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, JOURNAL_LAST) != 1) {
             return;
         }
         (void)record_cursor(cursor, RECORD_CURSOR_CHECKPOINT);
@@ -127,7 +127,7 @@ void cursor_record_all(struct namespace *ns)
     struct link *link;
 
     while ((link = list_first(&ns->unrecorded_cursors)) != NULL &&
-           journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, 1) == 1) {
+           journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, JOURNAL_LAST) == 1) {
         (void)record_cursor(link_owner(link, struct cursor, unrecorded), RECORD_CURSOR_CHECKPOINT);
     }
 }
@@ -136,7 +136,9 @@ uint64_t cursor_deadline(const struct namespace *ns)
 {
     const struct link *first = ns->unrecorded_cursors.next;
 
-    if (first == &ns->unrecorded_cursors) {
+    /* Whatever makes room in the journal has a deadline of its own, or ends in a turn. */
+    if (first == &ns->unrecorded_cursors ||
+        journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, JOURNAL_LAST) != 1) {
         return UINT64_MAX;
     }
     return link_owner(first, struct cursor, unrecorded)->unrecorded_since_us +

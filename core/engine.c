@@ -211,6 +211,8 @@ static void run_finished(struct engine *engine)
 
     engine->finished = (struct request_queue){0};
     while ((request = queue_pop(&finished)) != NULL) {
+        CHECK(request->ns->requests > 0);
+        request->ns->requests--;
         request->done(request);
     }
 }

@@ -109,7 +109,6 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
 {
     struct namespace *ns = engine_namespace_find(engine, name, size);
     struct error swept;
-    char dir[sizeof ns->dir];
     int rc;
 
     if (ns == NULL) {
@@ -118,20 +117,24 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
     if (strcmp(ns->name, DEFAULT_NAME) == 0) {
         return error_set(err, TUSK_EINVALID, "namespace \"default\" cannot be deleted");
     }
-    if (ns->users > 0 || ns->durable_queue.first != NULL || ns->written_queue.first != NULL ||
-        ns->waiting_appends > 0) {
-        return error_set(err, TUSK_EBUSY, "namespace \"%s\" is in use by %d connections", ns->name,
-                         ns->users);
+    if (ns->users > 0 || ns->requests > 0) {
+        return error_set(err, TUSK_EBUSY,
+                         "namespace \"%s\" is in use: %d connections, %llu requests under way",
+                         ns->name, ns->users, (unsigned long long)ns->requests);
     }
     /* What an earlier delete could not sweep would be in the way. */
     rc = sweep_dir(engine->io, REMOVING, err);
     if (rc != 0 && rc != TUSK_ENOTFOUND) {
         return error_wrap(err, "delete namespace \"%s\"", ns->name);
     }
-    memcpy(dir, ns->dir, sizeof dir);
+    /* The name goes first, durably; what it held is swept now, or at the next start. Until it has gone the namespace
+     * serves: a full disk may refuse even that. */
+    rc = io_rename(engine->io, ns->dir, REMOVING, err);
+    if (rc == TUSK_ENOSPACE || rc == TUSK_ENOMEM) {
+        return error_wrap(err, "delete namespace \"%s\"", ns->name);
+    }
     namespace_close_files(ns);
-    /* The name goes first, durably; what it held is swept now, or at the next start. */
-    if (io_rename(engine->io, dir, REMOVING, err) != 0 || io_sync_dir(engine->io, "ns", err) != 0) {
+    if (rc != 0 || io_sync_dir(engine->io, "ns", err) != 0) {
         ns->state = ENGINE_STOPPED;
         (void)snprintf(ns->reason, sizeof ns->reason, "half deleted; restart the daemon");
         return error_wrap(err, "delete namespace \"%s\"", ns->name);

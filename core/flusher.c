@@ -223,6 +223,34 @@ static bool sync_inline(struct flusher *flusher, unsigned count)
     return true;
 }
 
+/* Without memory for operations: in the turn, file by file. */
+static void sync_waiting(struct flusher *flusher)
+{
+    struct namespace *ns = flusher->ns;
+    struct error *err = &ns->journal.failure;
+    struct journal_file *file;
+    uint32_t i;
+
+    group_begin(flusher);
+    flusher->watched = true;
+    syncs_begin(&ns->syncs, &flusher->sync_watch);
+    for (file = ns->journal.files; file != NULL; file = file->next) {
+        if (file->unsynced && err->code == 0) {
+            file->unsynced = false;
+            (void)io_sync(file->file, NULL, err);
+        }
+    }
+    for (i = 0; i < ns->space.count && err->code == 0; i++) {
+        if (ns->space.segments[i]->direct_dirty) {
+            ns->space.segments[i]->direct_dirty = false;
+            (void)io_sync(ns->space.segments[i]->file, NULL, err);
+        }
+    }
+    syncs_end(&flusher->sync_watch);
+    flusher->synced_ticket = ns->syncs.ticket;
+    group_end(flusher);
+}
+
 static void sync_submit(struct flusher *flusher, unsigned count)
 {
     struct namespace *ns = flusher->ns;
@@ -234,7 +262,8 @@ static void sync_submit(struct flusher *flusher, unsigned count)
         struct io_op *ops = realloc(flusher->ops, count * sizeof *ops);
 
         if (ops == NULL) {
-            return; /* Nothing is lost by waiting: tried again next turn */
+            sync_waiting(flusher);
+            return;
         }
         flusher->ops = ops;
         flusher->op_capacity = count;
@@ -272,7 +301,7 @@ static void mark_if_due(struct flusher *flusher, uint64_t mono_us)
     const bool wanted = space_wants_mark(&ns->space);
 
     if (ns->journal.next_lsn > flusher->durable || ns->journal.last_mark >= flusher->durable ||
-        journal_admits(&ns->journal, 0, 0) != 1) {
+        journal_admits(&ns->journal, 0, JOURNAL_LAST) != 1) {
         return;
     }
     if (wanted || (ns->journal.last_type != RECORD_MARK &&
@@ -339,7 +368,8 @@ uint64_t flusher_deadline(const struct flusher *flusher)
         }
         return ns->space.freeing_count > 0 ? flusher->dirty_since_us + FLUSHER_MARK_US : UINT64_MAX;
     }
-    if (ns->journal.last_mark < flusher->durable && ns->journal.last_type != RECORD_MARK) {
+    if (ns->journal.last_mark < flusher->durable && ns->journal.last_type != RECORD_MARK &&
+        journal_admits(&ns->journal, 0, JOURNAL_LAST) == 1) {
         return flusher->idle_since_us + FLUSHER_MARK_US;
     }
     return UINT64_MAX;

@@ -293,7 +293,7 @@ int journal_admits(const struct journal *journal, uint64_t size, unsigned reserv
     const uint64_t need =
         format_record_padded(FORMAT_RECORD_HEADER_SIZE + size) + FORMAT_RECORD_ALIGN;
 
-    if (reserve > 0 &&
+    if (reserve >= JOURNAL_RESERVE &&
         journal_behind(journal, manifest->older_lsn) > journal->ns->options->journal_size_max) {
         /* The next manifest makes room; if that has no space for itself, say so. */
         return manifest->retry_us != 0 ? TUSK_ENOSPACE : 0;

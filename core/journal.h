@@ -9,8 +9,8 @@
  *
  * Files: the *current* one is written; *older* ones are kept until two manifests stand behind them, then recycled
  * or removed; *spares* are named, written ahead and synced, with a header that does not match their name, so that
- * they hold no record until they are activated. At least JOURNAL_RESERVE spares are held back from appends, for
- * recovery, trims, deletes, cursors and a clean stop on a full disk.
+ * they hold no record until they are activated. JOURNAL_RESERVE spares are held back from appends, for trims,
+ * deletes and cursors on a full disk, and the last one from those, too, for a clean stop and the next start.
  *
  * Failure: the first write that fails is kept in `failure`, and nothing is written after it. The namespace stops. */
 #ifndef CORE_JOURNAL_H
@@ -25,7 +25,11 @@
 
 struct namespace;
 
-#define JOURNAL_RESERVE 2u
+/* Spares that are left on a full disk: by appends; by the records that free blocks, which may be
+ * thousands at once; by everything else, for a clean close and the next open, which find no other. */
+#define JOURNAL_RESERVE 3u
+#define JOURNAL_RESERVE_FREES 2u
+#define JOURNAL_LAST 1u
 #define JOURNAL_SPANS_MAX 64u
 #define JOURNAL_FILES_MAX 4096u
 #define JOURNAL_ZERO_STEP (64u * 1024u)
@@ -109,6 +113,9 @@ void journal_deinit(struct journal *journal);
 /* Make a file of `size` bytes with the next number, zeroed and synced, name included, waiting for the disk: for
  * creating a namespace and for recovery. It becomes a spare. */
 int journal_make_spare(struct journal *journal, uint64_t size, struct error *err);
+/* Make a spare of a retired file, which needs no space; its name is not synced. 1: done; 0: there is none that
+ * will do. For an open on a full disk: nothing is under way. */
+int journal_recycle_now(struct journal *journal, struct error *err);
 /* Make the first spare the current file: its header is written (not synced). There must be one. */
 int journal_activate(struct journal *journal, struct error *err);
 
@@ -126,9 +133,8 @@ int journal_flush(struct journal *journal, struct error *err);
 /* Ring position before which everything has been handed to the journal's files. */
 uint64_t journal_unwritten_position(const struct journal *journal);
 
-/* Whether a record of `size` bytes may go in, leaving `reserve` spares (JOURNAL_RESERVE for appends, 0 for what frees
- * space or ends things): 1 yes; 0 not yet (spares are being made, or the journal is at its
- * limit until the next manifest); TUSK_ENOSPACE: the disk is full and only the reserve is left. */
+/* Whether a record of `size` bytes may go in, leaving `reserve` spares, as above. 1 yes; 0 not yet: spares are being made, or, for appends, the journal is at its limit until the
+ * next manifest; TUSK_ENOSPACE: the disk is full and only the reserve is left. */
 int journal_admits(const struct journal *journal, uint64_t size, unsigned reserve);
 /* Background work: make spares, recycle and remove retired files. Call once a turn. */
 void journal_work(struct journal *journal, uint64_t mono_us);

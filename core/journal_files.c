@@ -243,6 +243,25 @@ static bool can_recycle(const struct journal *journal)
                (journal->no_space ? journal->ns->options->journal_file_min : journal->file_size);
 }
 
+int journal_recycle_now(struct journal *journal, struct error *err)
+{
+    struct journal_file *file;
+    int rc;
+
+    journal->no_space = true; /* So that a small one will do */
+    if (!can_recycle(journal)) {
+        return 0;
+    }
+    file = take_retired(journal);
+    CHECK(file != NULL);
+    journal_path(journal, journal->path, file->number);
+    file->number = journal->next_number++;
+    journal_path(journal, journal->path_to, file->number);
+    rc = io_rename(journal->ns->io, journal->path, journal->path_to, err);
+    spare_append(journal, file);
+    return rc == 0 ? 1 : rc;
+}
+
 static void make_spare(struct journal *journal)
 {
     if (can_recycle(journal)) {

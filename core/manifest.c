@@ -211,7 +211,7 @@ void manifest_forget(struct manifest *manifest, struct topic *topic)
 /* ---- the steps ---- */
 
 /* A full disk gives no more journal files: those that two manifests stand behind are used again. */
-static bool journal_starves(const struct manifest *manifest)
+bool manifest_journal_starves(const struct manifest *manifest)
 {
     const struct journal *journal = &manifest->ns->journal;
 
@@ -229,7 +229,7 @@ static bool due(const struct manifest *manifest, uint64_t mono_us)
     if (mono_us < manifest->retry_us) {
         return false;
     }
-    return manifest->requested || journal_starves(manifest) ||
+    return manifest->requested || manifest_journal_starves(manifest) ||
            behind >= (options->manifest_journal_bytes > twice ? options->manifest_journal_bytes
                                                               : twice) ||
            journal_behind(&ns->journal, manifest->older_lsn) > options->journal_size_max / 2 ||

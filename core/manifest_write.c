@@ -3,8 +3,8 @@
  * Happy path: (1) sync the segments, (2) write the spare, (3) sync it, (4) rename it to manifest-<number>, (5) sync the
  * directory: from here it is the newest, (6) the one before the older one becomes the next spare, with its space.
  *
- * Want of space at any step is not fatal: the spare is removed, the older manifests stand, and it is tried again. Any
- * other failure stops the namespace. */
+ * Want of space at any step is not fatal: the spare is removed, the older manifests stand, and it is tried again; when
+ * the journal has no file left either, in the place of the older manifest. Any other failure stops the namespace. */
 #include "core/manifest_write.h"
 
 #include <stdlib.h>
@@ -103,6 +103,34 @@ static void discard_spare(struct manifest *manifest)
     (void)io_unlink(manifest->ns->io, manifest->path, NULL); /* One left over is overwritten */
 }
 
+/* The disk is full, the spare went, and without the next manifest no journal file comes back: the older one gives
+ * its place, so that until the next one is there a damaged manifest would cost data. */
+static bool take_older(struct manifest *manifest)
+{
+    struct io *io = manifest->ns->io;
+    struct error ignored;
+
+    if (!manifest->have_older) {
+        return false;
+    }
+    manifest_path(manifest->ns, manifest->path, manifest->older_number);
+    manifest_spare_path(manifest->ns, manifest->path_to);
+    if (io_open(io, manifest->path, IO_OPEN_WRITE, &manifest->spare, &ignored) != 0) {
+        manifest->spare = NULL;
+        return false;
+    }
+    if (io_size(manifest->spare, &manifest->spare_size, &ignored) != 0 ||
+        manifest->spare_size < manifest->body_size ||
+        io_rename(io, manifest->path, manifest->path_to, &ignored) != 0) {
+        io_close_file(manifest->spare);
+        manifest->spare = NULL;
+        manifest->spare_size = 0;
+        return false;
+    }
+    manifest->have_older = false;
+    return true;
+}
+
 static void write_next(struct manifest *manifest)
 {
     const uint64_t left = manifest->body_size - manifest->write_at;
@@ -183,13 +211,16 @@ void manifest_hold_space(struct manifest *manifest)
         discard_spare(manifest);
         return;
     }
-    if (manifest->spare_size < wanted && io_allocate(manifest->spare, manifest->spare_size,
-                                                     wanted - manifest->spare_size, &err) == 0) {
-        if (io_sync(manifest->spare, NULL, &err) != 0) {
-            discard_spare(manifest);
-            return;
-        }
+    /* All of it: after a crash a file may have its size and not its space. */
+    if (manifest->spare_size < wanted) {
         manifest->spare_size = wanted;
+    }
+    if (io_allocate(manifest->spare, 0, manifest->spare_size, &err) != 0) {
+        manifest->spare_size = 0;
+        return;
+    }
+    if (io_sync(manifest->spare, NULL, &err) != 0) {
+        discard_spare(manifest);
     }
 }
 
@@ -247,7 +278,12 @@ static void step_failed(struct manifest *manifest, const struct io_op *op)
     if (harmless && (manifest->step == MANIFEST_WRITING || manifest->step == MANIFEST_SYNCING ||
                      manifest->step == MANIFEST_RENAMING)) {
         discard_spare(manifest);
-        manifest_abandon(manifest, manifest->ns->now.mono_us);
+        if (op->result == TUSK_ENOSPACE && manifest_journal_starves(manifest) &&
+            take_older(manifest)) {
+            manifest_write(manifest);
+        } else {
+            manifest_abandon(manifest, manifest->ns->now.mono_us);
+        }
         return;
     }
     fail(manifest, op->result, op->os_error, "write a manifest");
@@ -326,12 +362,10 @@ static int publish(struct manifest *manifest, struct error *err)
     return 0;
 }
 
-int manifest_write_blocking(struct manifest *manifest, struct error *err)
+static int open_and_publish(struct manifest *manifest, struct error *err)
 {
     struct namespace *ns = manifest->ns;
-    uint64_t oldest;
-    bool have_oldest;
-    int rc;
+    int rc = 0;
 
     manifest_spare_path(ns, manifest->path);
     if (manifest->spare == NULL) {
@@ -340,6 +374,7 @@ int manifest_write_blocking(struct manifest *manifest, struct error *err)
             rc = io_open(ns->io, manifest->path, IO_OPEN_CREATE, &manifest->spare, err);
         }
         if (rc != 0) {
+            manifest->spare = NULL;
             return error_wrap(err, "open the spare manifest");
         }
     }
@@ -347,6 +382,20 @@ int manifest_write_blocking(struct manifest *manifest, struct error *err)
     io_close_file(manifest->spare);
     manifest->spare = NULL;
     manifest->spare_size = 0;
+    return rc;
+}
+
+int manifest_write_blocking(struct manifest *manifest, struct error *err)
+{
+    struct namespace *ns = manifest->ns;
+    uint64_t oldest;
+    bool have_oldest;
+    int rc = open_and_publish(manifest, err);
+
+    /* The next open needs a journal file; this manifest would give one back. */
+    if (rc == TUSK_ENOSPACE && ns->journal.spare_count == 0 && take_older(manifest)) {
+        rc = open_and_publish(manifest, err);
+    }
     if (rc != 0) {
         return rc;
     }

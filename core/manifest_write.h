@@ -2,6 +2,7 @@
 #ifndef CORE_MANIFEST_WRITE_H
 #define CORE_MANIFEST_WRITE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct error;
@@ -13,6 +14,8 @@ void manifest_sync_data(struct manifest *manifest);
 void manifest_write(struct manifest *manifest);
 /* The same, waiting for the disk. */
 int manifest_write_blocking(struct manifest *manifest, struct error *err);
+/* A full disk gives no more journal files: the next manifest would give some back. */
+bool manifest_journal_starves(const struct manifest *manifest);
 /* Give this one up; appends are told at the journal's limit; try again in a second. */
 void manifest_abandon(struct manifest *manifest, uint64_t mono_us);
 

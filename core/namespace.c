@@ -204,7 +204,8 @@ int namespace_begin(struct namespace *ns, bool clean, struct error *err)
     char path[IO_PATH_SIZE];
 
     if (ns->journal.spares == NULL &&
-        journal_make_spare(&ns->journal, ns->options->journal_file_min, err) != 0) {
+        journal_make_spare(&ns->journal, ns->options->journal_file_min, err) != 0 &&
+        (err->code != TUSK_ENOSPACE || journal_recycle_now(&ns->journal, err) != 1)) {
         return err->code;
     }
     /* A spare's name may be as new as the last run's last moments. */
@@ -256,8 +257,11 @@ int namespace_create(struct namespace *ns, const struct engine_settings *setting
     }
     /* Manifest 0 comes before the journal's first file could matter, and the directory's own name
      * comes last (engine_directory.c): what a crash leaves before that is swept. */
-    if (make_directories(ns, err) != 0 || space_create_now(&ns->space, err) != 0 ||
-        manifest_write_now(&ns->manifest, ns->now.wall_us, err) != 0 ||
+    if (make_directories(ns, err) != 0 || space_create_now(&ns->space, err) != 0) {
+        return error_wrap(err, "create namespace \"%s\"", ns->name);
+    }
+    manifest_hold_space(&ns->manifest); /* Manifest 0 has a spare's size, to become one */
+    if (manifest_write_now(&ns->manifest, ns->now.wall_us, err) != 0 ||
         namespace_begin(ns, false, err) != 0) {
         return error_wrap(err, "create namespace \"%s\"", ns->name);
     }

@@ -95,11 +95,14 @@ struct namespace
     struct request_queue written_queue; /* Wait for `written`, in ticket order */
     struct request_queue durable_queue; /* Wait for `durable`, in ticket order */
     uint64_t waiting_bytes;             /* Batches kept by appends not yet staged */
+    uint64_t requests;                  /* Submitted, done() not yet run */
     uint64_t waiting_appends;
     bool retry_stalled;          /* Something every stalled topic may have waited for has changed */
     uint64_t retention_us;       /* Monotonic: when retention is looked at next */
     uint64_t retention_clock_us; /* Wall clock as retention trusts it; see retention.c */
     uint64_t retention_mono_us;
+    uint64_t jumped_clock_us; /* The wall clock behind a jump; 0: none */
+    uint64_t jumped_mono_us;
     unsigned reads_in_flight;   /* Submitted reads of blocks */
     struct read_hint *hints;    /* Owned (read.c): where the next sequential read begins */
     struct pending_seal *seals; /* Owned (seal.c) */

@@ -97,7 +97,8 @@ static bool quiet(const struct namespace *ns)
     return !journal_busy(&ns->journal) && !ns->flusher.in_flight &&
            ns->manifest.step == MANIFEST_IDLE && ns->space.in_flight == 0 &&
            ns->reads_in_flight == 0 && ns->durable_queue.first == NULL &&
-           (list_empty(&ns->unrecorded_cursors) || ns->journal.no_space) &&
+           (list_empty(&ns->unrecorded_cursors) ||
+            journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, JOURNAL_LAST) != 1) &&
            ns->written_queue.first == NULL;
 }
 

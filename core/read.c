@@ -137,7 +137,7 @@ static int consume(struct read_state *state, uint64_t to, uint64_t *ticket)
     struct error err;
 
     /* Asked again: one append may wake thousands of readers, each of them with a record. */
-    if (journal_admits(&state->ns->journal, 1024, 1) != 1) {
+    if (journal_admits(&state->ns->journal, 1024, JOURNAL_LAST) != 1) {
         (void)read_refuse(state, TUSK_EBUSY, 0, 0, "no journal space to move the cursor now");
         return -1;
     }
@@ -206,7 +206,7 @@ static enum read_next at_end(struct read_state *state)
 
     /* Nothing behind the damage: the reader is told at once what was skipped, and its cursor passes it.
      * Damage that is not visible yet is told when it is. */
-    if (read->skipped_to != 0 && state->offset <= topic_visible_end(topic)) {
+    if (read->skipped_to != 0 && read->skipped_to <= topic_visible_end(topic)) {
         return read_deliver(state, 0, state->offset, state->offset, 0, 0);
     }
     if (read->wait_ms == 0 || state->cancelled || ns->stopping ||
@@ -443,6 +443,7 @@ void engine_read(struct namespace *ns, struct engine_read *read)
     struct read_state *state;
     struct topic *topic;
 
+    ns->requests++;
     read->base.ns = ns;
     read->base.kind = REQUEST_READ;
     read->base.status = 0;
@@ -475,7 +476,7 @@ void engine_read(struct namespace *ns, struct engine_read *read)
                      ns->name);
         return;
     }
-    if (read->consume && journal_admits(&ns->journal, 1024, 0) != 1) {
+    if (read->consume && journal_admits(&ns->journal, 1024, JOURNAL_LAST) != 1) {
         request_fail(ns, &read->base, TUSK_EBUSY, "no journal space to move the cursor now");
         return;
     }

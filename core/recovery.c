@@ -25,9 +25,18 @@ static void note_mark(struct recovery *recovery, uint64_t mark)
 
 static void note_loss(struct recovery *recovery, uint64_t from, uint64_t to)
 {
-    if (recovery->loss_count < RECOVERY_LOSSES_MAX) {
-        recovery->losses[recovery->loss_count++] = (struct recovery_loss){.from = from, .to = to};
+    if (recovery->loss_count == recovery->loss_capacity) {
+        const uint32_t capacity = recovery->loss_capacity == 0 ? 8 : recovery->loss_capacity * 2;
+        struct recovery_loss *losses = realloc(recovery->losses, capacity * sizeof *losses);
+
+        if (losses == NULL) {
+            recovery->no_memory = true;
+            return;
+        }
+        recovery->losses = losses;
+        recovery->loss_capacity = capacity;
     }
+    recovery->losses[recovery->loss_count++] = (struct recovery_loss){.from = from, .to = to};
 }
 
 static void survey_record(struct recovery *recovery, const struct scan_record *record)
@@ -165,7 +174,13 @@ static uint64_t skip_lost(struct recovery *recovery, uint64_t lsn)
              scan_at(&recovery->scan, lsn, &record, recovery->err) != SCAN_RECORD);
     recovery->lost = true;
     recovery->lost_now = true;
-    note_loss(recovery, from, lsn == UINT64_MAX ? from + FORMAT_RECORD_ALIGN : lsn);
+    if (lsn == UINT64_MAX) {
+        /* The history ends here: what is written at this LSN from now on is not lost. */
+        recovery_finding(recovery, "loss accepted: the journal from LSN %" PRIu64 " on is missing",
+                         from);
+        return lsn;
+    }
+    note_loss(recovery, from, lsn);
     recovery_finding(recovery,
                      "loss accepted: journal from LSN %" PRIu64 " to %" PRIu64 " is skipped", from,
                      lsn);
@@ -314,6 +329,9 @@ static int run(struct recovery *recovery)
     if (rc == 0) {
         rc = replay(recovery);
     }
+    if (rc == 0 && recovery->no_memory) {
+        rc = error_set(recovery->err, TUSK_ENOMEM, "note an accepted loss");
+    }
     if (rc == 0) {
         rc = namespace_prepare(ns);
         if (rc != 0) {
@@ -358,6 +376,7 @@ int recovery_run(struct namespace *ns, bool accept_loss, struct error *err)
     }
     scan_deinit(&recovery->scan);
     free(recovery->block_buffer);
+    free(recovery->losses);
     free(recovery);
     return rc == 0 ? 0 : error_wrap(err, "open namespace \"%s\"", ns->name);
 }

@@ -10,8 +10,6 @@
 #include "core/namespace.h"
 #include "core/recovery_table.h"
 
-#define RECOVERY_LOSSES_MAX 64u
-
 /* Whose a block is, by address. Memory O(blocks). */
 struct recovery_owner {
     UT_hash_handle hh;
@@ -52,8 +50,10 @@ struct recovery {
     uint64_t skipped; /* Records whose topic or block went with an accepted loss */
     bool lost;        /* Some loss was accepted, now or before */
     bool lost_now;
-    struct recovery_loss losses[RECOVERY_LOSSES_MAX]; /* From accepted-loss records, and new ones */
+    struct recovery_loss *losses; /* Owned; from accepted-loss records, and new ones */
     uint32_t loss_count;
+    uint32_t loss_capacity;
+    bool no_memory;    /* A loss could not be noted */
     uint32_t new_loss; /* First of the new ones */
 
     struct recovery_owner *owners; /* Hash head */
@@ -75,6 +75,8 @@ bool recovery_progress(struct recovery *recovery, uint64_t done, uint64_t total)
 
 /* recovery_apply.c: one record into the tables. 0; TUSK_ECORRUPT: it contradicts them; TUSK_ENOMEM. */
 int recovery_apply(struct recovery *recovery, const struct scan_record *record);
+/* Step over the offsets that records which went with an accepted loss may have reserved, in all topics. */
+void recovery_step_offsets(struct namespace *ns);
 /* What a record in order turns out to be. fills err for UNREADABLE. */
 enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_record *record);
 /* Whether the batches of a record whose bodies are bad all stand valid in their blocks. */

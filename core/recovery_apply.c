@@ -6,6 +6,8 @@
 #include "core/recovery.h"
 #include "core/seal.h"
 
+#define LOSS_OFFSETS ((uint64_t)1 << 40)
+
 /* ---- judging ---- */
 
 int recovery_buffer(struct recovery *recovery, uint64_t size)
@@ -398,6 +400,23 @@ static int apply_to_topic(struct recovery *recovery, const struct format_record 
     }
 }
 
+void recovery_step_offsets(struct namespace *ns)
+{
+    struct topic *topic;
+    struct topic *next;
+
+    HASH_ITER(by_id, ns->topics_by_id, topic, next)
+    {
+        if (topic->run_end > topic->next_offset) {
+            topic->next_offset = topic->run_end;
+        }
+        if (topic->next_offset < UINT64_MAX - LOSS_OFFSETS) {
+            topic->next_offset += LOSS_OFFSETS;
+        }
+        topic->run_end = topic->next_offset;
+    }
+}
+
 int recovery_apply(struct recovery *recovery, const struct scan_record *in)
 {
     struct format_record record;
@@ -430,9 +449,13 @@ int recovery_apply(struct recovery *recovery, const struct scan_record *in)
     case RECORD_TRIM:
     case RECORD_BLOCK_ALLOCATE:
         return apply_to_topic(recovery, &record);
+    case RECORD_ACCEPTED_LOSS:
+        if (record.field[LOSS_FROM] == record.field[LOSS_TO]) {
+            recovery_step_offsets(recovery->ns);
+        }
+        return 0;
     case RECORD_MARK:
     case RECORD_FILLER:
-    case RECORD_ACCEPTED_LOSS:
     case RECORD_CLEAN_CLOSE:
         return 0;
     default:

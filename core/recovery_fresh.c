@@ -7,9 +7,6 @@
 
 #include "core/recovery.h"
 
-/* Behind an accepted loss: offsets that records lost with it may have reserved are stepped over. */
-#define LOSS_OFFSETS ((uint64_t)1 << 40)
-
 /* A spare that a crash left half made may have its size and not its space: a journal that trusted
  * it would meet a full disk in the middle of a write. */
 static bool holds_space(const struct scan_file *found)
@@ -94,6 +91,9 @@ static void settle_topics(struct recovery *recovery, bool clean)
     struct topic *topic;
     struct topic *next;
 
+    if (recovery->lost) {
+        recovery_step_offsets(ns);
+    }
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
         const struct block *block = topic_active(topic);
@@ -102,10 +102,6 @@ static void settle_topics(struct recovery *recovery, bool clean)
 
         if (!clean && topic->run_end > topic->next_offset) {
             topic->next_offset = topic->run_end;
-        }
-        if (recovery->lost && topic->next_offset < UINT64_MAX - LOSS_OFFSETS) {
-            topic->next_offset += LOSS_OFFSETS;
-            topic->run_end = topic->next_offset;
         }
         if (topic->run_end < topic->next_offset) {
             topic->run_end = topic->next_offset;
@@ -121,19 +117,24 @@ static void settle_topics(struct recovery *recovery, bool clean)
     }
 }
 
-static void record_losses(struct recovery *recovery)
+/* The losses accepted now, and that offsets were stepped over, so that whoever reads this journal again, from an older
+ * manifest too, accepts the same and steps as far. */
+static int record_losses(struct recovery *recovery)
 {
     struct namespace *ns = recovery->ns;
+    struct format_record record = {.type = RECORD_ACCEPTED_LOSS};
     uint32_t i;
 
+    record.field[LOSS_TIME] = ns->now.wall_us;
     for (i = recovery->new_loss; i < recovery->loss_count; i++) {
-        struct format_record record = {.type = RECORD_ACCEPTED_LOSS};
-
         record.field[LOSS_FROM] = recovery->losses[i].from;
         record.field[LOSS_TO] = recovery->losses[i].to;
-        record.field[LOSS_TIME] = ns->now.wall_us;
         (void)journal_record(&ns->journal, &record);
     }
+    record.field[LOSS_FROM] = recovery->end;
+    record.field[LOSS_TO] = recovery->end;
+    (void)journal_record(&ns->journal, &record);
+    return namespace_sync_now(ns, recovery->err);
 }
 
 /* What was judged may be in the page cache only (the last process died, the machine did not). The
@@ -149,6 +150,43 @@ static int sync_files(struct recovery *recovery)
         }
     }
     return 0;
+}
+
+#define SWEEP_MAX 64u
+
+struct sweep {
+    uint64_t before;
+    uint64_t numbers[SWEEP_MAX];
+    unsigned count;
+};
+
+static int list_stale(void *arg, const char *name, enum io_kind kind)
+{
+    struct sweep *sweep = arg;
+    uint64_t number;
+
+    if (kind == IO_KIND_FILE && format_file_number(name, "manifest-", "", &number) &&
+        number < sweep->before && sweep->count < SWEEP_MAX) {
+        sweep->numbers[sweep->count++] = number;
+    }
+    return 0;
+}
+
+/* Manifests older than the two that count: a crash cut off their removal. Best effort, some at each start. */
+static void sweep_manifests(struct namespace *ns)
+{
+    struct manifest *manifest = &ns->manifest;
+    struct sweep sweep = {.before = manifest->have_older ? manifest->older_number : 0};
+    struct error ignored;
+    unsigned i;
+
+    if (io_list_dir(ns->io, ns->dir, list_stale, &sweep, &ignored) != 0) {
+        return;
+    }
+    for (i = 0; i < sweep.count; i++) {
+        manifest_path(ns, manifest->path, sweep.numbers[i]);
+        (void)io_unlink(ns->io, manifest->path, &ignored);
+    }
 }
 
 int recovery_fresh_ground(struct recovery *recovery, bool clean)
@@ -179,14 +217,16 @@ int recovery_fresh_ground(struct recovery *recovery, bool clean)
     manifest->have_older = recovery->has_older;
     manifest->older_number = recovery->older_number;
     manifest->older_lsn = recovery->older_known ? recovery->older_lsn : manifest->lsn;
-    if (recovery->loss_count > recovery->new_loss) {
+    /* Names of manifests first: the last process may have died between giving one and syncing it. */
+    rc = io_sync_dir(ns->io, ns->dir, recovery->err);
+    if (recovery->older_known) {
+        journal_retire(journal, recovery->older_lsn);
+    }
+    if (rc == 0) {
         rc = namespace_begin(ns, clean, recovery->err);
-        if (rc == 0) {
-            record_losses(recovery);
-            rc = namespace_sync_now(ns, recovery->err);
-        }
-    } else {
-        rc = namespace_begin(ns, clean, recovery->err);
+    }
+    if (rc == 0 && recovery->lost) {
+        rc = record_losses(recovery);
     }
     if (rc == 0 && !clean) {
         rc = manifest_write_now(manifest, ns->now.wall_us, recovery->err);
@@ -200,6 +240,7 @@ int recovery_fresh_ground(struct recovery *recovery, bool clean)
     }
     if (rc == 0) {
         manifest_hold_space(manifest);
+        sweep_manifests(ns);
     }
     return rc;
 }

@@ -89,15 +89,32 @@ void recovery_disown(struct recovery *recovery, uint64_t segment, uint64_t index
 
 /* ---- manifests ---- */
 
+/* Keep the newest, in descending order, however many there are. */
+static void note_manifest(struct listing *listing, uint64_t number)
+{
+    uint32_t at = listing->manifest_count;
+
+    while (at > 0 && listing->manifests[at - 1] < number) {
+        at--;
+    }
+    if (at == MANIFESTS_MAX) {
+        return;
+    }
+    if (listing->manifest_count < MANIFESTS_MAX) {
+        listing->manifest_count++;
+    }
+    memmove(&listing->manifests[at + 1], &listing->manifests[at],
+            (listing->manifest_count - at - 1) * sizeof listing->manifests[0]);
+    listing->manifests[at] = number;
+}
+
 static int list_manifest(void *arg, const char *name, enum io_kind kind)
 {
     struct listing *listing = arg;
     uint64_t number;
 
     if (kind == IO_KIND_FILE && format_file_number(name, "manifest-", "", &number)) {
-        if (listing->manifest_count < MANIFESTS_MAX) {
-            listing->manifests[listing->manifest_count++] = number;
-        }
+        note_manifest(listing, number);
     } else if (strcmp(name, "manifest-spare") != 0 &&
                !(strcmp(name, "journal") == 0 && kind == IO_KIND_DIRECTORY) &&
                !(kind == IO_KIND_FILE && format_file_number(name, "", ".seg", &number))) {
@@ -293,14 +310,6 @@ static int take_manifest(struct recovery *recovery, const uint8_t *bytes, size_t
     return rc;
 }
 
-static int descending(const void *a, const void *b)
-{
-    const uint64_t left = *(const uint64_t *)a;
-    const uint64_t right = *(const uint64_t *)b;
-
-    return left > right ? -1 : left < right;
-}
-
 /* Note the manifest before the one used: the journal behind it is kept. */
 static int note_older(struct recovery *recovery, uint64_t number)
 {
@@ -310,15 +319,16 @@ static int note_older(struct recovery *recovery, uint64_t number)
     const int rc = manifest_read(recovery, number, &bytes, &size, &head);
 
     free(bytes);
-    if (rc == TUSK_EIO || rc == TUSK_EVERSION || rc == TUSK_ENOMEM) {
+    if (rc == TUSK_EVERSION || rc == TUSK_ENOMEM) {
         return rc;
     }
     if (rc == 0) {
         recovery->older_known = true;
         recovery->older_lsn = head.lsn;
     } else {
-        recovery_finding(recovery, "manifest %016llx, the older one, is damaged",
-                         (unsigned long long)number);
+        recovery_finding(recovery, "manifest %016llx, the older one, %s",
+                         (unsigned long long)number,
+                         rc == TUSK_EIO ? "cannot be read" : "is damaged");
     }
     recovery->has_older = true;
     recovery->older_number = number;
@@ -335,13 +345,14 @@ static int choose_manifest(struct recovery *recovery, const struct listing *list
 
     for (i = 0; i < listing->manifest_count; i++) {
         rc = manifest_read(recovery, listing->manifests[i], bytes, size, &recovery->manifest);
-        if (rc != TUSK_ECORRUPT) {
+        if (rc != TUSK_ECORRUPT && rc != TUSK_EIO) {
             break;
         }
-        recovery_finding(recovery, "manifest %016llx is damaged; an older one is tried",
-                         (unsigned long long)listing->manifests[i]);
+        recovery_finding(recovery, "manifest %016llx %s; an older one is tried",
+                         (unsigned long long)listing->manifests[i],
+                         rc == TUSK_EIO ? "cannot be read" : "is damaged");
     }
-    if (rc == TUSK_ECORRUPT || listing->manifest_count == 0) {
+    if (rc == TUSK_ECORRUPT || rc == TUSK_EIO || listing->manifest_count == 0) {
         ns->recovery_rows[ROW_R15]++;
         return error_set(recovery->err, TUSK_ECORRUPT,
                          "no valid manifest: a namespace without one is damaged, never empty; "
@@ -411,7 +422,6 @@ int recovery_load(struct recovery *recovery)
     if (rc != 0) {
         return rc;
     }
-    qsort(listing.manifests, listing.manifest_count, sizeof listing.manifests[0], descending);
     recovery->newest_number = listing.manifest_count == 0 ? 0 : listing.manifests[0];
     rc = choose_manifest(recovery, &listing, &bytes, &size);
     if (rc != 0) {

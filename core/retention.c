@@ -5,11 +5,32 @@
  * past it, and there is at least one. The active block always stays.
  *
  * Age is measured on a clock that never goes back and is not fooled by a jump: server time, held to the
- * monotonic clock when the two disagree by more than an hour; retention by age then pauses until the wall clock is
- * believed again, and the alarm counts (Kafka KIP-32's lesson: one wrong clock must not delete a year). */
+ * monotonic clock when the two disagree by more than an hour; retention by age then pauses, and the alarm counts
+ * (Kafka KIP-32's lesson: one wrong clock must not delete a year), until the wall clock comes back, or has kept step
+ * with the monotonic one for a day: after a suspend it is right, and a wrong one is noticed in that time. */
 #include "core/namespace.h"
 
 #define CLOCK_JUMP_US 3600000000ull
+#define CLOCK_STEADY_US (24u * 3600000000ull)
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* Whether the wall clock, after a jump, has kept step with the monotonic one for long. */
+static bool steady(struct namespace *ns)
+{
+    const uint64_t passed = ns->now.mono_us - ns->jumped_mono_us;
+
+    if (ns->jumped_clock_us == 0 ||
+        distance(ns->now.wall_us, ns->jumped_clock_us + passed) > CLOCK_JUMP_US) {
+        ns->jumped_clock_us = ns->now.wall_us;
+        ns->jumped_mono_us = ns->now.mono_us;
+        return false;
+    }
+    return passed >= CLOCK_STEADY_US;
+}
 
 /* The wall clock as far as it can be trusted; *paused when it cannot. */
 static uint64_t trusted_clock(struct namespace *ns, bool *paused)
@@ -17,12 +38,13 @@ static uint64_t trusted_clock(struct namespace *ns, bool *paused)
     const uint64_t passed = ns->now.mono_us - ns->retention_mono_us;
     const uint64_t expected = ns->retention_clock_us + passed;
     const uint64_t wall = ns->now.wall_us;
-    const uint64_t apart = wall > expected ? wall - expected : expected - wall;
 
-    *paused = ns->retention_clock_us != 0 && apart > CLOCK_JUMP_US;
-    if (ns->retention_clock_us == 0 || !*paused) {
+    *paused =
+        ns->retention_clock_us != 0 && distance(wall, expected) > CLOCK_JUMP_US && !steady(ns);
+    if (!*paused) {
         ns->retention_clock_us = wall;
         ns->retention_mono_us = ns->now.mono_us;
+        ns->jumped_clock_us = 0;
         return wall;
     }
     ns->counters.retention_alarms++;
@@ -76,7 +98,7 @@ void retention_work(struct namespace *ns)
         const uint32_t count =
             topic->block_count < 2 ? 0 : blocks_to_give_up(topic, clock_us, paused);
 
-        if (count > 0 && journal_admits(&ns->journal, 1024u, 1) == 1) {
+        if (count > 0 && journal_admits(&ns->journal, 1024u, JOURNAL_RESERVE_FREES) == 1) {
             /* Not to where the next block begins: a cursor may stand in the gap between. */
             const uint64_t end = topic->blocks[count - 1].end_offset;
 

@@ -35,7 +35,9 @@ static void tell(struct slot *slot, int error)
 
     slot->topic = NULL;
     if (topic != NULL) {
-        topic->space_error = error;
+        /* One made ahead of need fails nobody: whoever comes to need it asks again. */
+        topic->space_error = topic->space_needed ? error : 0;
+        topic->space_needed = false;
         if (!link_linked(&topic->runnable)) {
             list_append(&topic->ns->runnable_topics, &topic->runnable);
         }

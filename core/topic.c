@@ -64,7 +64,7 @@ void topic_free(struct topic *topic)
     free(topic);
 }
 
-int topic_add_block(struct topic *topic, const struct block *block)
+int topic_block_room(struct topic *topic)
 {
     if (topic->block_count == topic->block_capacity) {
         const uint32_t capacity = topic->block_capacity == 0 ? 1 : topic->block_capacity * 2;
@@ -75,6 +75,16 @@ int topic_add_block(struct topic *topic, const struct block *block)
         }
         topic->blocks = blocks;
         topic->block_capacity = capacity;
+    }
+    return 0;
+}
+
+int topic_add_block(struct topic *topic, const struct block *block)
+{
+    const int rc = topic_block_room(topic);
+
+    if (rc != 0) {
+        return rc;
     }
     topic->blocks[topic->block_count++] = *block;
     topic->seed = batch_seed(topic->ns->store_id, block->generation);

@@ -129,7 +129,8 @@ struct topic {
     /* Of its delete record: requests before it are answered when this is durable */
     uint64_t dead_ticket;
     struct topic *next_dead;
-    int space_error; /* Why the last reservation for it failed; 0: it did not */
+    bool space_needed; /* A batch waits for a reservation: its failure is the batch's */
+    int space_error;   /* Why that reservation failed; 0: it did not */
     uint16_t name_size;
     char name[]; /* Not terminated */
 };
@@ -144,6 +145,8 @@ static inline struct block *topic_active(struct topic *topic)
     return topic->block_count == 0 ? NULL : &topic->blocks[topic->block_count - 1];
 }
 
+/* Make room for one more block: the next topic_add_block() cannot fail. TUSK_ENOMEM. */
+int topic_block_room(struct topic *topic);
 /* Add a block at the end and make it active. TUSK_ENOMEM: nothing changed. */
 int topic_add_block(struct topic *topic, const struct block *block);
 /* Forget the first `count` blocks. */

@@ -7,7 +7,8 @@ endforeach()
 add_library(tusk_engine_fixture STATIC
   ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture.c
   ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture_log.c
-  ${PROJECT_SOURCE_DIR}/tests/support/journal_image.c)
+  ${PROJECT_SOURCE_DIR}/tests/support/journal_image.c
+  ${PROJECT_SOURCE_DIR}/tests/support/patience.c)
 target_link_libraries(tusk_engine_fixture PUBLIC tusk_flags tusk_sim PkgConfig::CMOCKA)
 foreach(test
     append_test
@@ -34,6 +35,11 @@ foreach(test
     format_page_test
     damage_test
     regression_test
-    seal_test)
+    seal_test
+    edge_test
+    edge_memory_test
+    edge_recovery_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()
+# Memory that runs out, and memory that is gone, on demand.
+target_link_options(edge_memory_test PRIVATE "LINKER:--wrap=realloc,--wrap=free")

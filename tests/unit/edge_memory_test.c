@@ -1,0 +1,203 @@
+/* Edges of memory: there is none, or it is gone while somebody is still waiting. */
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/namespace.h"
+#include "tests/support/engine_fixture.h"
+#include "tests/support/patience.h"
+
+/* ---- want of memory, and memory that was freed ---- */
+
+static size_t refused_size; /* realloc() of exactly this fails; 0: none does */
+static void *watched;       /* free() of this leaves nothing of what it held */
+
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+void __real_free(void *memory);
+void __wrap_free(void *memory);
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return refused_size != 0 && size == refused_size ? NULL : __real_realloc(memory, size);
+}
+
+void __wrap_free(void *memory)
+{
+    if (memory != NULL && memory == watched) {
+        memset(memory, 0xee, malloc_usable_size(memory));
+        watched = NULL;
+    }
+    __real_free(memory);
+}
+
+static int reset(void **state)
+{
+    refused_size = 0;
+    watched = NULL;
+    return fixture_teardown(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, reset)
+
+/* ---- want of memory ---- */
+
+/* Entries written, and no memory to submit their sync. */
+static void without_memory_to_sync(struct fixture *f)
+{
+    const struct journal_file *file;
+    unsigned files = 0;
+
+    f->options.settings.fsync_ms = 10;
+    f->options.inline_sync = false;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "first", NULL);
+    fixture_settle(f);
+    assert_int_equal(fixture_append_size(f, "t", 100), 0);
+    assert_false(f->ns->flusher.in_flight);
+    for (file = f->ns->journal.files; file != NULL; file = file->next) {
+        files += file->unsynced ? 1u : 0u;
+    }
+    free(f->ns->flusher.ops);
+    f->ns->flusher.ops = NULL;
+    f->ns->flusher.op_capacity = 0;
+    refused_size = files * sizeof(struct io_op);
+}
+
+/* A sync that finds no memory is tried again now and then, not at once for ever. */
+static void a_sync_that_finds_no_memory_does_not_spin(void **state)
+{
+    struct fixture *f = *state;
+
+    without_memory_to_sync(f);
+    f->now.mono_us += 100000;
+    f->now.wall_us += 100000;
+    expect_no_spin(f);
+}
+
+static int stop(struct fixture *f)
+{
+    (void)engine_stop(f->engine, &f->now, &f->err);
+    return 0;
+}
+
+/* A stop ends there, too, cleanly or not. */
+static void a_stop_without_memory_ends(void **state)
+{
+    struct fixture *f = *state;
+
+    without_memory_to_sync(f);
+    assert_int_equal(in_a_child(stop, f), 0);
+}
+
+/* A block that could not be followed by another for want of memory goes on: no seal is written for it while it is the
+ * active one. */
+static void a_block_that_goes_on_is_not_sealed(void **state)
+{
+    struct fixture *f = *state;
+    const struct engine_topic_ref ref = {.name = "t", .name_size = 1};
+    const struct topic *topic;
+    uint64_t manifests;
+
+    f->options.manifest_idle_us = 10000;
+    fixture_open(f);
+    assert_int_equal(fixture_append_size(f, "t", 16000), 0);
+    fixture_settle(f);
+    topic = namespace_topic(f->ns, &ref);
+    refused_size = 2 * sizeof(struct block);
+    assert_int_equal(fixture_append_size(f, "t", 16000), TUSK_ENOMEM);
+    refused_size = 0;
+    assert_int_equal(topic->block_count, 1);
+    manifests = fixture_stat(f, "manifests");
+    assert_int_equal(fixture_append_size(f, "t", 100), 0); /* Fits the block that goes on */
+    fixture_pass(f, 1000000);
+    assert_true(fixture_stat(f, "manifests") > manifests);
+    assert_int_equal(topic->block_count, 1);
+    assert_false(topic->blocks[0].sealed);
+}
+
+/* ---- deleting a namespace ---- */
+
+static bool answered;
+
+static void note(struct engine_request *request)
+{
+    (void)request;
+    answered = true;
+}
+
+static int seek_and_delete(struct fixture *f)
+{
+    static struct engine_command seek = {.base = {.done = note},
+                                         .kind = ENGINE_SEEK,
+                                         .topic = {.name = "t", .name_size = 1},
+                                         .cursor = "c",
+                                         .cursor_size = 1,
+                                         .position = ENGINE_AT_TIME,
+                                         .value = 1};
+    int rc;
+    unsigned i;
+
+    engine_now(f->engine, &f->now);
+    engine_command(f->ns, &seek);
+    watched = f->ns;
+    rc = engine_namespace_delete(f->engine, "other", 5, &f->err);
+    for (i = 0; i < 1000 && !answered; i++) {
+        fixture_turn(f);
+    }
+    return (rc == 0 || rc == TUSK_EBUSY) && answered ? 0 : 1;
+}
+
+/* A seek by time looks into blocks. A namespace is not deleted under it, or it is answered all the same, without a look at
+ * what is gone. */
+static void a_namespace_is_not_deleted_under_a_seek_by_time(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    assert_int_equal(engine_namespace_create(f->engine, "other", 5, NULL, 0, &f->err), 0);
+    f->ns = engine_namespace_find(f->engine, "other", 5);
+    fixture_append_strings(f, "t", "one", NULL);
+    fixture_settle(f);
+    assert_int_equal(in_a_child(seek_and_delete, f), 0);
+}
+
+/* A namespace is not deleted under reads, whether they wait for the disk or for an entry; when they have been
+ * answered, it is. */
+static void reads_under_way_hold_a_delete_up(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read cold = {0};
+    struct fixture_read parked = {.request = {.position = ENGINE_AT_LATEST, .wait_ms = 60000}};
+
+    fixture_open(f);
+    assert_int_equal(engine_namespace_create(f->engine, "other", 5, NULL, 0, &f->err), 0);
+    f->ns = engine_namespace_find(f->engine, "other", 5);
+    assert_int_equal(fixture_append_size(f, "t", 6000), 0);
+    fixture_settle(f);
+    sim_disk_set_cold(f->disk, 100);
+    fixture_read_begin(f, &cold, "t");
+    fixture_read_begin(f, &parked, "t");
+    assert_int_equal(f->ns->reads_in_flight, 1);
+    assert_int_equal(engine_namespace_delete(f->engine, "other", 5, &f->err), TUSK_EBUSY);
+    assert_int_equal(fixture_read_end(f, &cold), 0);
+    assert_int_equal(engine_namespace_delete(f->engine, "other", 5, &f->err), TUSK_EBUSY);
+    engine_read_cancel(&parked.request);
+    (void)fixture_read_end(f, &parked);
+    assert_int_equal(engine_namespace_delete(f->engine, "other", 5, &f->err), 0);
+    fixture_read_free(&cold);
+    fixture_read_free(&parked);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_sync_that_finds_no_memory_does_not_spin),
+        TEST(a_stop_without_memory_ends),
+        TEST(a_block_that_goes_on_is_not_sealed),
+        TEST(reads_under_way_hold_a_delete_up),
+        TEST(a_namespace_is_not_deleted_under_a_seek_by_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,374 @@
+/* Edges of recovery: manifests that cannot be read or pile up, seals that a crash took, and losses that were accepted when
+ * nothing could be written down but the journal. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/namespace.h"
+#include "tests/support/engine_fixture.h"
+#include "tests/support/journal_image.h"
+
+/* One batch of `count` entries of one byte; the offset behind it. */
+static uint64_t append_many(struct fixture *f, const char *topic, uint32_t count)
+{
+    struct batch_entry *entries = calloc(count, sizeof *entries);
+    struct fixture_append append = {0};
+    uint32_t i;
+
+    assert_non_null(entries);
+    for (i = 0; i < count; i++) {
+        entries[i] = (struct batch_entry){.data = (const uint8_t *)"x", .size = 1};
+    }
+    fixture_append_begin(f, &append, topic, entries, count);
+    assert_int_equal(fixture_append_end(f, &append), 0);
+    free(entries);
+    return append.request.first_offset + count;
+}
+
+static struct journal_image *crash(struct fixture *f)
+{
+    sim_disk_process_crash(f->disk);
+    fixture_close(f);
+    sim_disk_settle(f->disk);
+    return journal_image_load(f->disk, FIXTURE_DIR);
+}
+
+/* ---- manifests ---- */
+
+struct two_paths {
+    char newest[IO_PATH_SIZE];
+    char older[IO_PATH_SIZE];
+};
+
+static void note_manifest(void *arg, const char *path, uint64_t size)
+{
+    struct two_paths *paths = arg;
+    const char *slash = strrchr(path, '/');
+    uint64_t number;
+
+    (void)size;
+    if (slash == NULL || !format_file_number(slash + 1, "manifest-", "", &number)) {
+        return;
+    }
+    if (strcmp(path, paths->newest) > 0) {
+        (void)snprintf(paths->older, sizeof paths->older, "%s", paths->newest);
+        (void)snprintf(paths->newest, sizeof paths->newest, "%s", path);
+    } else if (strcmp(path, paths->older) > 0) {
+        (void)snprintf(paths->older, sizeof paths->older, "%s", path);
+    }
+}
+
+/* A store that was stopped, with two manifests. */
+static struct two_paths stopped_store(struct fixture *f)
+{
+    struct two_paths paths = {{0}, {0}};
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_stop(f);
+    fixture_open(f);
+    fixture_append_strings(f, "t", "b", NULL);
+    fixture_stop(f);
+    sim_disk_settle(f->disk);
+    sim_disk_list(f->disk, note_manifest, &paths);
+    assert_true(paths.older[0] != '\0');
+    return paths;
+}
+
+/* The newest valid manifest counts. The one before it is not needed: unreadable, it is as good as damaged. */
+static void an_unreadable_older_manifest_is_not_needed(void **state)
+{
+    struct fixture *f = *state;
+    const struct two_paths paths = stopped_store(f);
+
+    sim_disk_set_unreadable(f->disk, paths.older, 0, 1);
+    fixture_open(f);
+    fixture_expect(f, "t", "a", "b", NULL);
+}
+
+/* R16: from an unreadable newest manifest the older one helps, as from a damaged one: the journal behind it is kept. */
+static void behind_an_unreadable_newest_manifest_the_older_one_serves(void **state)
+{
+    struct fixture *f = *state;
+    const struct two_paths paths = stopped_store(f);
+
+    sim_disk_set_unreadable(f->disk, paths.newest, 0, 1);
+    fixture_open(f);
+    assert_int_equal(f->ns->recovery_rows[ROW_R16], 1);
+    fixture_expect(f, "t", "a", "b", NULL);
+}
+
+/* Each stop names its manifest, and dies before the one that no longer counts becomes the spare. */
+static void leave_manifests(struct fixture *f, unsigned count)
+{
+    unsigned i;
+
+    f->options.manifest_idle_us = 10000;
+    for (i = 0; i < count; i++) {
+        fixture_open(f);
+        fixture_append_strings(f, "t", "a", NULL);
+        fixture_pass(f, 50000); /* A manifest, and old journal goes */
+        sim_disk_fail(f->disk, SIM_BIT(SIM_RENAME), 2, false, EIO, SIM_FAIL);
+        (void)engine_stop(f->engine, &f->now, &f->err);
+        sim_disk_clear_faults(f->disk);
+        fixture_close(f);
+    }
+}
+
+/* A crash may leave a manifest that is older than the two that count: it goes at the next chance. */
+static void manifests_that_do_not_count_are_removed(void **state)
+{
+    struct fixture *f = *state;
+    char path[IO_PATH_SIZE];
+
+    leave_manifests(f, 6);
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_stop(f);
+    sim_disk_settle(f->disk);
+    assert_in_range(fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path), 1, 3);
+}
+
+/* However many are left over, and in whatever order the directory lists them, the newest is found. */
+static void the_newest_of_many_manifests_is_found(void **state)
+{
+    enum { COUNT = 100 };
+    struct fixture *f = *state;
+    unsigned i;
+
+    leave_manifests(f, COUNT);
+    for (i = 0; i < 20; i++) {
+        sim_disk_seed(f->disk, i);
+        fixture_open(f);
+        assert_int_equal(fixture_info(f, "t").entries, COUNT);
+        fixture_settle(f);
+        fixture_close(f);
+    }
+}
+
+/* A spare manifest may have its size and not its space, after a power cut: a start reserves it again, so that a full disk
+ * does not keep manifests from being written. */
+static void a_spare_manifest_without_space_is_reserved_again(void **state)
+{
+    struct fixture *f = *state;
+    const char *spare = FIXTURE_DIR "/manifest-spare";
+    uint64_t taken;
+
+    f->options.manifest_idle_us = 100000;
+    (void)stopped_store(f);
+    assert_true(sim_disk_exists(f->disk, spare));
+    sim_disk_resize(f->disk, spare, 0);
+    sim_disk_resize(f->disk, spare, 64u << 10);
+    fixture_open(f); /* Clean: it writes no manifest, and there is space */
+    fixture_settle(f);
+    taken = fixture_stat(f, "manifests");
+    assert_int_equal(fixture_try_append(f, "t", "b", false), 0);
+    sim_disk_set_capacity(f->disk, sim_disk_used(f->disk));
+    fixture_pass(f, 3000000);
+    assert_true(fixture_stat(f, "manifests") > taken);
+}
+
+/* Starts and clean stops of a namespace that nobody appends to do not pile journal files up. */
+static void idle_restarts_pile_no_journal_files_up(void **state)
+{
+    struct fixture *f = *state;
+    char path[IO_PATH_SIZE];
+    unsigned i;
+
+    for (i = 0; i < 40; i++) {
+        fixture_open(f);
+        fixture_pass(f, 100000);
+        fixture_settle(f);
+        fixture_stop(f);
+    }
+    sim_disk_settle(f->disk);
+    assert_in_range(fixture_last_file(f, FIXTURE_DIR "/journal/", ".jnl", path), 1, 12);
+}
+
+/* Wherever a removal was cut off, the next start leaves nothing of it under its temporary name. */
+static void a_removal_that_was_cut_off_is_swept(void **state)
+{
+    bool reached = true;
+    uint64_t nth;
+
+    (void)state;
+    for (nth = 1; reached; nth++) {
+        struct fixture *f = fixture_new(nth);
+        char path[IO_PATH_SIZE];
+
+        fixture_open(f);
+        assert_int_equal(engine_namespace_create(f->engine, "other", 5, NULL, 0, &f->err), 0);
+        sim_disk_cut_at(f->disk, SIM_CHANGES, nth, SIM_AMID);
+        (void)engine_namespace_delete(f->engine, "other", 5, &f->err);
+        reached = sim_disk_is_down(f->disk);
+        fixture_power_cut(f);
+        fixture_settle(f);
+        sim_disk_settle(f->disk);
+        assert_int_equal(fixture_last_file(f, "ns/.removing", "", path), 0);
+        fixture_free(f);
+    }
+    assert_true(nth > 5);
+}
+
+/* ---- seals ---- */
+
+/* A full block whose seal went with a crash is sealed behind recovery: nobody else will. */
+static void a_seal_that_a_crash_took_is_written_again(void **state)
+{
+    struct fixture *f = *state;
+    const struct engine_topic_ref ref = {.name = "t", .name_size = 1};
+    const struct topic *topic;
+
+    f->options.manifest_idle_us = 10000;
+    fixture_open(f);
+    assert_int_equal(fixture_append_size(f, "t", 16000), 0);
+    assert_int_equal(fixture_append_size(f, "t", 16000), 0);
+    topic = namespace_topic(f->ns, &ref);
+    assert_int_equal(topic->block_count, 2);
+    assert_false(topic->blocks[0].sealed);
+    fixture_kill(f);
+    assert_int_equal(fixture_append_size(f, "t", 100), 0);
+    fixture_pass(f, 2000000); /* A manifest, and with it seals */
+    fixture_stop(f);
+    fixture_open(f);
+    topic = namespace_topic(f->ns, &ref);
+    assert_true(topic->blocks[0].sealed);
+}
+
+/* ---- accepted losses ---- */
+
+/* The journal of two files and more ends early, before what is known durable, and before the record that reserved the
+ * last offsets given. The offset behind those. */
+static uint64_t lose_the_last_run(struct fixture *f)
+{
+    struct journal_image *image;
+    const struct image_record *run;
+    uint64_t end = 0;
+    unsigned i;
+
+    f->options.manifest_journal_bytes = 64u << 20;
+    f->options.direct_threshold_each = 12u << 10;
+    fixture_open(f);
+    for (i = 0; i < 8; i++) {
+        end = append_many(f, "t", 1000);
+    }
+    image = crash(f);
+    assert_true(image->file_count >= 2 && image->files[1].valid);
+    run = journal_image_last(image, RECORD_RUN, image->files[1].header.first_lsn);
+    assert_ptr_equal(run->file, &image->files[0]);
+    sim_disk_resize(f->disk, run->file->path, run->offset);
+    journal_image_free(image);
+    return end;
+}
+
+/* An accepted loss may have taken the records of offsets that were given: none of them is given again, also when
+ * recovery's manifest found no space and the next start has the journal only. */
+static void an_accepted_loss_gives_no_offset_twice_without_its_manifest(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t end = lose_the_last_run(f);
+
+    f->options.accept_loss = "default";
+    sim_disk_fail(f->disk, SIM_BIT(SIM_RENAME), 1, false, ENOSPC, SIM_FAIL);
+    fixture_open(f);
+    assert_int_equal(f->ns->recovery_rows[ROW_R14], 1);
+    assert_true(sim_disk_fired(f->disk) > 0);
+    f->options.accept_loss = NULL;
+    sim_disk_clear_faults(f->disk);
+    fixture_kill(f);
+    assert_true(fixture_append_strings(f, "t", "next", NULL) >= end);
+}
+
+/* The same when recovery's manifest was written, and is damaged later. */
+static void an_accepted_loss_gives_no_offset_twice_from_the_older_manifest(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t end = lose_the_last_run(f);
+    char path[IO_PATH_SIZE];
+
+    f->options.accept_loss = "default";
+    fixture_open(f);
+    f->options.accept_loss = NULL;
+    journal_image_free(crash(f));
+    assert_true(fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path) >= 2);
+    sim_disk_flip_bit(f->disk, path, 8 * 50);
+    fixture_open(f);
+    assert_int_equal(f->ns->recovery_rows[ROW_R16], 1);
+    assert_true(fixture_append_strings(f, "t", "next", NULL) >= end);
+}
+
+/* `count` records before the mark are damaged, with a valid one behind each. */
+static void damage_many(struct fixture *f, unsigned count)
+{
+    struct journal_image *image;
+    unsigned hit = 0;
+    unsigned i;
+
+    f->options.manifest_journal_bytes = 64u << 20;
+    fixture_open(f);
+    for (i = 0; i < 2 * count + 4; i++) {
+        fixture_append_strings(f, "t", "entry", NULL);
+    }
+    image = crash(f);
+    for (i = 0; i < image->record_count && hit < count; i++) {
+        const struct image_record *record = &image->records[i];
+
+        if (record->header.type == RECORD_BATCH && record->header.lsn < image->mark && i % 2 == 1) {
+            sim_disk_flip_bit(f->disk, record->file->path, 8 * (record->offset + 9));
+            hit++;
+        }
+    }
+    assert_int_equal(hit, count);
+    journal_image_free(image);
+}
+
+/* An acceptance is remembered when only the journal could be written. */
+static void accept_without_a_manifest(struct fixture *f)
+{
+    f->options.accept_loss = "default";
+    sim_disk_fail(f->disk, SIM_BIT(SIM_RENAME), 1, false, ENOSPC, SIM_FAIL);
+    fixture_open(f);
+    f->options.accept_loss = NULL;
+    sim_disk_clear_faults(f->disk);
+    fixture_kill(f);
+}
+
+static void an_acceptance_is_remembered_without_a_manifest(void **state)
+{
+    struct fixture *f = *state;
+
+    damage_many(f, 3);
+    accept_without_a_manifest(f);
+    fixture_append_strings(f, "t", "next", NULL);
+}
+
+/* However many losses were accepted at once. */
+static void many_accepted_losses_are_remembered(void **state)
+{
+    struct fixture *f = *state;
+
+    damage_many(f, 80); /* More than 64 at once */
+    accept_without_a_manifest(f);
+    fixture_append_strings(f, "t", "next", NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(an_unreadable_older_manifest_is_not_needed),
+        FIXTURE_TEST(behind_an_unreadable_newest_manifest_the_older_one_serves),
+        FIXTURE_TEST(manifests_that_do_not_count_are_removed),
+        FIXTURE_TEST(the_newest_of_many_manifests_is_found),
+        FIXTURE_TEST(a_spare_manifest_without_space_is_reserved_again),
+        FIXTURE_TEST(idle_restarts_pile_no_journal_files_up),
+        cmocka_unit_test(a_removal_that_was_cut_off_is_swept),
+        FIXTURE_TEST(a_seal_that_a_crash_took_is_written_again),
+        FIXTURE_TEST(an_accepted_loss_gives_no_offset_twice_without_its_manifest),
+        FIXTURE_TEST(an_accepted_loss_gives_no_offset_twice_from_the_older_manifest),
+        FIXTURE_TEST(an_acceptance_is_remembered_without_a_manifest),
+        FIXTURE_TEST(many_accepted_losses_are_remembered),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
