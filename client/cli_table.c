@@ -81,6 +81,24 @@ void print_printable(FILE *out, const void *data, size_t size)
     }
 }
 
+/* A row stays a row, whatever a name has in it: tab, newline and the like as C writes them. */
+static void print_escaped(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        const unsigned char c = (unsigned char)*text;
+
+        if (c == '\\') {
+            (void)fputs("\\\\", out);
+        } else if (c == '\t' || c == '\n') {
+            (void)fputs(c == '\t' ? "\\t" : "\\n", out);
+        } else if (c < 0x20 || c == 0x7f) {
+            (void)fprintf(out, "\\x%02x", c);
+        } else {
+            (void)fputc(c, out);
+        }
+    }
+}
+
 static void table_write_json(struct table *table, const struct column *column, size_t index,
                              const char *text)
 {
@@ -134,7 +152,8 @@ static void table_cell(struct table *table, const char *text)
         table->cell_count++;
         break;
     case OUTPUT_RAW:
-        (void)printf("%s%c", text, index + 1 == table->column_count ? '\n' : '\t');
+        print_escaped(stdout, text);
+        (void)putchar(index + 1 == table->column_count ? '\n' : '\t');
         table->cell_count++;
         break;
     case OUTPUT_AUTO:

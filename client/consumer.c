@@ -47,7 +47,7 @@ int tusk_consumer_open(struct tusk *t, const struct tusk_consumer_options *optio
     int rc;
 
     *out = NULL;
-    if (options->size < sizeof options->size) {
+    if (options == NULL || options->size < sizeof options->size) {
         return failure_set(&t->failure, TUSK_EINVALID, "tusk_consumer_options.size is not set");
     }
     c = calloc(1, sizeof *c);

@@ -42,7 +42,7 @@ int tusk_producer_open(struct tusk *t, const struct tusk_producer_options *optio
     int rc;
 
     *out = NULL;
-    if (options->size < sizeof options->size) {
+    if (options == NULL || options->size < sizeof options->size) {
         return failure_set(&t->failure, TUSK_EINVALID, "tusk_producer_options.size is not set");
     }
     p = calloc(1, sizeof *p);

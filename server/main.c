@@ -17,6 +17,7 @@
 #include "core/engine.h"
 #include "core/error.h"
 #include "core/io.h"
+#include "server/clock.h"
 #include "server/data_dir.h"
 #include "server/dispatch.h"
 #include "server/exit_status.h"
@@ -254,6 +255,17 @@ static void say_ready(const struct server *server, const struct storage *storage
     notify_ready(line);
 }
 
+/* Nothing was served: a clean stop all the same, or the next start would find a crash to recover from. */
+static void stop_unused(struct storage *storage)
+{
+    const struct engine_time now = {.wall_us = clock_wall_us(), .mono_us = clock_mono_us()};
+    struct error err;
+
+    if (engine_stop(storage->engine, &now, &err) != 0) {
+        log_warning("engine", "the stop is not clean, the next start recovers: %s", err.text);
+    }
+}
+
 /* With the storage open: listen, serve, stop. */
 static int serve(struct storage *storage, const struct options *options)
 {
@@ -263,15 +275,18 @@ static int serve(struct storage *storage, const struct options *options)
 
     if (server_init(&server, options, storage->engine, io_poll_fd(storage->io), &err) != 0) {
         log_error("start", "%s", err.text);
+        stop_unused(storage);
         return EXIT_STATUS_IO;
     }
     if (open_socket(&server.listener, options, &err) != 0) {
         log_error("start", "%s", err.text);
+        stop_unused(storage);
         server_deinit(&server);
         return status_of_socket(&err);
     }
     if (listener_start(&server.listener, &server, &err) != 0) {
         log_error("start", "%s", err.text);
+        stop_unused(storage);
         server_deinit(&server);
         return EXIT_STATUS_IO;
     }
@@ -319,6 +334,8 @@ static int run(const struct options *options, const struct options_command *comm
     }
     if (status == EXIT_STATUS_OK) {
         status = serve(&storage, options);
+    } else {
+        stop_unused(&storage);
     }
     storage_close(&storage);
     return status;

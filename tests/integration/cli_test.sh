@@ -142,6 +142,15 @@ exit_codes_are_as_documented() {
     fi
 }
 
+# A row of a table stays a row, whatever a name holds.
+names_do_not_break_rows() {
+    local name=$'a\tb\nc\\'
+    expect 0 '*' "$tusk" topic create "$name"
+    expect 0 $'*a\\\\tb\\\\nc\\\\\\\\\t*' "$tusk" topics -o raw
+    expect 0 '*"a\\u0009b\\u000ac\\\\"*' "$tusk" topics -o json
+    expect 0 '*' "$tusk" topic delete "$name"
+}
+
 nonsense_is_refused_with_a_remedy() {
     local words
     for words in '' nonsense --nonsense '-o xml topics' '--timeout 0 ping' append read 'read o -C 0' \
@@ -195,6 +204,7 @@ start
 session_is_as_in_readme
 outputs_are_as_documented
 exit_codes_are_as_documented
+names_do_not_break_rows
 nonsense_is_refused_with_a_remedy
 damage_is_told
 stop || { echo "FAIL: the stop was not clean: $(cat "$dir/log")"; failures=$((failures + 1)); }

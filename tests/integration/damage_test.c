@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/bytes.h"
+#include "proto/crc32c.h"
 #include "tests/integration/fixture.h"
 
 #define NEEDLE "a needle to be found in the journal"
@@ -122,11 +124,82 @@ static void nothing_to_serve_exits_65(void **state)
     assert_true(daemon_logged(daemon, "no namespace can be served"));
 }
 
+/* ---- a newer format ---- */
+
+struct seen {
+    unsigned files;
+    uint32_t crc; /* Of all names and bytes, in the order of the directory */
+};
+
+/* Of every file of a directory; manifests get the next version, under a right checksum, when asked for. */
+static struct seen look(const char *dir, bool make_newer)
+{
+    DIR *list = opendir(dir);
+    struct dirent *entry;
+    struct seen seen = {0};
+
+    assert_non_null(list);
+    while ((entry = readdir(list)) != NULL) {
+        static uint8_t bytes[1u << 20];
+        char path[DAEMON_PATH_SIZE * 2];
+        ssize_t size;
+        int fd;
+
+        put_path(path, sizeof path, dir, entry->d_name);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0) {
+            continue; /* A directory */
+        }
+        size = pread(fd, bytes, sizeof bytes, 0);
+        assert_true(size >= 0);
+        if (make_newer && size >= 4096 && strncmp(entry->d_name, "manifest-0", 10) == 0) {
+            put_u16(bytes + 8, (uint16_t)(get_u16(bytes + 8) + 1));
+            put_u32(bytes + 4092, crc32c(0, bytes, 4092));
+            assert_int_equal(pwrite(fd, bytes, 4096, 0), 4096);
+            assert_int_equal(fsync(fd), 0);
+        }
+        seen.files++;
+        seen.crc = crc32c(seen.crc, (const uint8_t *)entry->d_name, strlen(entry->d_name));
+        seen.crc = crc32c(seen.crc, bytes, (size_t)size);
+        (void)close(fd);
+    }
+    (void)closedir(list);
+    return seen;
+}
+
+/* What a newer version wrote is refused, named as such, and left as it is. */
+static void newer_format_is_refused_and_left_alone(void **state)
+{
+    struct daemon *daemon = *state;
+    char dir[DAEMON_PATH_SIZE * 2];
+    char journal[DAEMON_PATH_SIZE * 2];
+    struct seen before[2];
+    struct seen after[2];
+    struct wire wire;
+
+    daemon_start(daemon, NULL);
+    wire_open(&wire, daemon->socket, "default");
+    assert_int_equal(wire_append_one(&wire, "t", "entry"), 0);
+    wire_close(&wire);
+    daemon_stop(daemon);
+    put_path(dir, sizeof dir, daemon->data_dir, "ns/default");
+    put_path(journal, sizeof journal, dir, "journal");
+    (void)look(dir, true);
+    before[0] = look(dir, false);
+    before[1] = look(journal, false);
+    assert_int_equal(daemon_fails(daemon, NULL), 65);
+    assert_true(daemon_logged(daemon, "newer format version"));
+    after[0] = look(dir, false);
+    after[1] = look(journal, false);
+    assert_memory_equal(before, after, sizeof before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(damaged_namespace_is_refused_and_others_serve),
         FIXTURE_TEST(nothing_to_serve_exits_65),
+        FIXTURE_TEST(newer_format_is_refused_and_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,7 +95,7 @@ bool history_take(struct history *histories, uint32_t count, struct wire *wire)
     struct message_append_reply result;
     struct history_batch *batch;
     struct wire_reply reply;
-    struct history *owner;
+    struct history *owner = NULL;
 
     if (!wire_receive(wire, &reply)) {
         return false;

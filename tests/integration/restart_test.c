@@ -97,7 +97,8 @@ static void kill_and_start_keep_what_was_acked(void **state)
         put_all(&daemon);
         daemon_kill(&daemon);
         start(&daemon, schedules[i], "mmap");
-        assert_non_null(strstr(daemon.ready, " records replayed, 0 dropped")); /* What recovery found */
+        assert_non_null(
+            strstr(daemon.ready, " records replayed, 0 dropped")); /* What recovery found */
         expect_all(&daemon);
         daemon_stop(&daemon);
         daemon_deinit(&daemon);

@@ -211,6 +211,23 @@ static void socket_of_another_is_left_alone(void **state)
     daemon_deinit(&other);
 }
 
+/* A start that fails behind recovery, for want of its socket, stops as cleanly as any: the next start has nothing to
+ * recover from. */
+static void failed_start_leaves_a_clean_store(void **state)
+{
+    struct daemon *daemon = *state;
+    struct daemon other;
+
+    daemon_start(daemon, NULL);
+    daemon_init(&other);
+    assert_int_equal(daemon_fails(&other, "--socket", daemon->socket, NULL), 73);
+    assert_int_equal(daemon_fails(&other, "--socket", daemon->socket, NULL), 73);
+    daemon_start(&other, NULL);
+    assert_non_null(strstr(other.ready, "recovery=clean"));
+    daemon_stop(&other);
+    daemon_deinit(&other);
+}
+
 /* ---- systemd ---- */
 
 static int bound_socket(const char *path, int type)
@@ -443,6 +460,7 @@ int main(void)
         FIXTURE_TEST(socket_is_private_and_removed),
         FIXTURE_TEST(stale_socket_is_replaced),
         FIXTURE_TEST(socket_of_another_is_left_alone),
+        FIXTURE_TEST(failed_start_leaves_a_clean_store),
         FIXTURE_TEST(passed_socket_survives_a_restart),
         FIXTURE_TEST(passed_socket_of_another_kind_is_refused),
         FIXTURE_TEST(systemd_is_told),

@@ -112,8 +112,9 @@ for path in sources("core"):
 for folder in ALLOWED:
     for path in sources(folder):
         count = path.read_text(encoding="utf-8").count("\n")
-        if count > 700:
-            violation(path, count, "longer than 700 lines: it has two jobs")
+        # The public header is one file, half of it prose: it alone teaches the library.
+        if count > (800 if path.name == "tusk.h" else 500):
+            violation(path, count, "longer than 500 lines: it has two jobs")
 
 # ---- documents point at what exists ----
 

@@ -244,6 +244,18 @@ static void following_from_the_end_misses_nothing(void **state)
     assert_int_equal(tusk_consumer_close(consumer, 1000), TUSK_OK);
 }
 
+/* Options that are not there, or say no size, are refused. */
+static void options_are_needed(void **state)
+{
+    const struct tusk_consumer_options none = {.topic = "t"};
+    struct peer *peer = *state;
+    struct tusk_consumer *consumer;
+
+    assert_int_equal(tusk_consumer_open(peer->t, NULL, &consumer), TUSK_EINVALID);
+    assert_int_equal(tusk_consumer_open(peer->t, &none, &consumer), TUSK_EINVALID);
+    assert_null(consumer);
+}
+
 /* Without waiting, next() asks and comes back; the answer is there a later time. */
 static void next_without_waiting_comes_back(void **state)
 {
@@ -296,6 +308,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damage_comes_after_the_good_entries_and_stays, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(following_from_the_end_misses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(options_are_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(next_without_waiting_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broken_connection_is_told_after_the_entries, setup,
                                         teardown),

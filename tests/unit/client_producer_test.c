@@ -61,6 +61,18 @@ static void append(struct tusk_producer *producer, const char *text)
     assert_int_equal(tusk_producer_append(producer, text, strlen(text), 1000), TUSK_OK);
 }
 
+/* Options that are not there, or say no size, are refused. */
+static void options_are_needed(void **state)
+{
+    const struct tusk_producer_options none = {.topic = "t"};
+    struct peer *peer = *state;
+    struct tusk_producer *producer;
+
+    assert_int_equal(tusk_producer_open(peer->t, NULL, &producer), TUSK_EINVALID);
+    assert_int_equal(tusk_producer_open(peer->t, &none, &producer), TUSK_EINVALID);
+    assert_null(producer);
+}
+
 /* A batch goes out when it holds its count, whatever the time. */
 static void a_batch_goes_out_by_count(void **state)
 {
@@ -245,6 +257,7 @@ static void closing_delivers_what_is_open(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(options_are_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_goes_out_by_count, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_goes_out_by_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_goes_out_by_age, setup, teardown),
