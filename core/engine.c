@@ -230,6 +230,18 @@ bool engine_poll(struct engine *engine, const struct engine_time *now)
     return engine->finished.first != NULL || engine_deadline(engine) == 0;
 }
 
+bool engine_would_sync(const struct engine *engine)
+{
+    const struct namespace *ns;
+
+    for (ns = engine->namespaces; ns != NULL; ns = ns->next) {
+        if (ns->state == ENGINE_SERVING && flusher_would_sync(&ns->flusher)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint64_t engine_deadline(const struct engine *engine)
 {
     const struct namespace *ns;

@@ -137,6 +137,9 @@ void engine_close(struct engine *engine);
 void engine_now(struct engine *engine, const struct engine_time *now);
 /* End the turn: see the top. True when there is more to do at once (call again without sleeping). */
 bool engine_poll(struct engine *engine, const struct engine_time *now);
+/* Whether engine_poll(), called now, would begin a sync that whatever arrives in the next microseconds could still
+ * share: the caller may look at its sockets once more before it calls. */
+bool engine_would_sync(const struct engine *engine);
 /* When engine_poll() wants to be called next, in mono_us, if nothing else happens. UINT64_MAX: never. */
 uint64_t engine_deadline(const struct engine *engine);
 /* A namespace whose disk failed, or NULL; *err says what happened. The process should exit (74). */

@@ -331,6 +331,14 @@ static bool due(const struct flusher *flusher, uint64_t mono_us)
             flusher->unsynced_bytes >= ns->options->unsynced_bytes_max / 2);
 }
 
+bool flusher_would_sync(const struct flusher *flusher)
+{
+    const struct namespace *ns = flusher->ns;
+
+    return !flusher->in_flight && (ns->journal.open || ns->journal.span_count > 0) &&
+           (ns->settings.fsync_ms == ENGINE_FSYNC_EACH || flusher->wanted > flusher->durable);
+}
+
 void flusher_work(struct flusher *flusher, uint64_t mono_us)
 {
     unsigned count;

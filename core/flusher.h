@@ -62,6 +62,8 @@ void flusher_cursor(struct flusher *flusher, struct cursor *cursor);
 bool flusher_full(const struct flusher *flusher);
 /* Once a turn, behind the flush: begin a group if the schedule, the window or a waiter asks for it. */
 void flusher_work(struct flusher *flusher, uint64_t mono_us);
+/* Whether the next flush would be followed by a sync at once. */
+bool flusher_would_sync(const struct flusher *flusher);
 /* When flusher_work() wants to be called. */
 uint64_t flusher_deadline(const struct flusher *flusher);
 

@@ -17,6 +17,8 @@
 
 /* Turns after a stop in which what has already arrived is still read, and answered CLOSED. */
 #define DRAIN_TURNS 3u
+/* Longest time that a sync is held back for requests that keep arriving. */
+#define GATHER_US 20u
 
 static struct engine_time read_clocks(void)
 {
@@ -239,10 +241,36 @@ static void on_idle(uv_idle_t *idle)
     (void)idle; /* Its being there keeps the loop from sleeping */
 }
 
+/* Before a sync the sockets are looked at again, without sleeping, as long as that brings requests: they share the
+ * sync, instead of waiting for the one behind it. */
+static bool gather(struct server *server, uint64_t now_us)
+{
+    const uint64_t requests = server->counters.requests;
+
+    if (server->state != SERVER_SERVING || !engine_would_sync(server->engine)) {
+        server->gathering = false;
+        return false;
+    }
+    if (!server->gathering) {
+        server->gathering = true;
+        server->gather_until_us = now_us + GATHER_US;
+    } else if (requests == server->gather_requests || now_us >= server->gather_until_us) {
+        server->gathering = false;
+        return false;
+    }
+    server->gather_requests = requests;
+    return true;
+}
+
 static void end_turn(struct server *server)
 {
     const struct engine_time now = read_clocks();
     bool more = false;
+
+    if (gather(server, now.mono_us)) {
+        (void)uv_idle_start(&server->idle, on_idle); /* Always succeeds */
+        return;
+    }
 
     server->staging = false;
     server->turn_due = false;

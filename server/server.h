@@ -65,6 +65,9 @@ struct server {
     bool turn_due;        /* Something outside the poll phase needs engine_poll() */
     uint64_t armed_us;    /* What engine_timer is set for; UINT64_MAX: nothing */
     unsigned drain_turns; /* Turns since draining began */
+    bool gathering;       /* This turn goes on for a moment: see gather() */
+    uint64_t gather_until_us;
+    uint64_t gather_requests; /* Taken when the sockets were looked at last */
 
     struct pool pool;
     struct request *requests_free; /* Free list */
