@@ -238,7 +238,8 @@ static int stream_report(const struct stream_state *stream, const struct tusk_pr
         rc = append_print(options, info->first_offset, info->last_offset, info->durable_end);
     }
     if (info->not_stored + info->unknown > 0 || code != TUSK_OK) {
-        cli_say("%s: %llu entries are stored, %llu are not, and of %llu it is unknown",
+        cli_say("%s: %llu entries are stored, %llu are not, of %llu it is unknown, and what comes "
+                "behind them was not read",
                 options->topic, (unsigned long long)info->stored,
                 (unsigned long long)info->not_stored, (unsigned long long)info->unknown);
     } else if (cli_interrupted) {

@@ -72,7 +72,8 @@ static const char *nearest_key(const char *key)
     for (i = 0; i < OPTION_COUNT; i++) {
         const unsigned distance = options_distance(key, rows[i].key);
 
-        if (distance < best) {
+        /* More than half of a short word changed is another word. */
+        if (distance < best && 2 * distance <= strlen(key)) {
             best = distance;
             found = rows[i].key;
         }
