@@ -152,15 +152,11 @@ static unsigned files_to_sync(struct namespace *ns)
 {
     const struct journal_file *file;
     unsigned count = 0;
-    uint32_t i;
 
     for (file = ns->journal.files; file != NULL; file = file->next) {
         count += file->unsynced ? 1u : 0u;
     }
-    for (i = 0; i < ns->space.count; i++) {
-        count += ns->space.segments[i]->direct_dirty ? 1u : 0u;
-    }
-    return count;
+    return count + ns->space.direct_dirty_count;
 }
 
 static void op_prepare(struct flusher *flusher, struct io_op *op, struct io_file *file)
@@ -240,9 +236,10 @@ static void sync_waiting(struct flusher *flusher)
             (void)io_sync(file->file, NULL, err);
         }
     }
-    for (i = 0; i < ns->space.count && err->code == 0; i++) {
+    for (i = 0; i < ns->space.count && ns->space.direct_dirty_count > 0 && err->code == 0; i++) {
         if (ns->space.segments[i]->direct_dirty) {
             ns->space.segments[i]->direct_dirty = false;
+            ns->space.direct_dirty_count--;
             (void)io_sync(ns->space.segments[i]->file, NULL, err);
         }
     }
@@ -276,9 +273,10 @@ static void sync_submit(struct flusher *flusher, unsigned count)
             op_prepare(flusher, &flusher->ops[used++], file->file);
         }
     }
-    for (i = 0; i < ns->space.count; i++) {
+    for (i = 0; i < ns->space.count && ns->space.direct_dirty_count > 0; i++) {
         if (ns->space.segments[i]->direct_dirty) {
             ns->space.segments[i]->direct_dirty = false;
+            ns->space.direct_dirty_count--;
             flusher->watched = true;
             op_prepare(flusher, &flusher->ops[used++], ns->space.segments[i]->file);
         }

@@ -63,9 +63,11 @@ struct space {
     uint32_t free_count;
     uint32_t used_count;
     uint32_t freeing_count;
-    uint64_t free_lsn_max; /* Greatest ticket of a free record: durable marks must pass it */
-    bool unpunched;        /* Free blocks may hold more space than the pool keeps */
-    bool no_space;         /* The last new segment could not be made */
+    uint32_t direct_dirty_count; /* Segments with direct_dirty */
+    uint32_t waits_sync_count;   /* Segments with waits_sync */
+    uint64_t free_lsn_max;       /* Greatest ticket of a free record: durable marks must pass it */
+    bool unpunched;              /* Free blocks may hold more space than the pool keeps */
+    bool no_space;               /* The last new segment could not be made */
     uint64_t retry_us;
     bool creating;
     struct segment *made; /* Being created */

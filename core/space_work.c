@@ -148,6 +148,7 @@ static void allocate_first(struct space *space, struct segment *segment, uint16_
     } else {
         slot->extending = true;
         slot->allocated = target;
+        space->waits_sync_count += segment->waits_sync ? 0u : 1u;
         segment->waits_sync = true;
     }
 }
@@ -208,6 +209,7 @@ static void sync_reservations(struct space *space, struct segment *segment)
     uint32_t i;
 
     segment->waits_sync = false;
+    space->waits_sync_count--;
     segment->space_syncing = true;
     for (i = 0; i < space->ns->blocks_per_segment; i++) {
         segment->slots[i].covered = segment->slots[i].allocated;
@@ -417,6 +419,7 @@ static void remove_segment(struct space *space, uint32_t at)
     }
     io_close_file(segment->file);
     segment->file = NULL;
+    space->direct_dirty_count -= segment->direct_dirty ? 1u : 0u;
     space->count--;
     for (; at < space->count; at++) {
         space->segments[at] = space->segments[at + 1];
@@ -457,7 +460,7 @@ void space_work(struct space *space, uint64_t mono_us)
     if (space->free_count < AHEAD && !space->creating && !space->no_space && space->made == NULL) {
         make_segment(space);
     }
-    for (i = 0; i < space->count; i++) {
+    for (i = 0; i < space->count && space->waits_sync_count > 0; i++) {
         if (space->segments[i]->waits_sync && !space->segments[i]->space_syncing) {
             sync_reservations(space, space->segments[i]);
         }

@@ -195,8 +195,11 @@ int tail_apply_direct(struct topic *topic, uint32_t position, const uint8_t *hea
     CHECK(position == topic->tail_position + topic->tail_bytes);
     rc = apply(topic, more, padding > 0 ? 3 : 2);
     if (rc == 0) {
+        struct segment *segment = topic_active(topic)->segment;
+
         topic->tail_position += padded;
-        topic_active(topic)->segment->direct_dirty = true;
+        segment->ns->space.direct_dirty_count += segment->direct_dirty ? 0u : 1u;
+        segment->direct_dirty = true;
     }
     return rc;
 }
