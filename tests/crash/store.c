@@ -211,7 +211,7 @@ void store_expect_writable(struct store *store)
             report_violation("%s: %s: offset %llu of topic %llu is issued again", store->where,
                              space->name, (unsigned long long)result.first_offset,
                              (unsigned long long)result.topic_id);
-        } else {
+        } else if (!store->branches) {
             model_issue(space, result.topic_id, result.last_offset + 1);
         }
         (void)tusk_close(t);

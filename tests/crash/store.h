@@ -22,6 +22,7 @@ struct store {
     char where[128]; /* For violations: which crash it is about */
     bool created;
     bool loaded;
+    bool branches; /* Each start is of a state of its own: what one issues does not bind another */
     /* Sums over all judgements: */
     uint64_t acked;
     uint64_t lost;
