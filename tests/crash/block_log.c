@@ -10,79 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <time.h>
 
-#include "tests/crash/disk.h"
-#include "tests/crash/mount.h"
+#include "tests/crash/bench.h"
 #include "tests/crash/report.h"
 #include "tests/crash/store.h"
 
 #define STATES_PER_RUN 100u
 #define CHECK_PERCENT 5u /* Of states, by the file system's own checker */
-
-struct bench {
-    const struct mount_kind *kind;
-    struct disk disk;
-    struct mount_device device;
-    char dir[256];
-    char fuse[300];
-    char mount[300];
-    char data[320];
-};
-
-static void wait_ms(uint64_t ms)
-{
-    const struct timespec pause = {.tv_sec = (time_t)(ms / 1000),
-                                   .tv_nsec = (long)(ms % 1000) * 1000000};
-
-    (void)nanosleep(&pause, NULL);
-}
-
-/* btrfs remembers devices by what was on them, and takes an older state for an impostor. */
-static bool attach_and_mount(struct bench *bench)
-{
-    if (strcmp(bench->kind->type, "btrfs") == 0) {
-        (void)report_run("btrfs device scan --forget");
-    }
-    report_need(mount_attach(&bench->device, bench->disk.path), "attach a loop device");
-    return mount_on(bench->kind, &bench->device, bench->mount);
-}
-
-static void unmount_and_detach(struct bench *bench)
-{
-    report_need(mount_off(bench->mount), "unmount");
-    mount_detach(&bench->device);
-}
-
-static void make_bench(struct bench *bench, const struct mount_kind *kind)
-{
-    const char *why;
-
-    *bench = (struct bench){.kind = kind, .device = {.fd = -1}};
-    report_make_dir(bench->dir, sizeof bench->dir);
-    (void)snprintf(bench->fuse, sizeof bench->fuse, "%s/fuse", bench->dir);
-    (void)snprintf(bench->mount, sizeof bench->mount, "%s/mount", bench->dir);
-    (void)snprintf(bench->data, sizeof bench->data, "%s/data", bench->mount);
-    report_need(mkdir(bench->fuse, 0700) == 0 && mkdir(bench->mount, 0700) == 0,
-                "make mount points");
-    if (!disk_open(&bench->disk, bench->fuse, (uint64_t)kind->size_mib << 20, &why)) {
-        report_remove(bench->dir);
-        report_skip(why);
-    }
-    report_need(mount_attach(&bench->device, bench->disk.path), "attach a loop device");
-    report_need(mount_make(kind, &bench->device), "make a file system");
-    mount_detach(&bench->device);
-    disk_begin_log(&bench->disk);
-    report_need(attach_and_mount(bench), "mount it");
-}
-
-static void remove_bench(struct bench *bench)
-{
-    disk_close(&bench->disk);
-    report_remove(bench->dir);
-}
 
 /* One or two lives, the first judged like a kill; states are made of the last. Returns where that
  * began in the log. */
@@ -98,7 +32,7 @@ static uint64_t load(struct bench *bench, struct store *store)
     while (lives-- > 0) {
         begin = atomic_load(&bench->disk.shared->operations);
         store_load(store, 1u << random_below(random, 6), (uint32_t)random_below(random, 4) * 500);
-        wait_ms(random_between(random, 150, 700));
+        report_pause_us(1000 * random_between(random, 150, 700));
         store_kill(store);
         store_unload(store);
         if (lives > 0) {
@@ -141,21 +75,6 @@ static void draw_positions(struct bench *bench, struct random *random, uint64_t 
     qsort(positions, count, sizeof *positions, compare_positions);
 }
 
-static void check_file_system(struct bench *bench, const struct store *store)
-{
-    char command[512];
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    (void)snprintf(command, sizeof command, bench->kind->check, bench->device.name);
-#pragma GCC diagnostic pop
-    if (!report_run("%s", command)) {
-        report_violation(
-            "%s: the file system itself is damaged (%s): this test is wrong, or the kernel",
-            store->where, command);
-    }
-}
-
 static void judge_state(struct bench *bench, struct store *store, uint64_t position)
 {
     const bool keep_all = random_chance(&store->random, 20);
@@ -164,9 +83,9 @@ static void judge_state(struct bench *bench, struct store *store, uint64_t posit
                    bench->kind->name, (unsigned long long)position,
                    keep_all ? ", all written" : "");
     disk_state(&bench->disk, position, keep_all, &store->random);
-    if (!attach_and_mount(bench)) {
+    if (!bench_mount(bench)) {
         report_violation("%s: cannot be mounted", store->where);
-        mount_detach(&bench->device);
+        bench_detach(bench);
         return;
     }
     if (store_start(store)) {
@@ -179,9 +98,9 @@ static void judge_state(struct bench *bench, struct store *store, uint64_t posit
     store_kill(store);
     report_need(mount_off(bench->mount), "unmount a state");
     if (random_chance(&store->random, CHECK_PERCENT)) {
-        check_file_system(bench, store);
+        bench_check(bench, store->where);
     }
-    mount_detach(&bench->device);
+    bench_detach(bench);
 }
 
 static uint64_t run(const struct report_options *options, const struct mount_kind *kind,
@@ -192,11 +111,11 @@ static uint64_t run(const struct report_options *options, const struct mount_kin
     uint64_t begin;
     uint32_t i;
 
-    make_bench(&bench, kind);
+    bench_open(&bench, kind);
     store_open(store, seed, bench.data, options->schedule, &bench.disk.shared->operations);
     begin = load(&bench, store);
     store_kill(store);
-    unmount_and_detach(&bench);
+    bench_unmount(&bench);
     if (options->verbose) {
         (void)printf("seed %llu: %llu operations logged, %llu bytes, from %llu on\n",
                      (unsigned long long)seed,
@@ -213,7 +132,7 @@ static uint64_t run(const struct report_options *options, const struct mount_kin
         store_print_log(store);
     }
     store_close(store);
-    remove_bench(&bench);
+    bench_close(&bench);
     return i;
 }
 

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/tusk.h"
 #include "tests/crash/entry.h"
@@ -137,15 +136,6 @@ static void sync_now(struct run *run)
     }
 }
 
-static void pause_us(uint32_t us)
-{
-    const struct timespec pause = {.tv_nsec = (long)us * 1000};
-
-    if (us > 0) {
-        (void)nanosleep(&pause, NULL);
-    }
-}
-
 static void produce(struct run *run)
 {
     const uint32_t window = (uint32_t)random_between(&run->random, 1, run->clients->window);
@@ -157,7 +147,7 @@ static void produce(struct run *run)
         if (!run->gone && random_chance(&run->random, 1)) {
             sync_now(run);
         }
-        pause_us(run->clients->pause_us);
+        report_pause_us(run->clients->pause_us);
     }
     /* Told to stop while the daemon runs: the last replies are worth waiting for. */
     if (!run->gone) {
@@ -292,7 +282,7 @@ static void read_on(struct run *run)
         if (tusk_ping(run->t) != TUSK_OK) {
             return;
         }
-        pause_us(run->clients->pause_us);
+        report_pause_us(run->clients->pause_us);
     }
 }
 

@@ -111,6 +111,27 @@ static bool fails(uint64_t offset, uint64_t size)
     return true;
 }
 
+/* Whether the device has room for pages that were never written. */
+static bool takes_room(uint64_t at, size_t size)
+{
+    const long room = atomic_load(&served->shared->room);
+    uint64_t page;
+    long fresh = 0;
+
+    if (room < 0) {
+        return true;
+    }
+    for (page = at / PAGE; page * PAGE < at + size; page++) {
+        fresh += served->dirty[page] == 0;
+    }
+    if (fresh > room) {
+        (void)atomic_fetch_add(&served->shared->failed, 1);
+        return false;
+    }
+    atomic_store(&served->shared->room, room - fresh);
+    return true;
+}
+
 static int write_bytes(const char *path, const char *bytes, size_t size, off_t offset,
                        struct fuse_file_info *info)
 {
@@ -124,6 +145,9 @@ static int write_bytes(const char *path, const char *bytes, size_t size, off_t o
     }
     if (fails(at, size)) {
         return -EIO;
+    }
+    if (!takes_room(at, size)) {
+        return -ENOSPC;
     }
     for (page = at / PAGE; page * PAGE < at + size; page++) {
         served->dirty[page] = 1;
@@ -207,6 +231,7 @@ bool disk_open(struct disk *disk, const char *dir, uint64_t size, const char **w
                           .data = shared_memory(DATA_MAX)};
     disk->shared->size = size;
     atomic_store(&disk->shared->writes_left, -1);
+    atomic_store(&disk->shared->room, -1);
     (void)snprintf(disk->dir, sizeof disk->dir, "%s", dir);
     (void)snprintf(disk->path, sizeof disk->path, "%s" NAME, disk->dir);
     *why = "there is no /dev/fuse that can be used";
@@ -328,6 +353,11 @@ void disk_fail_range(struct disk *disk, uint64_t begin, uint64_t end)
 {
     atomic_store(&disk->shared->fail_begin, begin);
     atomic_store(&disk->shared->fail_end, end);
+}
+
+void disk_thin(struct disk *disk, int64_t pages)
+{
+    atomic_store(&disk->shared->room, pages);
 }
 
 uint64_t disk_failed(const struct disk *disk)

@@ -32,7 +32,8 @@ struct disk_shared {
     atomic_long writes_left; /* Until every write and flush fails; negative: never */
     atomic_ulong fail_begin; /* Writes that touch [fail_begin, fail_end) fail */
     atomic_ulong fail_end;
-    atomic_ulong failed; /* Operations that were answered EIO */
+    atomic_long room;    /* Pages that may yet be written first; then ENOSPC. Negative: any */
+    atomic_ulong failed; /* Operations that were answered with an error */
     atomic_bool full;    /* The log has no room; what came later is not in it */
     uint64_t size;
     uint64_t data_used;
@@ -65,6 +66,9 @@ void disk_state(struct disk *disk, uint64_t position, bool keep_all, struct rand
 /* Everything that is written fails after so many writes; negative: heal. */
 void disk_fail_after(struct disk *disk, int64_t writes);
 void disk_fail_range(struct disk *disk, uint64_t begin, uint64_t end);
+/* So many pages more can be written that were not written since the log began; then ENOSPC, as of a
+ * thin volume. Negative: no limit. */
+void disk_thin(struct disk *disk, int64_t pages);
 uint64_t disk_failed(const struct disk *disk);
 
 #endif

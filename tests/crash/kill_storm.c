@@ -8,20 +8,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "tests/crash/report.h"
 #include "tests/crash/store.h"
 
 #define KILLS_PER_STORE 25u
-
-static void wait_ms(uint64_t ms)
-{
-    const struct timespec pause = {.tv_sec = (time_t)(ms / 1000),
-                                   .tv_nsec = (long)(ms % 1000) * 1000000};
-
-    (void)nanosleep(&pause, NULL);
-}
 
 /* End the daemon one way or another. */
 static enum ending end_daemon(struct store *store)
@@ -33,13 +24,13 @@ static enum ending end_daemon(struct store *store)
 
     if (roll < 10) { /* It stands still for a while, and its clients wait */
         (void)kill(daemon->pid, SIGSTOP);
-        wait_ms(random_between(random, 1, 60));
+        report_pause_us(1000 * random_between(random, 1, 60));
         (void)kill(daemon->pid, SIGCONT);
-        wait_ms(random_below(random, 5));
+        report_pause_us(1000 * random_below(random, 5));
     } else if (roll < 20) {
         (void)kill(daemon->pid, SIGTERM);
         if (roll < 15) { /* Not even the stop is finished */
-            wait_ms(random_below(random, 20));
+            report_pause_us(1000 * random_below(random, 20));
             daemon_kill(daemon);
             return ENDING_KILL;
         }
@@ -58,7 +49,7 @@ static void kill_while_starting(struct store *store)
 {
     while (random_chance(&store->random, 15)) {
         daemon_spawn(&store->daemon, NULL);
-        wait_ms(random_below(&store->random, 30));
+        report_pause_us(1000 * random_below(&store->random, 30));
         daemon_kill(&store->daemon);
     }
 }
@@ -78,7 +69,8 @@ static uint64_t run_store(const struct report_options *options, uint64_t seed, u
         (void)snprintf(store->where, sizeof store->where, "kill %llu", (unsigned long long)done);
         store_load(store, 1u << random_below(&store->random, 7),
                    (uint32_t)random_below(&store->random, 3) * 500);
-        wait_ms(random_between(&store->random, 1, random_chance(&store->random, 60) ? 80 : 500));
+        report_pause_us(
+            1000 * random_between(&store->random, 1, random_chance(&store->random, 60) ? 80 : 500));
         ending = end_daemon(store);
         store_unload(store);
         done++;

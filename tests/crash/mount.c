@@ -119,6 +119,17 @@ bool mount_attach(struct mount_device *device, const char *path)
     return device->fd >= 0;
 }
 
+void mount_limit_requests(const struct mount_device *device, unsigned kib)
+{
+    char path[96];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/sys/block/%s/queue/max_sectors_kb", device->name + 5);
+    file = fopen(path, "w");
+    report_need(file != NULL && fprintf(file, "%u\n", kib) > 0 && fclose(file) == 0,
+                "limit the requests of a loop device");
+}
+
 void mount_detach(struct mount_device *device)
 {
     if (device->fd >= 0) {

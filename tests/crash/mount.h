@@ -32,6 +32,9 @@ bool mount_kind_works(const struct mount_kind *kind, const char **why);
 bool mount_private(void);
 /* A file becomes a block device. False: errno says why. */
 bool mount_attach(struct mount_device *device, const char *path);
+/* No request larger than so many KiB; 0: as it was. The loop driver acknowledges a write of which its
+ * file took only a part, so a request must not be larger than what the file takes at once. */
+void mount_limit_requests(const struct mount_device *device, unsigned kib);
 void mount_detach(struct mount_device *device);
 bool mount_make(const struct mount_kind *kind, const struct mount_device *device);
 /* Mount at dir, which exists. */

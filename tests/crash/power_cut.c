@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/crash/mount.h"
@@ -27,14 +26,6 @@ struct place {
     char mount[300];
     char data[320];
 };
-
-static void wait_us(uint64_t us)
-{
-    const struct timespec pause = {.tv_sec = (time_t)(us / 1000000),
-                                   .tv_nsec = (long)(us % 1000000) * 1000};
-
-    (void)nanosleep(&pause, NULL);
-}
 
 /* Images are best where nothing else has to be written for them. */
 static void make_place(struct place *place, const struct mount_kind *kind)
@@ -70,10 +61,11 @@ static bool cut(struct place *place, struct store *store)
     const struct mount_kind *kind = place->kind;
 
     store_load(store, 1u << random_below(random, 7), (uint32_t)random_below(random, 3) * 500);
-    wait_us(random_between(random, 1000, random_chance(random, 60) ? 100000 : 500000));
+    report_pause_us(random_between(random, 1000, random_chance(random, 60) ? 100000 : 500000));
     report_need(mount_cut_power(place->mount), "cut the power");
     if (random_chance(random, 30)) {
-        wait_us(random_below(random, 50000)); /* It may notice, and must say nothing false */
+        report_pause_us(
+            random_below(random, 50000)); /* It may notice, and must say nothing false */
     }
     store_kill(store);
     store_unload(store);

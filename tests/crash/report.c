@@ -146,3 +146,13 @@ int report_exit_code(void)
 {
     return report_violations() == 0 ? 0 : 1;
 }
+
+void report_pause_us(uint64_t us)
+{
+    const struct timespec pause = {.tv_sec = (time_t)(us / 1000000),
+                                   .tv_nsec = (long)(us % 1000000) * 1000};
+
+    if (us > 0) {
+        (void)nanosleep(&pause, NULL);
+    }
+}

@@ -32,6 +32,8 @@ void report_make_dir(char *out, size_t size);
 void report_remove(const char *dir);
 /* Run a command; its output goes nowhere. True: it exited 0. */
 __attribute__((format(printf, 1, 2))) bool report_run(const char *format, ...);
+/* Let others go on for a while; 0 does nothing. */
+void report_pause_us(uint64_t us);
 /* 0, or 1 when something was violated. */
 int report_exit_code(void);
 
