@@ -185,7 +185,7 @@ bool mount_off(const char *dir)
     return false;
 }
 
-bool mount_cut_power(const char *dir)
+bool mount_cut_power(const char *dir, atomic_ulong *cuts)
 {
     uint32_t how = SHUTDOWN_NO_FLUSH;
     const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -194,6 +194,7 @@ bool mount_cut_power(const char *dir)
     if (fd < 0) {
         return false;
     }
+    (void)atomic_fetch_add(cuts, 1);
     done = ioctl(fd, SHUTDOWN_REQUEST, &how) == 0;
     (void)close(fd);
     return done;

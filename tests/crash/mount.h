@@ -6,6 +6,7 @@
 #ifndef TESTS_CRASH_MOUNT_H
 #define TESTS_CRASH_MOUNT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,8 +42,11 @@ bool mount_make(const struct mount_kind *kind, const struct mount_device *device
 bool mount_on(const struct mount_kind *kind, const struct mount_device *device, const char *dir);
 /* Unmount, waiting for whoever is still in there. False: somebody stays. */
 bool mount_off(const char *dir);
-/* As if the power had failed under the file system. False: it cannot. */
-bool mount_cut_power(const char *dir);
+/* As if the power had failed under the file system. *cuts goes up just before: what is acknowledged
+ * when it is higher does not count, because an fdatasync under way may be told that all is well
+ * although its transaction was thrown away (XFS: the inode is not pinned any more); after a real
+ * power cut there is nobody to acknowledge it. False: it cannot. */
+bool mount_cut_power(const char *dir, atomic_ulong *cuts);
 /* A sparse file. */
 bool mount_make_image(const char *path, uint64_t size_mib);
 

@@ -18,6 +18,9 @@
 
 #define CUTS_PER_STORE 20u
 
+/* How often the power was cut: what was acknowledged before the last time counts. */
+static atomic_ulong cuts;
+
 struct place {
     const struct mount_kind *kind;
     struct mount_device device;
@@ -62,7 +65,7 @@ static bool cut(struct place *place, struct store *store)
 
     store_load(store, 1u << random_below(random, 7), (uint32_t)random_below(random, 3) * 500);
     report_pause_us(random_between(random, 1000, random_chance(random, 60) ? 100000 : 500000));
-    report_need(mount_cut_power(place->mount), "cut the power");
+    report_need(mount_cut_power(place->mount, &cuts), "cut the power");
     if (random_chance(random, 30)) {
         report_pause_us(
             random_below(random, 50000)); /* It may notice, and must say nothing false */
@@ -81,24 +84,24 @@ static bool cut(struct place *place, struct store *store)
 }
 
 static uint64_t run_store(const struct report_options *options, const struct mount_kind *kind,
-                          uint64_t seed, uint64_t cuts, struct store *store)
+                          uint64_t seed, uint64_t count, struct store *store)
 {
     struct place place;
     uint64_t done = 0;
 
     make_place(&place, kind);
-    store_open(store, seed, place.data, options->schedule, NULL);
+    store_open(store, seed, place.data, options->schedule, &cuts);
     if (!store_start(store)) {
-        cuts = 0;
+        count = 0;
     }
-    while (done < cuts && report_violations() == 0) {
+    while (done < count && report_violations() == 0) {
         (void)snprintf(store->where, sizeof store->where, "%s cut %llu", kind->name,
                        (unsigned long long)done);
         done++;
         if (!cut(&place, store) || !store_start(store)) {
             break;
         }
-        store_judge(store, ENDING_POWER, UINT64_MAX, true);
+        store_judge(store, ENDING_POWER, atomic_load(&cuts) - 1, true);
         if (random_chance(&store->random, 20)) {
             store_expect_same_again(store);
             store_expect_writable(store);
