@@ -247,7 +247,11 @@ static void expect_filled(uint32_t scale)
 
 static void run_memory(uint64_t seed, uint32_t scale)
 {
-    const char *const arguments[] = {"--set", "ring_size=8MiB", NULL};
+    const char *const arguments[] = {"--fsync", "none",
+                                     "--set",   "ring_size=8MiB",
+                                     "--set",   "block_size=1MiB",
+                                     "--set",   "blocks_per_segment=16",
+                                     NULL};
     struct group group;
     uint64_t begin_ms;
 
