@@ -13,6 +13,7 @@
 #define COMMAND_SIZE 2048
 
 static atomic_ulong violations;
+static bool silenced;
 
 static uint64_t number_or_exit(const char *text)
 {
@@ -94,7 +95,7 @@ void report_violation(const char *format, ...)
 {
     va_list args;
 
-    if (atomic_fetch_add(&violations, 1) >= LINES_MAX) {
+    if (atomic_fetch_add(&violations, 1) >= LINES_MAX || silenced) {
         return;
     }
     (void)printf("VIOLATION: ");
@@ -107,6 +108,11 @@ void report_violation(const char *format, ...)
 uint64_t report_violations(void)
 {
     return atomic_load(&violations);
+}
+
+void report_silence(bool silent)
+{
+    silenced = silent;
 }
 
 void report_make_dir(char *out, size_t size)
