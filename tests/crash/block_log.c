@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/crash/bench.h"
 #include "tests/crash/report.h"
+#include "tests/crash/rig.h"
 #include "tests/crash/store.h"
 
 #define STATES_PER_RUN 100u
@@ -20,7 +20,7 @@
 
 /* One or two lives, the first judged like a kill; states are made of the last. Returns where that
  * began in the log. */
-static uint64_t load(struct bench *bench, struct store *store)
+static uint64_t load(struct rig *rig, struct store *store)
 {
     struct random *random = &store->random;
     unsigned lives = 1 + (unsigned)random_below(random, 2);
@@ -30,13 +30,13 @@ static uint64_t load(struct bench *bench, struct store *store)
         return 0;
     }
     while (lives-- > 0) {
-        begin = atomic_load(&bench->disk.shared->operations);
+        begin = atomic_load(&rig->disk.shared->operations);
         store_load(store, 1u << random_below(random, 6), (uint32_t)random_below(random, 4) * 500);
         report_pause_us(1000 * random_between(random, 150, 700));
         store_kill(store);
         store_unload(store);
         if (lives > 0) {
-            (void)snprintf(store->where, sizeof store->where, "%s kill", bench->kind->name);
+            (void)snprintf(store->where, sizeof store->where, "%s kill", rig->kind->name);
             if (!store_start(store)) {
                 return 0;
             }
@@ -55,17 +55,17 @@ static int compare_positions(const void *left, const void *right)
 }
 
 /* Half of them right behind a flush, or right before one, where most is at stake. */
-static void draw_positions(struct bench *bench, struct random *random, uint64_t begin,
+static void draw_positions(struct rig *rig, struct random *random, uint64_t begin,
                            uint64_t *positions, uint32_t count)
 {
-    const uint64_t end = atomic_load(&bench->disk.shared->operations);
+    const uint64_t end = atomic_load(&rig->disk.shared->operations);
     uint32_t i;
 
     for (i = 0; i < count; i++) {
         uint64_t at = random_between(random, begin, end);
 
         if (random_chance(random, 50)) {
-            while (at < end && bench->disk.operations[at].size > 0) {
+            while (at < end && rig->disk.operations[at].size > 0) {
                 at++;
             }
             at += at < end && random_chance(random, 50) ? 1 : 0;
@@ -75,17 +75,16 @@ static void draw_positions(struct bench *bench, struct random *random, uint64_t 
     qsort(positions, count, sizeof *positions, compare_positions);
 }
 
-static void judge_state(struct bench *bench, struct store *store, uint64_t position)
+static void judge_state(struct rig *rig, struct store *store, uint64_t position)
 {
     const bool keep_all = random_chance(&store->random, 20);
 
     (void)snprintf(store->where, sizeof store->where, "%s state at operation %llu%s",
-                   bench->kind->name, (unsigned long long)position,
-                   keep_all ? ", all written" : "");
-    disk_state(&bench->disk, position, keep_all, &store->random);
-    if (!bench_mount(bench)) {
+                   rig->kind->name, (unsigned long long)position, keep_all ? ", all written" : "");
+    disk_state(&rig->disk, position, keep_all, &store->random);
+    if (!rig_mount(rig)) {
         report_violation("%s: cannot be mounted", store->where);
-        bench_detach(bench);
+        rig_detach(rig);
         return;
     }
     if (store_start(store)) {
@@ -96,43 +95,43 @@ static void judge_state(struct bench *bench, struct store *store, uint64_t posit
         }
     }
     store_kill(store);
-    report_need(mount_off(bench->mount), "unmount a state");
+    report_need(mount_off(rig->mount), "unmount a state");
     if (random_chance(&store->random, CHECK_PERCENT)) {
-        bench_check(bench, store->where);
+        rig_check(rig, store->where);
     }
-    bench_detach(bench);
+    rig_detach(rig);
 }
 
 static uint64_t run(const struct report_options *options, const struct mount_kind *kind,
                     uint64_t seed, uint32_t states, struct store *store)
 {
     static uint64_t positions[STATES_PER_RUN];
-    static struct bench bench;
+    static struct rig rig;
     uint64_t begin;
     uint32_t i;
 
-    bench_open(&bench, kind);
-    store_open(store, seed, bench.data, options->schedule, &bench.disk.shared->operations);
-    begin = load(&bench, store);
+    rig_open(&rig, kind);
+    store_open(store, seed, rig.data, options->schedule, &rig.disk.shared->operations);
+    begin = load(&rig, store);
     store_kill(store);
-    bench_unmount(&bench);
+    rig_unmount(&rig);
     if (options->verbose) {
         (void)printf("seed %llu: %llu operations logged, %llu bytes, from %llu on\n",
                      (unsigned long long)seed,
-                     (unsigned long long)atomic_load(&bench.disk.shared->operations),
-                     (unsigned long long)bench.disk.shared->data_used, (unsigned long long)begin);
+                     (unsigned long long)atomic_load(&rig.disk.shared->operations),
+                     (unsigned long long)rig.disk.shared->data_used, (unsigned long long)begin);
     }
-    report_need(!atomic_load(&bench.disk.shared->full), "log everything");
+    report_need(!atomic_load(&rig.disk.shared->full), "log everything");
     store->branches = true;
-    draw_positions(&bench, &store->random, begin, positions, states);
+    draw_positions(&rig, &store->random, begin, positions, states);
     for (i = 0; i < states && report_violations() == 0; i++) {
-        judge_state(&bench, store, positions[i]);
+        judge_state(&rig, store, positions[i]);
     }
     if (report_violations() > 0) {
         store_print_log(store);
     }
     store_close(store);
-    bench_close(&bench);
+    rig_close(&rig);
     return i;
 }
 

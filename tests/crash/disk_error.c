@@ -20,8 +20,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "tests/crash/bench.h"
 #include "tests/crash/report.h"
+#include "tests/crash/rig.h"
 #include "tests/crash/store.h"
 
 #define NOTICE_MS 20000u /* Under load the daemon meets its disk's failure within this */
@@ -88,20 +88,20 @@ static void load_a_while(struct store *store)
 
 enum failure { FAIL_AFTER, FAIL_RANGE, FAIL_THIN };
 
-static void begin_failing(struct bench *bench, struct random *random, enum failure failure)
+static void begin_failing(struct rig *rig, struct random *random, enum failure failure)
 {
-    const uint64_t size = bench->disk.shared->size;
+    const uint64_t size = rig->disk.shared->size;
     const uint64_t begin = random_below(random, size / 4);
 
     switch (failure) {
     case FAIL_AFTER:
-        disk_fail_after(&bench->disk, (int64_t)random_below(random, 200));
+        disk_fail_after(&rig->disk, (int64_t)random_below(random, 200));
         break;
     case FAIL_RANGE:
-        disk_fail_range(&bench->disk, begin, begin + size / 2);
+        disk_fail_range(&rig->disk, begin, begin + size / 2);
         break;
     case FAIL_THIN:
-        disk_thin(&bench->disk, (int64_t)random_below(random, THIN_PAGES));
+        disk_thin(&rig->disk, (int64_t)random_below(random, THIN_PAGES));
         break;
     }
 }
@@ -109,40 +109,40 @@ static void begin_failing(struct bench *bench, struct random *random, enum failu
 static void device_fails(const struct mount_kind *kind, uint64_t seed, enum failure failure)
 {
     static const char *const names[] = {"after", "range", "thin"};
-    static struct bench bench;
+    static struct rig rig;
     static struct store store;
 
-    bench_open(&bench, kind);
-    store_open(&store, seed, bench.data, NULL, NULL);
+    rig_open(&rig, kind);
+    store_open(&store, seed, rig.data, NULL, NULL);
     (void)snprintf(store.where, sizeof store.where, "%s %s seed %llu", kind->name, names[failure],
                    (unsigned long long)seed);
     if (store_start(&store)) {
         load_a_while(&store);
-        begin_failing(&bench, &store.random, failure);
+        begin_failing(&rig, &store.random, failure);
         expect_stop(&store);
-        if (disk_failed(&bench.disk) == 0) {
+        if (disk_failed(&rig.disk) == 0) {
             report_violation("%s: nothing failed: the test is wrong", store.where);
         }
     }
     store_kill(&store);
-    report_need(mount_off(bench.mount), "unmount the failed file system");
-    bench_detach(&bench);
-    disk_fail_after(&bench.disk, -1);
-    disk_fail_range(&bench.disk, 0, 0);
-    disk_thin(&bench.disk, -1);
-    if (!bench_mount(&bench)) {
+    report_need(mount_off(rig.mount), "unmount the failed file system");
+    rig_detach(&rig);
+    disk_fail_after(&rig.disk, -1);
+    disk_fail_range(&rig.disk, 0, 0);
+    disk_thin(&rig.disk, -1);
+    if (!rig_mount(&rig)) {
         report_violation("%s: cannot be mounted after it healed", store.where);
-        bench_detach(&bench);
+        rig_detach(&rig);
     } else {
         expect_all_durable(&store, UINT64_MAX);
         store_kill(&store);
-        bench_unmount(&bench);
+        rig_unmount(&rig);
     }
     if (report_violations() > 0) {
         store_print_log(&store);
     }
     store_close(&store);
-    bench_close(&bench);
+    rig_close(&rig);
 }
 
 static void run_after(const struct mount_kind *kind, uint64_t seed)

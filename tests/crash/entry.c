@@ -14,14 +14,31 @@ static uint64_t stream_seed(uint64_t seed, uint32_t client, uint32_t number, uin
     return state ^ number;
 }
 
-/* Mostly small; some of a page or more; a few batches so large that they go to their block directly. */
-static uint32_t draw_size(struct random *random, unsigned kind)
+/* Mostly small; some of a page or more; some so large together that the lazy schedules, or every
+ * schedule, write them to their block directly. */
+enum kind { KIND_DIRECT_ALWAYS, KIND_DIRECT, KIND_PAGES, KIND_SMALL };
+
+static enum kind draw_kind(struct random *random)
 {
-    if (kind == 0) {
+    const uint64_t roll = random_below(random, 1000);
+
+    return roll < 3    ? KIND_DIRECT_ALWAYS
+           : roll < 13 ? KIND_DIRECT
+           : roll < 80 ? KIND_PAGES
+                       : KIND_SMALL;
+}
+
+static uint32_t draw_size(struct random *random, enum kind kind)
+{
+    switch (kind) {
+    case KIND_DIRECT_ALWAYS:
+        return (uint32_t)random_between(random, ENTRY_SIZE_MAX - 4096, ENTRY_SIZE_MAX);
+    case KIND_DIRECT:
         return (uint32_t)random_between(random, 8 * 1024, ENTRY_SIZE_MAX);
-    }
-    if (kind < 8) {
+    case KIND_PAGES:
         return (uint32_t)random_between(random, 400, 6000);
+    case KIND_SMALL:
+        break;
     }
     return (uint32_t)random_between(random, ENTRY_HEADER_SIZE, 240);
 }
@@ -30,12 +47,15 @@ struct entry_batch entry_shape(uint64_t seed, uint32_t client, uint32_t number)
 {
     struct entry_batch batch;
     struct random random;
-    unsigned kind;
+    enum kind kind;
     uint32_t i;
 
     random_init(&random, stream_seed(seed, client, number, 0xff));
-    kind = (unsigned)random_below(&random, 100);
+    kind = draw_kind(&random);
     batch.count = random_chance(&random, 40) ? 1 : (uint32_t)random_between(&random, 2, 8);
+    if (kind == KIND_DIRECT_ALWAYS) {
+        batch.count = ENTRY_BATCH_MAX;
+    }
     for (i = 0; i < batch.count; i++) {
         batch.sizes[i] = draw_size(&random, kind);
     }

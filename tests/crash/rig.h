@@ -1,13 +1,13 @@
 /* A file system on a disk that is watched (disk.h): what block logs and disk errors have in common.
  *
- *     bench_open ---> { bench_unmount ---> change the disk ---> bench_mount }* ---> bench_close */
-#ifndef TESTS_CRASH_BENCH_H
-#define TESTS_CRASH_BENCH_H
+ *     rig_open ---> { rig_unmount ---> change the disk ---> rig_mount }* ---> rig_close */
+#ifndef TESTS_CRASH_RIG_H
+#define TESTS_CRASH_RIG_H
 
 #include "tests/crash/disk.h"
 #include "tests/crash/mount.h"
 
-struct bench {
+struct rig {
     const struct mount_kind *kind;
     struct disk disk;
     struct mount_device device;
@@ -18,15 +18,15 @@ struct bench {
 };
 
 /* Make the disk and the file system, and mount it, with a log begun. Exits 77 without FUSE. */
-void bench_open(struct bench *bench, const struct mount_kind *kind);
+void rig_open(struct rig *rig, const struct mount_kind *kind);
 /* False: the file system refuses. The device is attached then. */
-bool bench_mount(struct bench *bench);
-void bench_unmount(struct bench *bench);
+bool rig_mount(struct rig *rig);
+void rig_unmount(struct rig *rig);
 /* Where it is not mounted. */
-void bench_detach(struct bench *bench);
+void rig_detach(struct rig *rig);
 /* Not mounted any more. */
-void bench_close(struct bench *bench);
+void rig_close(struct rig *rig);
 /* Attached and not mounted: have the file system's own checker look; what it finds is a violation. */
-void bench_check(struct bench *bench, const char *where);
+void rig_check(struct rig *rig, const char *where);
 
 #endif
