@@ -61,12 +61,15 @@ static bool kernel_knows(const char *type)
 
 bool mount_kind_works(const struct mount_kind *kind, const char **why)
 {
+    int control;
+
     *why = "a private mount namespace takes root";
     if (!mount_private()) {
         return false;
     }
-    *why = "there are no loop devices";
-    if (access("/dev/loop-control", R_OK | W_OK) != 0) {
+    *why = "there are no loop devices that can be used";
+    control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    if (control < 0 || close(control) != 0) {
         return false;
     }
     *why = "the kernel does not know this file system";
