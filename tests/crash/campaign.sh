@@ -72,14 +72,14 @@ campaign() {
     note
 }
 
-campaign kill_storm "" "${KILLS:-10000}" 100 kills
+campaign kill_storm "" "${KILLS:-10000}" 50 kills
 for fs in ext4 ext4-writeback ext4-nojournal xfs; do
-    campaign power_cut "$fs" "${CUTS:-2000}" 100 cuts
+    campaign power_cut "$fs" "${CUTS:-2000}" 40 cuts
 done
 for fs in ext4 xfs btrfs; do
-    campaign block_log "$fs" "${STATES:-5000}" 500 states
+    campaign block_log "$fs" "${STATES:-5000}" 100 states
 done
 for fs in ext4 xfs btrfs; do
-    campaign disk_error "$fs" "${ERRORS:-200}" 50 runs
+    campaign disk_error "$fs" "${ERRORS:-200}" 12 runs
 done
 exit $failed
