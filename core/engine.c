@@ -131,6 +131,7 @@ void engine_namespace_info(struct namespace *ns, struct engine_namespace_info *i
         .name = ns->name,
         .state = ns->state,
         .reason = ns->reason,
+        .reason_code = ns->reason_code,
         .store_id = ns->store_id,
         .incarnation =
             ns->incarnation_count == 0 ? 0 : ns->incarnations[ns->incarnation_count - 1].id,

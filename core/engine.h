@@ -120,7 +120,7 @@ struct engine_options {
 void engine_options_default(struct engine_options *options);
 
 /* Open the data directory behind io: take its lock, recover every namespace, create "default" when
- * there is none. A namespace that is damaged is refused (engine_namespace_state), the others serve. On
+ * there is none. A namespace that is damaged, or on a full disk cannot begin, is refused (engine_namespace_state), the others serve. On
  * failure (TUSK_ELOCKED, TUSK_EDENIED, TUSK_EIO, TUSK_ENOSPACE, TUSK_ENOMEM, TUSK_EVERSION, TUSK_EINVALID for
  * nonsense options) *out is NULL, and io can be closed. io is borrowed, outlives the engine. */
 int engine_open(struct engine **out, struct io *io, const struct engine_options *options,
@@ -153,6 +153,7 @@ struct engine_namespace_info {
     const char *name; /* Terminated; borrowed until the namespace is deleted */
     enum engine_namespace_state state;
     const char *reason; /* Why it is not serving; "" when it is */
+    int reason_code;    /* Of a refused one: TUSK_ECORRUPT, TUSK_EVERSION, TUSK_EIO, TUSK_ENOSPACE, ... */
     const uint8_t *store_id;
     uint64_t incarnation;
     uint64_t topics;

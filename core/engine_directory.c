@@ -188,10 +188,11 @@ static int recover_one(struct engine *engine, struct namespace *ns, struct error
 
     ns->now = engine->now;
     rc = recovery_run(ns, accept != NULL && strcmp(accept, ns->name) == 0, err);
-    if (rc == TUSK_ECLOSED) {
-        return rc;
+    if (rc == TUSK_ECLOSED || rc == TUSK_EBUSY || rc == TUSK_ENOMEM) {
+        return rc; /* Nothing is wrong with the namespace: descriptors or memory are short */
     }
     if (rc != 0) {
+        ns->reason_code = rc;
         memcpy(ns->reason, err->text, sizeof ns->reason);
         namespace_close_files(ns);
         ns->state = ENGINE_REFUSED;

@@ -30,7 +30,7 @@
 #define ACCEPT_BATCH 64u
 /* Descriptors kept for files: below this many, no connection is taken. A rollover needs a segment,
  * two journal files, a manifest and directories at once. */
-#define SPARE_FDS 24
+#define SPARE_FDS 24u
 /* How long accepting rests when descriptors or memory are short, if no connection closes. */
 #define ACCEPT_RETRY_MS 100u
 

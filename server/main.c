@@ -5,6 +5,7 @@
  * Nothing is created before the options are known to be good, nothing is changed before the lock
  * is held, no client is taken before recovery is done, and the last thing is to say so. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@
 #include "server/server.h"
 #include "server/storage.h"
 
+#define DESCRIPTORS_FOR_LOOP 12u    /* The loop's own, signals, the listener */
 #define DESCRIPTORS_FOR_FILES 4096u /* Wanted beyond those of connections: a segment holds 1 GB */
 #define READY_SIZE 3072u
 
@@ -69,6 +71,28 @@ static void raise_descriptors(const struct options *options)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
         log_warning("start", "cannot raise the limit of descriptors: %s", strerror(errno));
     }
+}
+
+/* Whether enough descriptors are left, with all files of the data directory open, for the loop and for what files
+ * will be needed: better now than in the middle of an append. */
+static bool enough_descriptors(void)
+{
+    const int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct rlimit limit;
+
+    if (lowest >= 0) {
+        (void)close(lowest); /* Nothing was written to it */
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && lowest >= 0 &&
+        limit.rlim_cur >= (rlim_t)lowest + DESCRIPTORS_FOR_LOOP + SPARE_FDS + 1) {
+        return true;
+    }
+    log_error(
+        "start",
+        "too few descriptors: %d are in use for files, and %u more are needed; the limit is %llu: "
+        "raise it (ulimit -n, LimitNOFILE=)",
+        lowest, DESCRIPTORS_FOR_LOOP + SPARE_FDS + 1, (unsigned long long)limit.rlim_cur);
+    return false;
 }
 
 /* ---- options ---- */
@@ -127,6 +151,7 @@ static int status_of_open(const struct error *err)
     case TUSK_EVERSION:
         return EXIT_STATUS_DAMAGE;
     case TUSK_EINVALID:
+    case TUSK_EBUSY: /* Too few descriptors */
         return EXIT_STATUS_CONFIG;
     case TUSK_EDENIED:
     case TUSK_ENOSPACE:
@@ -154,6 +179,10 @@ static int judge_namespaces(const struct storage *storage, const struct options 
     struct storage_tally tally;
 
     storage_tally(storage, &tally);
+    if (tally.serving == 0 && tally.without_space == tally.refused) {
+        log_error("start", "no namespace can be served before there is space on the disk");
+        return EXIT_STATUS_CREATE;
+    }
     if (tally.serving == 0) {
         log_error("start", "no namespace can be served");
         return EXIT_STATUS_DAMAGE;
@@ -331,6 +360,9 @@ static int run(const struct options *options, const struct options_command *comm
     status = judge_namespaces(&storage, options);
     if (status == EXIT_STATUS_OK && dispatch_defaults(&storage, options, &err) != 0) {
         status = fail_start("start", &err);
+    }
+    if (status == EXIT_STATUS_OK && !enough_descriptors()) {
+        status = EXIT_STATUS_CONFIG;
     }
     if (status == EXIT_STATUS_OK) {
         status = serve(&storage, options);

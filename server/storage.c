@@ -144,6 +144,7 @@ void storage_tally(const struct storage *storage, struct storage_tally *tally)
             tally->serving++;
         } else {
             tally->refused++;
+            tally->without_space += info.reason_code == TUSK_ENOSPACE ? 1u : 0u;
             log_error("recovery", "namespace \"%s\" is refused: %s", info.name, info.reason);
         }
         ns = engine_namespace_next(storage->engine, info.name, strlen(info.name));

@@ -22,6 +22,7 @@ struct storage {
 struct storage_tally {
     unsigned serving;
     unsigned refused;
+    unsigned without_space; /* Of those refused: not damaged, the disk is full */
 };
 
 /* accept_loss: a namespace, or NULL. *storage has nothing open after a failure. */

@@ -352,6 +352,31 @@ static int connect_only(const char *path)
     return fd;
 }
 
+/* Too few descriptors for what is there and what will be needed are refused at the start, with numbers and a remedy; the
+ * data is left as it was. */
+static void too_few_descriptors_are_refused(void **state)
+{
+    struct daemon *daemon = *state;
+    struct wire wire;
+
+    daemon_start_with(daemon, fixture_small);
+    wire_open(&wire, daemon->socket, "default");
+    assert_int_equal(wire_append_one(&wire, "t", "x"), 0);
+    wire_close(&wire);
+    daemon_stop(daemon);
+    for (daemon->descriptors = 8; daemon->descriptors < 50; daemon->descriptors += 3) {
+        assert_int_equal(daemon_fails(daemon, NULL), 78);
+    }
+    daemon->descriptors = 48;
+    assert_int_equal(daemon_fails(daemon, NULL), 78);
+    assert_true(daemon_logged(daemon, "too few descriptors"));
+    daemon->descriptors = 0;
+    daemon_start_with(daemon, fixture_small);
+    wire_open(&wire, daemon->socket, "default");
+    wire_expect_entries(&wire, "t", 0, (const char *const[]){"x"}, 1);
+    wire_close(&wire);
+}
+
 /* Five hundred clients knock at a daemon with 64 descriptors: it takes those it can, does not spin,
  * its storage still rolls over, and when the storm is over everybody is served again. */
 static void descriptor_storm_is_weathered(void **state)
@@ -464,6 +489,7 @@ int main(void)
         FIXTURE_TEST(passed_socket_survives_a_restart),
         FIXTURE_TEST(passed_socket_of_another_kind_is_refused),
         FIXTURE_TEST(systemd_is_told),
+        FIXTURE_TEST(too_few_descriptors_are_refused),
         FIXTURE_TEST(descriptor_storm_is_weathered),
         FIXTURE_TEST(connections_beyond_the_limit_wait),
         FIXTURE_TEST(other_users_are_denied),
