@@ -35,6 +35,18 @@ static const char *get(const char *name)
 
 /* ---- values ---- */
 
+/* A number, and perhaps a unit, means a multiple of that number: so one that did not fit shows. */
+static void check_multiple(const char *text, uint64_t value)
+{
+    unsigned __int128 number = 0;
+
+    for (; *text >= '0' && *text <= '9' && number <= UINT64_MAX; text++) {
+        number = number * 10 + (unsigned)(*text - '0');
+    }
+    REQUIRE(number <= value);
+    REQUIRE(number == 0 ? value == 0 : value % number == 0);
+}
+
 static void check_value(enum value_type type, const char *text, uint64_t min, uint64_t max)
 {
     const uint64_t untouched = 0x5ca1ab1e5ca1ab1e;
@@ -48,6 +60,9 @@ static void check_value(enum value_type type, const char *text, uint64_t min, ui
         return;
     }
     REQUIRE((value >= min && value <= max) || (type == VALUE_FSYNC && value == VALUE_FSYNC_NONE));
+    if (type == VALUE_SIZE || type == VALUE_COUNT || type == VALUE_TIME) {
+        check_multiple(text, value);
+    }
     value_format(type, value, out, sizeof out);
     REQUIRE(strlen(out) < sizeof out - 1);
     REQUIRE(value_parse(type, out, min, max, &again));
