@@ -91,9 +91,7 @@ static void put(const void *bytes, size_t size)
     }
 }
 
-/* Returns where the body begins. */
-static uint8_t *put_frame(const struct waiting *to, uint16_t status, const uint8_t *body,
-                          size_t size)
+static void put_frame(const struct waiting *to, uint16_t status, const uint8_t *body, size_t size)
 {
     const struct frame frame = {.size = (uint32_t)(FRAME_HEADER_SIZE + size),
                                 .type = (uint16_t)(to->type | FRAME_REPLY),
@@ -104,7 +102,6 @@ static uint8_t *put_frame(const struct waiting *to, uint16_t status, const uint8
     frame_encode(header, &frame);
     put(header, sizeof header);
     put(body, size);
-    return peer.out + peer.out_size - size;
 }
 
 /* ---- what a daemon would say ---- */
@@ -242,7 +239,7 @@ static void say_error(const struct waiting *to)
         .detail_a = detail, .detail_b = 2 * detail, .text = {.data = "no", .size = 2}};
     uint8_t body[64];
 
-    (void)put_frame(to, code, body, message_error_encode(body, &error));
+    put_frame(to, code, body, message_error_encode(body, &error));
 }
 
 /* Batches of a READ reply: their checksums are made right, as far as their sizes go. */
@@ -295,7 +292,7 @@ static void say_changed(const struct waiting *to, uint16_t type, bool sealed)
         reseal(body, size);
         peer.honest = false;
     }
-    (void)put_frame(to, 0, body, size);
+    put_frame(to, 0, body, size);
 }
 
 static void say_body(const struct waiting *to)
@@ -304,7 +301,7 @@ static void say_body(const struct waiting *to)
     const size_t asked = (size_t)take(2);
     const size_t size = asked < peer.left ? asked : peer.left;
 
-    (void)put_frame(to, status, peer.at, size);
+    put_frame(to, status, peer.at, size);
     peer.at += size;
     peer.left -= size;
     peer.honest = false;
@@ -351,7 +348,7 @@ static void answer(unsigned what, const struct waiting *to)
         say_changed(to, (uint16_t)(take(1) % MESSAGE_TYPE_END), false);
         break;
     default:
-        (void)put_frame(to, 0, body, success_body(body, to, to->type, (unsigned)take(1)));
+        put_frame(to, 0, body, success_body(body, to, to->type, (unsigned)take(1)));
         break;
     }
 }
@@ -488,11 +485,6 @@ void peer_end(void)
         (void)close(peer.fd);
         peer.fd = -1;
     }
-}
-
-void peer_close_fd(int fd)
-{
-    (void)close(fd);
 }
 
 bool peer_is_honest(void)

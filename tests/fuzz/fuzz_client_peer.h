@@ -31,7 +31,6 @@
 /* fd is moved; steps are borrowed until peer_end(). */
 void peer_begin(int fd, uint8_t flags, const uint8_t *steps, size_t size);
 void peer_end(void);
-void peer_close_fd(int fd);
 /* Nothing was sent yet that could be an entry the peer has not made. */
 bool peer_is_honest(void);
 uint64_t peer_now_us(void);
