@@ -112,8 +112,8 @@ static bool trimmed_by_seed(uint64_t topic, uint64_t first)
     return (topic == 6 && first <= 2) || (topic == 1 && first <= 5);
 }
 
-/* store-manifest-id, by a topic create record. */
-static bool creates_topic_zero(const struct store_file *file)
+/* store-manifest-id, by a topic create record; store-allocate-beyond. */
+static bool record_contradicts(const struct store_file *file)
 {
     uint32_t offsets[SEAL_RECORDS_MAX];
     const unsigned count = seal_records(file, offsets);
@@ -123,6 +123,10 @@ static bool creates_topic_zero(const struct store_file *file)
         const uint8_t *record = file->bytes + offsets[i];
 
         if (get_u16(record + 4) == RECORD_TOPIC_CREATE && get_u64(record + 48) == 0) {
+            return true;
+        }
+        /* store-allocate-beyond; no seed's offsets are that large */
+        if (get_u16(record + 4) == RECORD_BLOCK_ALLOCATE && get_u64(record + 80) > 4096) {
             return true;
         }
     }
@@ -203,8 +207,8 @@ const char *store_known(struct store_image *image)
         if (file->kind == STORE_JOURNAL && get_u64(file->bytes + 64) > UINT64_MAX / 2) {
             return "store-lsn-wraps"; /* The survey goes round for ever */
         }
-        if (file->kind == STORE_JOURNAL && creates_topic_zero(file)) {
-            return "store-manifest-id";
+        if (file->kind == STORE_JOURNAL && record_contradicts(file)) {
+            return "store-manifest-id, store-allocate-beyond";
         }
         if (file->kind == STORE_JOURNAL && allocates_missing(image, file)) {
             return "store-empty-block-missing";
