@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define INPUT_SIZE_MAX 4096u
+#define INPUT_SIZE_MAX 65536u
 #define INPUT_COUNT_MAX 256
 
 /* Weak: not every target has one. */
@@ -25,7 +25,7 @@ struct input {
 };
 
 static struct random generator;
-static struct input inputs[INPUT_COUNT_MAX];
+static struct input *inputs[INPUT_COUNT_MAX];
 static size_t input_count;
 static struct input current;
 
@@ -82,7 +82,9 @@ static void read_inputs(const char *directory)
         (void)snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name);
         file = fopen(path, "rb");
         REQUIRE(file != NULL);
-        inputs[input_count].size = fread(inputs[input_count].bytes, 1, INPUT_SIZE_MAX, file);
+        inputs[input_count] = malloc(sizeof *inputs[0]);
+        REQUIRE(inputs[input_count] != NULL);
+        inputs[input_count]->size = fread(inputs[input_count]->bytes, 1, INPUT_SIZE_MAX, file);
         input_count++;
         fclose(file);
         free(entries[i]);
@@ -158,7 +160,7 @@ static void mutate_current(void)
 {
     size_t rounds = 1 + below(4);
 
-    current = inputs[below(input_count)];
+    current = *inputs[below(input_count)];
     while (rounds-- > 0) {
         if (LLVMFuzzerCustomMutator != NULL) {
             current.size = LLVMFuzzerCustomMutator(current.bytes, current.size, INPUT_SIZE_MAX,
@@ -185,12 +187,15 @@ int main(int argc, char **argv)
            input_count, mutations);
     fflush(stdout);
     for (i = 0; i < input_count; i++) {
-        current = inputs[i];
+        current = *inputs[i];
         run_current();
     }
     for (i = 0; i < mutations; i++) {
         mutate_current();
         run_current();
+    }
+    while (input_count > 0) {
+        free(inputs[--input_count]);
     }
     return 0;
 }

@@ -78,13 +78,21 @@ static bool run(struct reader *r, struct engine_read *read)
     return r->done;
 }
 
+/* Room for one more item behind the first count ones. */
+static void *grow(void *items, uint32_t count, uint32_t *room, size_t item_size)
+{
+    if (count == *room) {
+        *room = *room == 0 ? 16 : 2 * *room;
+        items = realloc(items, *room * item_size);
+        CHECK(items != NULL);
+    }
+    return items;
+}
+
 static struct observed_batch *add_batch(struct observed_topic *topic)
 {
-    if (topic->batch_count == topic->batch_room) {
-        topic->batch_room = topic->batch_room == 0 ? 16 : 2 * topic->batch_room;
-        topic->batches = realloc(topic->batches, topic->batch_room * sizeof *topic->batches);
-        CHECK(topic->batches != NULL);
-    }
+    topic->batches =
+        grow(topic->batches, topic->batch_count, &topic->batch_room, sizeof *topic->batches);
     return &topic->batches[topic->batch_count++];
 }
 
@@ -236,8 +244,9 @@ static void list_cursors(struct reader *r)
 
     while (engine_cursor_next(r->ns, &ref, last == NULL ? NULL : last->name,
                               last == NULL ? 0 : last->name_size, &info, &err) == 1) {
-        CHECK(topic->cursor_count < 16);
         CHECK(info.name_size <= sizeof last->name);
+        topic->cursors =
+            grow(topic->cursors, topic->cursor_count, &topic->cursor_room, sizeof *topic->cursors);
         last = &topic->cursors[topic->cursor_count++];
         memcpy(last->name, info.name, info.name_size);
         last->name_size = info.name_size;
@@ -259,20 +268,19 @@ static void observe_namespace(struct reader *r, struct observed_namespace *out)
     size_t size = 0;
     uint32_t i;
 
-    out->topics = calloc(128, sizeof *out->topics);
-    CHECK(out->topics != NULL);
     while (engine_topic_next(r->ns, after, size, &info)) {
-        struct observed_topic *topic = &out->topics[out->topic_count++];
+        struct observed_topic *topic;
 
-        CHECK(out->topic_count < 128);
-        topic->info = info;
+        out->topics = grow(out->topics, out->topic_count, &out->topic_room, sizeof *out->topics);
+        topic = &out->topics[out->topic_count++];
+        *topic = (struct observed_topic){.info = info};
         memcpy(topic->name, info.name, info.name_size);
-        topic->info.name = topic->name;
         after = topic->name;
         size = info.name_size;
     }
     for (i = 0; i < out->topic_count; i++) {
         r->topic = &out->topics[i];
+        r->topic->info.name = r->topic->name; /* Where it stands now that no more come */
         list_cursors(r);
         read_topic(r);
     }
@@ -324,6 +332,7 @@ void observed_deinit(struct observed *seen)
                 free(topic->batches[b].bytes);
             }
             free(topic->batches);
+            free(topic->cursors);
         }
         free(seen->namespaces[n].topics);
     }

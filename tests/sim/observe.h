@@ -26,7 +26,7 @@ struct observed_range {
 };
 
 struct observed_cursor {
-    char name[32];
+    char name[ENGINE_NAME_SIZE_MAX];
     size_t name_size;
     uint64_t offset;
     uint64_t epoch;
@@ -38,8 +38,9 @@ struct observed_topic {
     struct observed_batch *batches; /* Owned */
     uint32_t batch_count;
     uint32_t batch_room;
-    struct observed_cursor cursors[16];
+    struct observed_cursor *cursors; /* Owned */
     uint32_t cursor_count;
+    uint32_t cursor_room;
     struct observed_range damaged[64];
     uint32_t damaged_count;
 };
@@ -54,6 +55,7 @@ struct observed_namespace {
     uint32_t entry_size_max;
     struct observed_topic *topics; /* Owned */
     uint32_t topic_count;
+    uint32_t topic_room;
 };
 
 struct observed {
