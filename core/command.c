@@ -47,7 +47,8 @@ uint64_t topic_trim_to(struct topic *topic, uint64_t first)
         whole++;
     }
     /* What finds no room in the journal now goes later (retention.c), or with the next trim. */
-    for (i = 0; i < whole && journal_admits(&ns->journal, FREE_SIZE, JOURNAL_RESERVE_FREES) == 1; i++) {
+    for (i = 0; i < whole && journal_admits(&ns->journal, FREE_SIZE, JOURNAL_RESERVE_FREES) == 1;
+         i++) {
         ticket = free_block(topic, &topic->blocks[i]);
     }
     topic_drop_blocks(topic, i);

@@ -153,7 +153,7 @@ struct engine_namespace_info {
     const char *name; /* Terminated; borrowed until the namespace is deleted */
     enum engine_namespace_state state;
     const char *reason; /* Why it is not serving; "" when it is */
-    int reason_code;    /* Of a refused one: TUSK_ECORRUPT, TUSK_EVERSION, TUSK_EIO, TUSK_ENOSPACE, ... */
+    int reason_code; /* Of a refused one: TUSK_ECORRUPT, TUSK_EVERSION, TUSK_EIO, TUSK_ENOSPACE, ... */
     const uint8_t *store_id;
     uint64_t incarnation;
     uint64_t topics;

@@ -43,7 +43,9 @@ int format_journal_decode(struct format_journal *header, const uint8_t page[FORM
     header->first_lsn = get_u64(page + 64);
     header->mark = get_u64(page + 72);
     header->previous_crc = get_u32(page + 80);
-    return 0;
+    return header->first_lsn < FORMAT_COUNTER_MAX && header->mark <= header->first_lsn
+               ? 0
+               : TUSK_ECORRUPT;
 }
 
 uint32_t format_journal_seed(const uint8_t store_id[ENGINE_STORE_ID_SIZE], uint64_t generation)
@@ -89,7 +91,8 @@ int format_record_header_decode(struct format_record_header *header, const uint8
     header->body_crc = get_u32(bytes + 20);
     header->previous_crc = get_u32(bytes + 24);
     header->mark = get_u64(bytes + 32);
-    return header->size >= FORMAT_RECORD_HEADER_SIZE ? 0 : TUSK_ECORRUPT;
+    /* Nothing behind a record was durable when it was written. */
+    return header->size >= FORMAT_RECORD_HEADER_SIZE && header->mark <= lsn ? 0 : TUSK_ECORRUPT;
 }
 
 uint64_t format_record_padded(uint64_t size)

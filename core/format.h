@@ -18,6 +18,8 @@ struct error;
 
 #define FORMAT_VERSION 1u
 #define FORMAT_PAGE 4096u
+/* LSNs and numbers of files stay below this, so that no sum of them wraps: 2^63 bytes of journal. */
+#define FORMAT_COUNTER_MAX (UINT64_C(1) << 63)
 #define FORMAT_NAME_SIZE_MAX 255u
 #define FORMAT_NONE UINT64_MAX
 

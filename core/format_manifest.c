@@ -83,7 +83,9 @@ int format_manifest_decode(struct format_manifest *manifest, const uint8_t page[
     manifest->incarnation_count = get_u64(page + 120);
     manifest->topic_count = get_u64(page + 128);
     settings_decode(&manifest->settings, page + 136);
-    return 0;
+    return manifest->lsn < FORMAT_COUNTER_MAX && manifest->number < FORMAT_COUNTER_MAX
+               ? 0
+               : TUSK_ECORRUPT;
 }
 
 size_t format_incarnation_encode(uint8_t *out, const struct format_incarnation *incarnation)
@@ -322,5 +324,5 @@ bool format_file_number(const char *file_name, const char *prefix, const char *s
         return false;
     }
     *number = value;
-    return true;
+    return value < FORMAT_COUNTER_MAX;
 }

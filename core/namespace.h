@@ -51,7 +51,7 @@ struct namespace
 
     enum engine_namespace_state state;
     char reason[ERROR_TEXT_SIZE]; /* Why it does not serve */
-    int reason_code; /* Of a refused one: what recovery_run() said */
+    int reason_code;              /* Of a refused one: what recovery_run() said */
     bool stopping;                /* New requests are refused */
 
     uint8_t store_id[ENGINE_STORE_ID_SIZE];

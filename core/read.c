@@ -359,6 +359,9 @@ static enum read_next go_once(struct read_state *state)
         }
     }
     if (block->segment == NULL) {
+        if (block->end_offset <= state->offset) {
+            return READ_AGAIN; /* It held nothing: what comes next stands behind it */
+        }
         state->block = *block;
         return read_damaged(state, block->first_offset, block->end_offset);
     }

@@ -16,6 +16,7 @@ static void begin_data(struct read_state *state, uint32_t position, uint64_t exp
     state->at = position;
     state->have = 0;
     state->expected = expected;
+    state->exact = true;
     state->want = read_chunk_size(state);
 }
 
@@ -112,7 +113,8 @@ void read_begin(struct read_state *state)
         state->by_time ? 0 : read_hint_get(state->ns, state->block.generation, state->offset);
 
     if (hint >= FORMAT_BLOCK_DATA && hint < state->limit) {
-        begin_data(state, hint, state->offset);
+        begin_data(state, hint & ~READ_HINT_INSIDE, state->offset);
+        state->exact = (hint & READ_HINT_INSIDE) == 0;
     } else if (index != NULL) {
         begin_by_index(state, index->entries, index->count);
     } else if (state->block.sealed && !state->by_time &&

@@ -127,6 +127,9 @@ static bool header_valid(const struct read_state *state, const uint8_t *bytes, u
            batch_header_check(bytes, state->limit - position - BATCH_HEADER_SIZE, header) ==
                BATCH_GOOD &&
            header->header_crc == batch_header_crc(bytes, state->seed, position) &&
+           header->first_offset >= state->block.first_offset &&
+           header->first_offset <= state->block.end_offset &&
+           header->entry_count <= state->block.end_offset - header->first_offset &&
            batch_padded_size(header->stored_size) <= state->limit - position;
 }
 
@@ -182,7 +185,8 @@ static enum walk collect(struct read_state *state, uint32_t *size, uint64_t *fro
     *size = 0;
     *to = state->offset;
     while (at + BATCH_HEADER_SIZE <= state->have &&
-           header_valid(state, data + at, state->at + at, &header) && header.first_offset < end) {
+           header_valid(state, data + at, state->at + at, &header) && header.first_offset < end &&
+           (at == 0 || header.first_offset >= *to)) {
         const uint32_t padded = (uint32_t)batch_padded_size(header.stored_size);
         const uint64_t first = header.first_offset > *to ? header.first_offset : *to;
         uint64_t taken;
@@ -213,7 +217,8 @@ static enum walk collect(struct read_state *state, uint32_t *size, uint64_t *fro
         at += padded;
         *size = at;
         if (taken < header.first_offset + header.entry_count) {
-            read_hint_put(state->ns, state->block.generation, taken, state->at + at - padded);
+            read_hint_put(state->ns, state->block.generation, taken,
+                          (state->at + at - padded) | READ_HINT_INSIDE);
             return WALK_DONE;
         }
     }
@@ -250,7 +255,8 @@ static enum walk pass(struct read_state *state)
     uint32_t at = 0;
 
     while (at + BATCH_HEADER_SIZE <= state->have) {
-        if (!header_valid(state, state->read->data + at, state->at + at, &header)) {
+        if (!header_valid(state, state->read->data + at, state->at + at, &header) ||
+            (state->exact && header.first_offset < state->expected)) {
             begin_scan(state, at);
             return WALK_MORE;
         }
@@ -267,6 +273,7 @@ static enum walk pass(struct read_state *state)
         }
         learn(state, state->at + at, &header);
         state->expected = header.first_offset + header.entry_count;
+        state->exact = true;
         at += (uint32_t)batch_padded_size(header.stored_size);
     }
     if (state->at + at + BATCH_HEADER_SIZE > state->limit) {

@@ -49,6 +49,7 @@ struct read_state {
     uint32_t entries;  /* Of the block before the next batch to pass; valid while learning */
     bool learning;     /* Batches passed are noted in the active block's index */
     uint64_t expected; /* First offset of the batch expected next */
+    bool exact;        /* No batch from here on may begin before `expected` */
     struct format_seal seal;
     uint8_t *page; /* Owned, or NULL */
     struct io_op op;
@@ -98,7 +99,9 @@ struct read_budget {
 uint64_t read_take(struct read_budget *budget, const uint8_t *batch,
                    const struct batch_header *header, uint64_t offset);
 
-/* Where a sequential reader goes on: a small cache, wrong entries harmless. */
+/* Where a sequential reader goes on: a small cache, wrong entries harmless. The position is that of the next batch, or,
+ * with READ_HINT_INSIDE, of the batch that has the offset inside. */
+#define READ_HINT_INSIDE 1u
 void read_hint_put(struct namespace *ns, uint64_t generation, uint64_t offset, uint32_t position);
 /* 0: none. */
 uint32_t read_hint_get(const struct namespace *ns, uint64_t generation, uint64_t offset);

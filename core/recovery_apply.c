@@ -201,7 +201,8 @@ static int apply_topic_create(struct recovery *recovery, const struct format_rec
     const struct engine_topic_ref by_name = {.name = record->name, .name_size = record->name_size};
     struct topic *topic;
 
-    if (record->name_size == 0 || namespace_topic_by_id(ns, record->field[TOPIC_ID]) != NULL) {
+    if (record->name_size == 0 || record->field[TOPIC_ID] == 0 ||
+        namespace_topic_by_id(ns, record->field[TOPIC_ID]) != NULL) {
         return TUSK_ECORRUPT;
     }
     topic = namespace_topic(ns, &by_name);
@@ -287,8 +288,15 @@ static int apply_allocate(struct recovery *recovery, struct topic *topic,
                                 .index = (uint16_t)record->field[BLOCK_INDEX]};
     int rc;
 
-    if (record->field[BLOCK_INDEX] >= ns->blocks_per_segment) {
+    if (record->field[BLOCK_INDEX] >= ns->blocks_per_segment || number >= FORMAT_COUNTER_MAX) {
         return TUSK_ECORRUPT;
+    }
+    if (block.first_offset != topic->next_offset) {
+        /* Only what went with a loss can lie between. */
+        if (!recovery->lost || block.first_offset < topic->next_offset) {
+            return missing(recovery);
+        }
+        topic->next_offset = block.first_offset;
     }
     if (number >= ns->space.next_segment) {
         ns->space.next_segment = number + 1;
@@ -389,6 +397,9 @@ static int apply_to_topic(struct recovery *recovery, const struct format_record 
         }
         return 0;
     case RECORD_TRIM:
+        if (record->field[TRIM_FIRST] > topic->next_offset) {
+            return missing(recovery); /* What it trimmed went with the loss, too */
+        }
         if (record->field[TRIM_FIRST] > topic->first) {
             topic->first = record->field[TRIM_FIRST];
         }

@@ -203,6 +203,9 @@ static int take_cursors(struct topic *topic, const struct format_topic *saved, c
              topic->cursors_by_id[topic->cursor_count - 1]->id >= cursor.id)) {
             return TUSK_ECORRUPT;
         }
+        if (topic_cursor_find(topic, cursor.name, cursor.name_size) != NULL) {
+            return TUSK_ECORRUPT;
+        }
         if (topic_cursor_add(topic, cursor.id, cursor.name, cursor.name_size, cursor.offset,
                              cursor.epoch) == NULL) {
             return TUSK_ENOMEM;
@@ -216,6 +219,7 @@ static int take_blocks(struct recovery *recovery, struct topic *topic,
 {
     struct namespace *ns = recovery->ns;
     struct format_topic_block in;
+    uint64_t reached = 0;
     uint32_t i;
 
     for (i = 0; i < saved->block_count; i++) {
@@ -223,9 +227,12 @@ static int take_blocks(struct recovery *recovery, struct topic *topic,
         int rc;
 
         if (format_topic_block_decode(&in, at, end) != 0 || in.index >= ns->blocks_per_segment ||
-            in.end > format_block_limit(ns->block_size) || in.end < FORMAT_BLOCK_DATA) {
+            in.end > format_block_limit(ns->block_size) || in.end < FORMAT_BLOCK_DATA ||
+            in.end % BATCH_ALIGN != 0 || in.first_offset < reached ||
+            in.end_offset < in.first_offset || in.end_offset > topic->next_offset) {
             return TUSK_ECORRUPT;
         }
+        reached = in.end_offset;
         block = (struct block){.segment = space_find(&ns->space, in.segment),
                                .segment_number = in.segment,
                                .generation = in.generation,
@@ -256,7 +263,8 @@ static int take_topic(struct recovery *recovery, const uint8_t **at, const uint8
     struct topic *topic;
     int rc;
 
-    if (format_topic_decode(&saved, at, end) != 0 || saved.name_size == 0 ||
+    if (format_topic_decode(&saved, at, end) != 0 || saved.name_size == 0 || saved.id == 0 ||
+        saved.first > saved.next_offset || saved.next_offset > saved.run_end ||
         namespace_topic_by_id(ns, saved.id) != NULL) {
         return TUSK_ECORRUPT;
     }

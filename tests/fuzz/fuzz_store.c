@@ -8,12 +8,12 @@
 
 #include "core/check.h"
 #include "core/engine.h"
+#include "core/format.h"
 #include "core/io.h"
 #include "proto/batch.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_memory.h"
 #include "tests/fuzz/store_image.h"
-#include "tests/fuzz/store_known.h"
 #include "tests/fuzz/store_mutate.h"
 #include "tests/fuzz/store_seal.h"
 #include "tests/sim/io_sim.h"
@@ -177,6 +177,23 @@ static const struct observed_topic *find_topic(const struct observed *seen, uint
     return NULL;
 }
 
+/* Two batches of a forged block claim the same offsets: which of them is served depends on where the topic's end is, and
+ * on where a read begins. */
+static bool claimed_twice(const struct observed_topic *topic, const struct observed_batch *batch)
+{
+    uint32_t b;
+
+    for (b = 0; b < topic->batch_count; b++) {
+        const struct observed_batch *other = &topic->batches[b];
+
+        if (other->first < batch->end && batch->first < other->end &&
+            (other->first != batch->first || other->end != batch->end)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void require_batch(const struct observed_topic *topic, const struct observed_batch *batch)
 {
     const bool served_again = false;
@@ -185,9 +202,8 @@ static void require_batch(const struct observed_topic *topic, const struct obser
     for (b = 0; b < topic->batch_count; b++) {
         const struct observed_batch *other = &topic->batches[b];
 
-        if (other->first == batch->first) {
-            REQUIRE(other->size == batch->size);
-            REQUIRE(memcmp(other->bytes, batch->bytes, batch->size) == 0);
+        if (other->first == batch->first && other->size == batch->size &&
+            memcmp(other->bytes, batch->bytes, batch->size) == 0) {
             return;
         }
     }
@@ -218,7 +234,8 @@ static void require_same(const struct observed *before, const struct observed *a
             REQUIRE(again->cursors[i].epoch == topic->cursors[i].epoch);
         }
         for (i = 0; i < topic->batch_count; i++) {
-            if (topic->batches[i].end > again->info.first) {
+            if (topic->batches[i].end > again->info.first &&
+                !claimed_twice(again, &topic->batches[i])) {
                 require_batch(again, &topic->batches[i]);
             }
         }
@@ -351,10 +368,16 @@ static void compare_file(void *arg, const char *path, uint64_t size)
 static void require_unchanged(const struct life *life, const struct store_image *image)
 {
     struct content content = {.image = image, .disk = life->disk};
+    unsigned foreign =
+        0; /* No number of ours: such files are left alone, and not recognised here either */
+    unsigned i;
 
+    for (i = 0; i < image->count; i++) {
+        foreign += image->files[i].number >= FORMAT_COUNTER_MAX;
+    }
     sim_disk_settle(life->disk);
     sim_disk_list(life->disk, compare_file, &content);
-    REQUIRE(content.count == image->count);
+    REQUIRE(content.count + foreign == image->count);
 }
 
 static void run_image(const struct store_image *image)
@@ -402,11 +425,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (i = 0; i < image.count; i++) {
         limit += (size_t)MEMORY_PER_BYTE * image.files[i].size;
     }
-    if (store_known(&image) == NULL || getenv("TUSK_FUZZ_KNOWN") != NULL) {
-        fuzz_memory_begin(limit);
-        run_image(&image);
-        fuzz_memory_end();
-    }
+    fuzz_memory_begin(limit);
+    run_image(&image);
+    fuzz_memory_end();
     store_image_deinit(&image);
     return 0;
 }
@@ -428,7 +449,6 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 {
     struct store_image image;
     struct random random;
-    unsigned tries = 0;
     size_t written;
 
     random_init(&random, seed);
@@ -437,11 +457,6 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
         return LLVMFuzzerMutate(data, size, size_max);
     }
     mutate_and_seal(&image, &random);
-    while (store_known(&image) != NULL && tries++ < 8) {
-        store_image_deinit(&image);
-        REQUIRE(store_image_parse(&image, data, size));
-        mutate_and_seal(&image, &random);
-    }
     written = store_image_write(&image, data, size_max);
     store_image_deinit(&image);
     return written > 0 ? written : size;

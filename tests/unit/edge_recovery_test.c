@@ -353,6 +353,42 @@ static void many_accepted_losses_are_remembered(void **state)
     fixture_append_strings(f, "t", "next", NULL);
 }
 
+/* ---- an empty block that is gone ---- */
+
+/* An allocate record reached the disk, and neither its batch nor, in the end, its segment's file: nothing was in that
+ * block, so reading across its place finds what stands behind it. */
+static void an_empty_block_whose_file_is_gone_costs_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const struct image_record *allocate;
+    struct journal_image *image;
+    uint64_t time_us;
+    uint64_t end;
+
+    f->options.blocks_per_segment = 1;
+    fixture_open(f);
+    assert_int_equal(fixture_append_size(f, "t", 10000), 0);
+    fixture_kill(f);
+    end = fixture_info(f, "t").end;
+    assert_int_equal(fixture_append_size(f, "t", 16000), 0); /* In the next block */
+    image = crash(f);
+    allocate = journal_image_last(image, RECORD_BLOCK_ALLOCATE, UINT64_MAX);
+    sim_disk_zero(f->disk, allocate->file->path,
+                  allocate->offset + format_record_padded(allocate->header.size), 256);
+    assert_int_equal(io_sim_open(&f->io, f->disk), 0);
+    assert_int_equal(io_unlink(f->io, FIXTURE_DIR "/0000000000000002.seg", &f->err), 0);
+    assert_int_equal(io_sync_dir(f->io, FIXTURE_DIR, &f->err), 0);
+    io_close(f->io);
+    f->io = NULL;
+    journal_image_free(image);
+    fixture_open(f);
+    assert_int_equal(fixture_info(f, "t").blocks, 2);
+    time_us = f->now.wall_us;
+    assert_int_equal(fixture_append_size(f, "t", 20), 0);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, end), 0);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_TIME, time_us), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +404,7 @@ int main(void)
         FIXTURE_TEST(an_accepted_loss_gives_no_offset_twice_from_the_older_manifest),
         FIXTURE_TEST(an_acceptance_is_remembered_without_a_manifest),
         FIXTURE_TEST(many_accepted_losses_are_remembered),
+        FIXTURE_TEST(an_empty_block_whose_file_is_gone_costs_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

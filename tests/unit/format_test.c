@@ -24,8 +24,8 @@ static struct format_journal journal_header(uint64_t value)
     struct format_journal header = {.number = value,
                                     .size = value + 1,
                                     .generation = value + 2,
-                                    .first_lsn = value + 3,
-                                    .mark = value + 4,
+                                    .first_lsn = value / 2,
+                                    .mark = value / 3,
                                     .previous_crc = (uint32_t)value + 5};
 
     memcpy(header.store_id, store_id, sizeof store_id);
@@ -54,6 +54,31 @@ static void a_journal_header_comes_back_as_it_was(void **state)
         assert_int_equal(back.previous_crc, header.previous_crc);
         assert_memory_equal(back.store_id, store_id, sizeof store_id);
     }
+}
+
+static int decode_resealed(uint8_t *page)
+{
+    struct format_journal back;
+
+    put_u32(page + FORMAT_PAGE - 4, crc32c(0, page, FORMAT_PAGE - 4));
+    return format_journal_decode(&back, page);
+}
+
+/* LSNs that could wrap, and a mark beyond where the file begins, are no header's, whatever the checksum says. */
+static void a_journal_header_has_sane_positions(void **state)
+{
+    struct format_journal header = journal_header(64);
+    uint8_t page[FORMAT_PAGE];
+
+    (void)state;
+    header.first_lsn = FORMAT_COUNTER_MAX - 1;
+    header.mark = header.first_lsn;
+    format_journal_encode(page, &header);
+    assert_int_equal(decode_resealed(page), 0);
+    put_u64(page + 64, FORMAT_COUNTER_MAX);
+    assert_int_equal(decode_resealed(page), TUSK_ECORRUPT);
+    put_u64(page + 64, header.mark - 1);
+    assert_int_equal(decode_resealed(page), TUSK_ECORRUPT);
 }
 
 /* Any single flipped bit of the page, reserved bytes included, and a page of zeros, is no header. */
@@ -112,7 +137,7 @@ static void a_record_header_comes_back_as_it_was(void **state)
                                               .size = (uint32_t)edges[i] | 64u,
                                               .body_crc = (uint32_t)edges[i] + 2,
                                               .previous_crc = (uint32_t)edges[i] + 3,
-                                              .mark = edges[i] - 4};
+                                              .mark = edges[i] / 2};
         struct format_record_header back;
 
         format_record_header_encode(bytes, &header, seed);
@@ -125,6 +150,23 @@ static void a_record_header_comes_back_as_it_was(void **state)
         assert_int_equal(back.mark, header.mark);
         assert_int_equal(back.crc, header.crc);
     }
+}
+
+/* A record carries a mark of what was durable before it: one beyond itself is nobody's. */
+static void a_record_marks_nothing_behind_itself(void **state)
+{
+    const uint32_t seed = format_journal_seed(store_id, 5);
+    struct format_record_header header = {
+        .type = RECORD_MARK, .lsn = 640, .size = FORMAT_RECORD_HEADER_SIZE, .mark = 640};
+    struct format_record_header back;
+    uint8_t bytes[FORMAT_RECORD_HEADER_SIZE];
+
+    (void)state;
+    format_record_header_encode(bytes, &header, seed);
+    assert_int_equal(format_record_header_decode(&back, bytes, seed, 640), 0);
+    header.mark = 641;
+    format_record_header_encode(bytes, &header, seed);
+    assert_int_equal(format_record_header_decode(&back, bytes, seed, 640), TUSK_ECORRUPT);
 }
 
 /* A record is nothing at another place, of another file, of another store, with a flipped bit, or as zeros. */
@@ -348,9 +390,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_journal_header_comes_back_as_it_was),
+        cmocka_unit_test(a_journal_header_has_sane_positions),
         cmocka_unit_test(no_flipped_bit_passes_a_journal_header),
         cmocka_unit_test(versions_and_flags_of_a_journal_header),
         cmocka_unit_test(a_record_header_comes_back_as_it_was),
+        cmocka_unit_test(a_record_marks_nothing_behind_itself),
         cmocka_unit_test(a_record_header_is_valid_only_at_its_place),
         cmocka_unit_test(every_record_type_comes_back_as_it_was),
         cmocka_unit_test(a_wrong_body_is_told_apart_from_a_newer_one),
