@@ -268,6 +268,7 @@ static void end_turn(struct server *server)
     bool more = false;
 
     if (gather(server, now.mono_us)) {
+        server->staging = false;                     /* As below */
         (void)uv_idle_start(&server->idle, on_idle); /* Always succeeds */
         return;
     }
@@ -281,6 +282,9 @@ static void end_turn(struct server *server)
     flush_dirty(server);
     if (resume_paused(server)) {
         more = true;
+        /* What was resumed may have waited for the disk: what arrives behind it is told the time
+         * again, or a read's wait would count from before it was asked. */
+        server->staging = false;
     }
     if (server->state == SERVER_SERVING) {
         arm_engine_timer(server);
@@ -428,6 +432,7 @@ int server_init(struct server *server, const struct options *options, struct eng
     server->options = options;
     server->engine = engine;
     server->armed_us = UINT64_MAX;
+    server->turn_due = true; /* The engine may want something before anybody connects */
     server->listener.fd = -1;
     pool_init(&server->pool, options->total_bytes_max);
     rc = uv_loop_init(&server->loop);
