@@ -69,6 +69,7 @@ static void park(struct topic *topic, struct engine_append *append)
     topic->waiting_last = append;
     ns->waiting_bytes += append->batch_size;
     ns->waiting_appends++;
+    append->waiting = ++ns->waited_appends;
     if (!link_linked(&topic->stalled)) {
         list_append(&ns->stalled_topics, &topic->stalled);
     }
@@ -113,6 +114,8 @@ static void go_on(struct topic *topic)
         if (rc != STAGED) {
             refuse(topic->ns, append, rc);
         }
+        sync_append_settled(topic->ns,
+                            append->waiting); /* Its link is nobody's business from here */
     }
 }
 
@@ -150,6 +153,7 @@ void append_fail_waiting(struct topic *topic, int code, const char *why)
         free(append->kept);
         append->kept = NULL;
         request_fail(topic->ns, &append->base, code, "%s", why);
+        sync_append_settled(topic->ns, append->waiting);
     }
 }
 

@@ -204,6 +204,10 @@ static void run_namespace_set(struct namespace *ns, struct engine_command *comma
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
         topic->shown_end = topic_visible_end(topic); /* Ends never go back */
+        if (ns->settings.fsync_ms != ENGINE_FSYNC_EACH) {
+            /* What is staged already is acknowledged when written, and is there to be read then. */
+            topic->shown_pending = topic->next_offset;
+        }
     }
     ns->settings = settings;
     record.field[0] = settings.retention.kind;
@@ -258,6 +262,45 @@ static void run_on_topic(struct namespace *ns, struct engine_command *command)
     }
 }
 
+/* Everything put so far; an open record ends behind next_lsn. */
+static void sync_staged(struct namespace *ns, struct engine_command *command)
+{
+    if (ns->journal.next_lsn == ns->flusher.durable && !ns->journal.open) {
+        request_finish(ns, &command->base);
+    } else {
+        request_when_durable(ns, &command->base, ns->journal.next_lsn + (ns->journal.open ? 1 : 0));
+    }
+}
+
+static void run_sync(struct namespace *ns, struct engine_command *command)
+{
+    command->behind = ns->waited_appends;
+    command->awaited = ns->waiting_appends;
+    if (command->awaited == 0) {
+        sync_staged(ns, command);
+    } else {
+        queue_push(&ns->sync_queue, &command->base);
+    }
+}
+
+void sync_append_settled(struct namespace *ns, uint64_t waiting)
+{
+    struct request_queue left = {0};
+    struct engine_request *request;
+
+    while ((request = queue_pop(&ns->sync_queue)) != NULL) {
+        struct engine_command *command = (struct engine_command *)(void *)request;
+
+        command->awaited -= waiting <= command->behind ? 1u : 0u;
+        if (command->awaited == 0) {
+            sync_staged(ns, command);
+        } else {
+            queue_push(&left, request);
+        }
+    }
+    ns->sync_queue = left;
+}
+
 void engine_command(struct namespace *ns, struct engine_command *command)
 {
     int admits;
@@ -277,13 +320,7 @@ void engine_command(struct namespace *ns, struct engine_command *command)
         return;
     }
     if (command->kind == ENGINE_SYNC) {
-        /* Everything put so far; an open record ends behind next_lsn. */
-        if (ns->journal.next_lsn == ns->flusher.durable && !ns->journal.open) {
-            request_finish(ns, &command->base);
-        } else {
-            request_when_durable(ns, &command->base,
-                                 ns->journal.next_lsn + (ns->journal.open ? 1 : 0));
-        }
+        run_sync(ns, command);
         return;
     }
     admits = journal_admits(&ns->journal, 1024, JOURNAL_LAST);

@@ -218,7 +218,8 @@ struct engine_append {
     uint64_t first_offset;
     uint64_t durable_end;
     uint64_t end;         /* The engine's */
-    void *kept;           /* The engine's: a copy of the batch while it waits */
+    void *kept;           /* The engine's: a copy of the batch while it waits, */
+    uint64_t waiting;     /* and its number among all that ever waited */
     struct topic *target; /* The engine's */
 };
 
@@ -287,7 +288,7 @@ enum engine_command_kind {
     ENGINE_TOPIC_DELETE,  /* topic */
     ENGINE_TOPIC_TRIM,    /* topic, offset -> offset (first kept) */
     ENGINE_NAMESPACE_SET, /* settings */
-    ENGINE_SYNC           /* everything staged before it */
+    ENGINE_SYNC           /* everything submitted before it, appends that wait included */
 };
 
 struct engine_command {
@@ -306,6 +307,8 @@ struct engine_command {
     uint64_t topic_id;                      /* Result */
     void *state;                            /* The engine's: a time lookup under way, */
     char kept_cursor[ENGINE_NAME_SIZE_MAX]; /* and the name it was given for */
+    uint64_t behind;  /* The engine's: SYNC: the last append that waited when it was submitted, */
+    uint64_t awaited; /* and how many of those still do */
 };
 
 /* Answered when durable, but CHECKPOINT in an at-least-once namespace (answered when taken). Statuses as

@@ -299,6 +299,7 @@ void namespace_fail(struct namespace *ns, const struct error *err)
     memcpy(ns->reason, err->text, sizeof ns->reason);
     fail_queue(ns, &ns->written_queue);
     fail_queue(ns, &ns->durable_queue);
+    fail_queue(ns, &ns->sync_queue);
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
         /* Not staged: certainly not stored. */

@@ -94,10 +94,12 @@ struct namespace
     uint64_t read_deadline_us;      /* Not later than the first of their deadlines */
 
     struct request_queue written_queue; /* Wait for `written`, in ticket order */
+    struct request_queue sync_queue;    /* SYNCs behind appends that wait */
     struct request_queue durable_queue; /* Wait for `durable`, in ticket order */
     uint64_t waiting_bytes;             /* Batches kept by appends not yet staged */
     uint64_t requests;                  /* Submitted, done() not yet run */
     uint64_t waiting_appends;
+    uint64_t waited_appends;     /* Number of the last one that began to wait */
     bool retry_stalled;          /* Something every stalled topic may have waited for has changed */
     uint64_t retention_us;       /* Monotonic: when retention is looked at next */
     uint64_t retention_clock_us; /* Wall clock as retention trusts it; see retention.c */
@@ -189,6 +191,8 @@ struct topic *append_create_topic(struct namespace *ns, const char *name, size_t
 /* append_reserve.c */
 /* Runs whose record became durable can be used. */
 void append_runs_durable(struct namespace *ns);
+/* An append that waited, by its number, is staged or refused: SYNCs behind it go on. (command.c) */
+void sync_append_settled(struct namespace *ns, uint64_t waiting);
 
 /* read.c */
 /* The visible end of a topic moved: parked reads go on. */

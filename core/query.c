@@ -5,6 +5,17 @@
 #include "core/check.h"
 #include "core/namespace.h"
 
+/* Entries from an offset on, as far as readers can see any. While there are gaps, those staged and not visible yet may
+ * count, too. */
+static uint64_t visible_entries(const struct topic *topic, uint64_t offset)
+{
+    const uint64_t entries = topic_entries_from(topic, offset);
+    const uint64_t end = topic_visible_end(topic);
+    const uint64_t most = end > offset ? end - offset : 0;
+
+    return entries < most ? entries : most;
+}
+
 static void fill_info(const struct topic *topic, struct engine_topic_info *info)
 {
     *info = (struct engine_topic_info){
@@ -13,7 +24,7 @@ static void fill_info(const struct topic *topic, struct engine_topic_info *info)
         .first = topic->first,
         .end = topic_visible_end(topic),
         .durable_end = topic->durable_end,
-        .entries = topic_entries_from(topic, topic->first),
+        .entries = visible_entries(topic, topic->first),
         .bytes = (uint64_t)topic->block_count * topic->ns->block_size,
         .last_time_us = topic->block_count == 0 ? 0 : topic->last_time_us,
         .blocks = topic->block_count,
@@ -120,7 +131,7 @@ int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *ref,
                                         .offset = cursor->offset,
                                         .durable_offset = cursor->durable_offset,
                                         .epoch = cursor->epoch,
-                                        .lag = topic_entries_from(topic, cursor->offset)};
+                                        .lag = visible_entries(topic, cursor->offset)};
     return 1;
 }
 

@@ -9,44 +9,6 @@
 #include "core/read_state.h"
 #include "proto/bytes.h"
 
-/* ---- hints ---- */
-
-#define HINTS 256u
-
-struct read_hint {
-    uint64_t generation;
-    uint64_t offset;
-    uint32_t position;
-};
-
-static uint32_t hint_slot(uint64_t generation, uint64_t offset)
-{
-    return (uint32_t)(((generation ^ offset) * 0x9e3779b97f4a7c15ull) >> 56) % HINTS;
-}
-
-void read_hint_put(struct namespace *ns, uint64_t generation, uint64_t offset, uint32_t position)
-{
-    if (ns->hints == NULL) {
-        ns->hints = calloc(HINTS, sizeof *ns->hints);
-        if (ns->hints == NULL) {
-            return;
-        }
-    }
-    ns->hints[hint_slot(generation, offset)] =
-        (struct read_hint){.generation = generation, .offset = offset, .position = position};
-}
-
-uint32_t read_hint_get(const struct namespace *ns, uint64_t generation, uint64_t offset)
-{
-    const struct read_hint *hint;
-
-    if (ns->hints == NULL) {
-        return 0;
-    }
-    hint = &ns->hints[hint_slot(generation, offset)];
-    return hint->generation == generation && hint->offset == offset ? hint->position : 0;
-}
-
 /* ---- ends ---- */
 
 static void state_free(struct read_state *state)
@@ -55,10 +17,7 @@ static void state_free(struct read_state *state)
 
     link_remove(&state->parked);
     link_remove(&state->waiting);
-    if (state->pinned) {
-        CHECK(state->block.segment->slots[state->block.index].pins > 0);
-        state->block.segment->slots[state->block.index].pins--;
-    }
+    read_unpin(state);
     if (topic != NULL) {
         CHECK(topic->reads > 0);
         topic->reads--;
@@ -156,6 +115,26 @@ static int consume(struct read_state *state, uint64_t to, uint64_t *ticket)
     return 0;
 }
 
+/* Whether the cursor has been moved on meanwhile, by another read that consumed or by a checkpoint: what this one found
+ * has been given to somebody already, and it looks again from there. */
+static bool overtaken(struct read_state *state)
+{
+    const struct cursor *cursor =
+        topic_cursor_find(state->topic, state->cursor, state->cursor_size);
+
+    if (cursor == NULL || cursor->offset == state->cursor_offset ||
+        (state->cursor_epoch != 0 && cursor->epoch != state->cursor_epoch)) {
+        return false;
+    }
+    read_unpin(state);
+    state->offset = cursor->offset;
+    state->cursor_offset = cursor->offset;
+    state->cursor_epoch = cursor->epoch;
+    state->read->skipped_from = 0;
+    state->read->skipped_to = 0;
+    return true;
+}
+
 enum read_next read_deliver(struct read_state *state, uint32_t size, uint64_t from, uint64_t to,
                             uint32_t position, uint64_t generation)
 {
@@ -165,6 +144,9 @@ enum read_next read_deliver(struct read_state *state, uint32_t size, uint64_t fr
     uint64_t ticket = 0;
 
     CHECK(to > from || (to == from && read->skipped_to != 0)); /* Nothing but damage */
+    if (read->consume && overtaken(state)) {
+        return READ_AGAIN;
+    }
     if (read->consume && consume(state, to, &ticket) != 0) {
         return READ_FINISHED;
     }
@@ -407,6 +389,7 @@ static enum read_next place(struct read_state *state)
     case ENGINE_AT_CURSOR:
         cursor = topic_cursor_find(topic, state->cursor, state->cursor_size);
         state->offset = cursor == NULL ? topic->first : cursor->offset;
+        state->cursor_offset = state->offset;
         state->cursor_epoch = cursor == NULL ? 0 : cursor->epoch;
         read->epoch = state->cursor_epoch;
         break;

@@ -7,6 +7,46 @@
 #include "core/read_state.h"
 #include "core/seal.h"
 
+/* ---- hints ---- */
+
+#define HINTS 256u
+
+struct read_hint {
+    uint64_t generation;
+    uint64_t offset;
+    uint32_t position;
+};
+
+static uint32_t hint_slot(uint64_t generation, uint64_t offset)
+{
+    return (uint32_t)(((generation ^ offset) * 0x9e3779b97f4a7c15ull) >> 56) % HINTS;
+}
+
+void read_hint_put(struct namespace *ns, uint64_t generation, uint64_t offset, uint32_t position)
+{
+    if (ns->hints == NULL) {
+        ns->hints = calloc(HINTS, sizeof *ns->hints);
+        if (ns->hints == NULL) {
+            return;
+        }
+    }
+    ns->hints[hint_slot(generation, offset)] =
+        (struct read_hint){.generation = generation, .offset = offset, .position = position};
+}
+
+uint32_t read_hint_get(const struct namespace *ns, uint64_t generation, uint64_t offset)
+{
+    const struct read_hint *hint;
+
+    if (ns->hints == NULL) {
+        return 0;
+    }
+    hint = &ns->hints[hint_slot(generation, offset)];
+    return hint->generation == generation && hint->offset == offset ? hint->position : 0;
+}
+
+/* ---- beginning ---- */
+
 static void begin_data(struct read_state *state, uint32_t position, uint64_t expected)
 {
     state->learning = false;

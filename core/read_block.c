@@ -19,7 +19,7 @@ static uint64_t block_base(const struct read_state *state)
     return (uint64_t)state->block.index * state->ns->block_size;
 }
 
-static void unpin(struct read_state *state)
+void read_unpin(struct read_state *state)
 {
     if (state->pinned) {
         state->pinned = false;
@@ -317,7 +317,7 @@ static enum read_next damaged_to(struct read_state *state, uint64_t to)
 {
     const uint64_t from = state->expected < state->offset ? state->expected : state->offset;
 
-    unpin(state);
+    read_unpin(state);
     if (to <= state->offset) {
         to = state->offset + 1; /* An overlap cannot be: a range that says at least this one */
     }
@@ -337,7 +337,7 @@ static enum read_next block_ended(struct read_state *state)
     const uint64_t end = topic_visible_end(topic);
     uint64_t next;
 
-    unpin(state);
+    read_unpin(state);
     if (block == NULL || limit > state->limit) {
         return READ_AGAIN; /* Trimmed, or applied, meanwhile */
     }

@@ -35,6 +35,7 @@ struct read_state {
     bool by_time;
     bool by_cursor;
     bool cancelled;
+    uint64_t cursor_offset; /* Where it stood when the read was placed */
     uint64_t cursor_epoch;
     /* In a block: */
     enum read_phase phase;
@@ -72,6 +73,8 @@ void read_go(struct read_state *state);
 /* Begin in block number `at`; then go on. */
 enum read_next read_block(struct read_state *state, uint32_t at);
 enum read_next read_block_go_on(struct read_state *state);
+/* The block may be used again, as far as this read is concerned. Allowed without one. */
+void read_unpin(struct read_state *state);
 /* Bytes to get at once from state->at on. */
 uint32_t read_chunk_size(const struct read_state *state);
 /* state is in a block: set where it begins, which may need the block's seal and index first (phases

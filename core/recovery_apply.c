@@ -7,6 +7,7 @@
 #include "core/seal.h"
 
 #define LOSS_OFFSETS ((uint64_t)1 << 40)
+#define LOST_TOPICS ((uint64_t)1 << 32) /* No namespace has more: the limit is 32 bits wide */
 
 /* ---- judging ---- */
 
@@ -350,7 +351,8 @@ static void apply_open(struct recovery *recovery, const struct format_record *re
 
     namespace_add_incarnation(ns, &incarnation);
     if (record->field[OPEN_CLEAN] == 0) {
-        /* That open started fresh ground: no offset of the runs before was used again. */
+        /* That open started fresh ground: no offset of the runs before was used again, and no topic's id. */
+        recovery_step_ids(ns);
         HASH_ITER(by_id, ns->topics_by_id, topic, next)
         {
             if (topic->run_end > topic->next_offset) {
@@ -409,6 +411,11 @@ static int apply_to_topic(struct recovery *recovery, const struct format_record 
     default:
         return apply_cursor(recovery, topic, record);
     }
+}
+
+void recovery_step_ids(struct namespace *ns)
+{
+    ns->next_topic_id += LOST_TOPICS;
 }
 
 void recovery_step_offsets(struct namespace *ns)

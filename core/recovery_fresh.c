@@ -91,6 +91,9 @@ static void settle_topics(struct recovery *recovery, bool clean)
     struct topic *topic;
     struct topic *next;
 
+    if (!clean) {
+        recovery_step_ids(ns);
+    }
     if (recovery->lost) {
         recovery_step_offsets(ns);
     }

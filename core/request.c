@@ -93,9 +93,15 @@ void namespace_written(struct namespace *ns)
     while ((link = list_take(&ns->turn_topics)) != NULL) {
         struct topic *topic = link_owner(link, struct topic, turn);
 
+        const bool shown = topic->shown_pending > topic->shown_end;
+
         topic->written_end = topic->next_offset;
         flusher_topic(&ns->flusher, topic);
-        if (ns->settings.fsync_ms != ENGINE_FSYNC_EACH) {
+        if (shown) {
+            topic->shown_end = topic->shown_pending < topic->written_end ? topic->shown_pending
+                                                                         : topic->written_end;
+        }
+        if (shown || ns->settings.fsync_ms != ENGINE_FSYNC_EACH) {
             read_wake(topic);
         }
     }

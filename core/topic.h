@@ -77,7 +77,8 @@ struct topic {
     uint64_t written_end;
     uint64_t syncing_end; /* written_end when the sync in flight began */
     uint64_t durable_end;
-    uint64_t shown_end; /* Visible in a lazier schedule: does not hide again in schedule each */
+    uint64_t shown_end;     /* Visible in a lazier schedule: does not hide again in schedule each */
+    uint64_t shown_pending; /* Staged in it, and shown when written */
 
     uint64_t run_end;     /* Offsets before this are durably reserved: they may be issued */
     uint64_t run_pending; /* The end in the last run record; == run_end when that is durable */

@@ -333,10 +333,10 @@ void oracle_check_tables(struct world *w, struct model_namespace *ns)
             world_fail(w, "a listing has what there is", "topic %.*s, id %llu", (int)info.name_size,
                        info.name, (unsigned long long)info.id);
         }
-        if (info.entries < model_entries(topic, model_first(topic), UINT64_MAX)) {
+        if (info.entries < model_entries(topic, model_first(topic), info.end)) {
             world_fail(w, "entries are counted", "topic %llu: %llu, there are %llu",
                        (unsigned long long)topic->id, (unsigned long long)info.entries,
-                       (unsigned long long)model_entries(topic, model_first(topic), UINT64_MAX));
+                       (unsigned long long)model_entries(topic, model_first(topic), info.end));
         }
         check_cursors(w, topic);
         after = topic->name;

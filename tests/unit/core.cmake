@@ -35,6 +35,7 @@ foreach(test
     format_page_test
     damage_test
     regression_test
+    promise_test
     seal_test
     edge_test
     edge_memory_test
