@@ -88,10 +88,10 @@ static void idle_connections_are_cut_on_request(void **state)
     struct wire waiting;
     struct wire idle;
 
-    daemon_start(daemon, "--set", "idle_timeout=150ms", NULL);
+    daemon_start(daemon, "--set", "idle_timeout=1s", NULL);
     wire_open(&waiting, daemon->socket, "default");
     assert_int_equal(wire_append_one(&waiting, "t", "x"), 0);
-    read.u.read.wait_ms = 600;
+    read.u.read.wait_ms = 2500; /* Longer than idle_timeout, which is long enough for a busy machine */
     assert_true(wire_send(&waiting, &read) != 0);
     wire_open(&idle, daemon->socket, "default");
     expect_cut(daemon, &idle, "idle_timeout");

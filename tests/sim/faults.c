@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/io.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/workload.h"
 
@@ -156,7 +157,12 @@ void faults_check(struct world *w)
     struct error err;
 
     if (w->kind == KIND_SYNC_FAULT && w->fatal && w->faulted && !w->disturbed) {
+        unsigned polls;
+
         world_drain(w);
+        for (polls = 0; polls < 1000 && w->io->in_flight > 0 && !w->disturbed; polls++) {
+            (void)world_poll(w); /* The operation that failed may not have been told yet */
+        }
         if (!w->disturbed && engine_failed(w->engine, &err) == NULL) {
             world_fail(w, "a failed sync stops the namespace", "%llu operations have failed",
                        (unsigned long long)(sim_disk_fired(w->disk) - w->fired));

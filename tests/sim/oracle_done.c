@@ -97,7 +97,7 @@ static void position_staged(struct world *w, struct op *op)
     } else if (command->position == ENGINE_AT_TIME) {
         low = model_time_position(topic, model_first(topic), op->asked_offset);
         high = low;
-        if (low != UINT64_MAX && model_next_entry(topic, command->offset) == low) {
+        if (model_next_entry(topic, command->offset) == low) {
             low = high = command->offset; /* In the gap before it */
         } else if (low > op->low) {       /* Not visible yet when it was looked for, perhaps */
             low = op->low > model_first(topic) ? op->low : model_first(topic);
