@@ -30,6 +30,7 @@ struct shared {
 
 struct exhaust {
     const struct exhaust_program *program;
+    uint64_t units; /* Of them all */
     uint64_t part;
     uint64_t parts;
     uint64_t only_unit; /* NO_CASE: all of the part */
@@ -64,6 +65,11 @@ bool exhaust_case(struct exhaust *x, const char *format, ...)
     return true;
 }
 
+bool exhaust_failed(const struct exhaust *x)
+{
+    return x->skip > 0 && x->shared->number == x->skip;
+}
+
 void exhaust_count(struct exhaust *x, unsigned which, uint64_t count)
 {
     /* What is counted on the way to a case that was tried before was counted then. */
@@ -87,7 +93,7 @@ static void run_units(void **state)
     struct shared *shared = x->shared;
     uint64_t unit;
 
-    for (unit = shared->unit; unit < x->program->units; unit += x->parts) {
+    for (unit = shared->unit; unit < x->units; unit += x->parts) {
         shared->unit = unit;
         shared->number = 0;
         (void)snprintf(shared->text, TEXT_SIZE, "before the first case");
@@ -171,7 +177,7 @@ static unsigned run_all(struct exhaust *x)
     unsigned failures = 0;
 
     shared->unit = x->only_unit != NO_CASE ? x->only_unit : x->part - 1;
-    while (shared->unit < x->program->units && failures < x->failures_max) {
+    while (shared->unit < x->units && failures < x->failures_max) {
         if (run_child(x)) {
             break;
         }
@@ -181,7 +187,7 @@ static unsigned run_all(struct exhaust *x)
         }
         if (shared->number <= x->skip) {
             /* Not one case further: the unit itself cannot be run. */
-            shared->unit += x->only_unit != NO_CASE ? x->program->units : x->parts;
+            shared->unit += x->only_unit != NO_CASE ? x->units : x->parts;
             x->skip = 0;
         } else {
             x->skip = shared->number;
@@ -193,7 +199,7 @@ static unsigned run_all(struct exhaust *x)
 static void summary(const struct exhaust *x, unsigned failures, time_t seconds)
 {
     const struct exhaust_program *program = x->program;
-    const uint64_t units = (program->units - x->part) / x->parts + 1;
+    const uint64_t units = (x->units - x->part) / x->parts + 1;
     unsigned i;
 
     printf("%s: part %" PRIu64 "/%" PRIu64 ", %" PRIu64 " %s of %" PRIu64 ", %" PRIu64 " %s",
@@ -218,6 +224,8 @@ static bool parse(struct exhaust *x, int argc, char **argv)
         if (strcmp(argv[i], "--part") == 0 && *end == '/') {
             x->part = number;
             x->parts = strtoull(end + 1, &end, 10);
+        } else if (strcmp(argv[i], "--units") == 0) {
+            x->units = number;
         } else if (strcmp(argv[i], "--unit") == 0) {
             x->only_unit = number;
         } else if (strcmp(argv[i], "--case") == 0) {
@@ -231,13 +239,14 @@ static bool parse(struct exhaust *x, int argc, char **argv)
             return false;
         }
     }
-    return i == argc && x->part >= 1 && x->part <= x->parts && x->part <= x->program->units &&
-           (x->only_unit == NO_CASE || x->only_unit < x->program->units);
+    return i == argc && x->part >= 1 && x->part <= x->parts && x->part <= x->units &&
+           x->units <= x->program->units && (x->only_unit == NO_CASE || x->only_unit < x->units);
 }
 
 int exhaust_main(int argc, char **argv, const struct exhaust_program *program)
 {
     struct exhaust x = {.program = program,
+                        .units = program->units,
                         .part = 1,
                         .parts = 1,
                         .only_unit = NO_CASE,
@@ -247,7 +256,7 @@ int exhaust_main(int argc, char **argv, const struct exhaust_program *program)
     unsigned failures;
 
     if (!parse(&x, argc, argv)) {
-        fprintf(stderr, "usage: %s [--part K/N] [--unit U [--case C]] [--failures N]\n",
+        fprintf(stderr, "usage: %s [--units N] [--part K/N] [--unit U [--case C]] [--failures N]\n",
                 program->name);
         return 2;
     }

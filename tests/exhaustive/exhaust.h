@@ -25,11 +25,13 @@ struct exhaust_program {
     void (*run)(struct exhaust *x, uint64_t unit);
 };
 
-/* Options: --part K/N (1/1), --unit U, --case C, --failures N (20), --help. 0: no violation. */
+/* Options: --units N (only the first N), --part K/N (1/1) of them, --unit U, --case C, --failures N (20), --help. 0: no violation. */
 int exhaust_main(int argc, char **argv, const struct exhaust_program *program);
 
 /* The next case of the unit: true when it is to be tried now. Said when it fails. */
 bool exhaust_case(struct exhaust *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The case just asked for is the one that failed before: not to be touched again, not even on the way to others. */
+bool exhaust_failed(const struct exhaust *x);
 /* Add to one of program->counts. */
 void exhaust_count(struct exhaust *x, unsigned which, uint64_t count);
 /* More about the case under way, for its message. */

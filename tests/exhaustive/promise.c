@@ -182,8 +182,8 @@ int promise_checkpoint(struct promise *p, struct fixture *f, unsigned topic, uin
     t->positions[t->position_count++] =
         (struct promise_position){.event = promise_event(p), .offset = offset};
     status = fixture_checkpoint(f, names[topic], "k", offset);
-    if (status == 0 && !p->at_least_once) {
-        t->position = offset > t->position ? offset : t->position;
+    if (status == 0 && !p->at_least_once && offset > t->position) {
+        t->position = offset;
         all_durable(p);
     } else if (status == TUSK_ENOTFOUND || status == TUSK_EINVALID) {
         t->position_count--;
@@ -200,7 +200,7 @@ int promise_trim(struct promise *p, struct fixture *f, unsigned topic, uint64_t 
     t->trim_event = promise_event(p);
     t->trim_asked = offset > t->trim_asked ? offset : t->trim_asked;
     status = fixture_trim(f, names[topic], offset);
-    if (status == 0) {
+    if (status == 0 && t->trim_asked > t->trimmed) { /* Else there was nothing to make durable */
         t->trimmed = t->trim_asked;
         all_durable(p);
     } else if (status == TUSK_ENOTFOUND || status == TUSK_EINVALID) {
