@@ -178,6 +178,8 @@ static unsigned run_all(struct exhaust *x)
 
     shared->unit = x->only_unit != NO_CASE ? x->only_unit : x->part - 1;
     while (shared->unit < x->units && failures < x->failures_max) {
+        const uint64_t first = shared->unit;
+
         if (run_child(x)) {
             break;
         }
@@ -185,7 +187,7 @@ static unsigned run_all(struct exhaust *x)
         if (shared->done || x->only_case != NO_CASE) {
             break; /* A leak, found at the end; or all there was to try */
         }
-        if (shared->number <= x->skip) {
+        if (shared->unit == first && shared->number <= x->skip) {
             /* Not one case further: the unit itself cannot be run. */
             shared->unit += x->only_unit != NO_CASE ? x->units : x->parts;
             x->skip = 0;
