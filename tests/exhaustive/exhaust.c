@@ -25,7 +25,6 @@ struct shared {
     uint64_t counts[EXHAUST_COUNTS];
     bool done;
     char text[TEXT_SIZE];
-    char more[TEXT_SIZE];
 };
 
 struct exhaust {
@@ -42,11 +41,6 @@ struct exhaust {
 
 /* ---- in the child ---- */
 
-static void say(char *text, const char *format, va_list args)
-{
-    (void)vsnprintf(text, TEXT_SIZE, format, args);
-}
-
 bool exhaust_case(struct exhaust *x, const char *format, ...)
 {
     struct shared *shared = x->shared;
@@ -56,9 +50,8 @@ bool exhaust_case(struct exhaust *x, const char *format, ...)
     if (shared->number <= x->skip || (x->only_case != NO_CASE && shared->number != x->only_case)) {
         return false;
     }
-    shared->more[0] = '\0';
     va_start(args, format);
-    say(shared->text, format, args);
+    (void)vsnprintf(shared->text, TEXT_SIZE, format, args);
     va_end(args);
     shared->cases++;
     (void)alarm(x->program->seconds);
@@ -76,15 +69,6 @@ void exhaust_count(struct exhaust *x, unsigned which, uint64_t count)
     if (x->shared->number >= x->skip) {
         x->shared->counts[which] += count;
     }
-}
-
-void exhaust_say(struct exhaust *x, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    say(x->shared->more, format, args);
-    va_end(args);
 }
 
 static void run_units(void **state)
@@ -160,9 +144,8 @@ static bool run_child(struct exhaust *x)
     }
     (void)waitpid(pid, &status, 0);
     if (status != 0 || !x->shared->done) {
-        printf("VIOLATION %s --unit %" PRIu64 " --case %" PRIu64 ": %s%s%s (%s %d)\n",
-               x->program->name, x->shared->unit, x->shared->number, x->shared->text,
-               x->shared->more[0] == '\0' ? "" : "; ", x->shared->more,
+        printf("VIOLATION %s --unit %" PRIu64 " --case %" PRIu64 ": %s (%s %d)\n", x->program->name,
+               x->shared->unit, x->shared->number, x->shared->text,
                WIFSIGNALED(status) ? "signal" : "exit",
                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         print_output(output);

@@ -34,7 +34,5 @@ bool exhaust_case(struct exhaust *x, const char *format, ...) __attribute__((for
 bool exhaust_failed(const struct exhaust *x);
 /* Add to one of program->counts. */
 void exhaust_count(struct exhaust *x, unsigned which, uint64_t count);
-/* More about the case under way, for its message. */
-void exhaust_say(struct exhaust *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif
