@@ -28,7 +28,9 @@ void engine_free(void *old);
 
 /* uthash ends the process where it finds no memory, and its users cannot tell it otherwise: its first and its second table
  * of buckets, and the head of a table, are spared, counted, and named in the summary. (Compilers make calloc() of its malloc() and memset().) */
+#ifndef HASHES_ARE_SPARED
 #define HASHES_ARE_SPARED 1
+#endif
 
 static bool is_hash(size_t size)
 {
