@@ -2,12 +2,14 @@
 
 #include <inttypes.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -96,6 +98,7 @@ static void child(struct exhaust *x, FILE *output)
     const struct CMUnitTest tests[] = {
         {.name = x->program->name, .test_func = run_units, .initial_state = x}};
 
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* Whoever ends the program ends all of it */
     (void)dup2(fileno(output), STDOUT_FILENO);
     (void)dup2(fileno(output), STDERR_FILENO);
     if (cmocka_run_group_tests(tests, NULL, NULL) != 0) {

@@ -30,7 +30,8 @@ int exhaust_main(int argc, char **argv, const struct exhaust_program *program);
 
 /* The next case of the unit: true when it is to be tried now. Said when it fails. */
 bool exhaust_case(struct exhaust *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The case just asked for is the one that failed before: not to be touched again, not even on the way to others. */
+/* The case just asked for is the one that failed before: not to be touched again, not even on the
+ * way to others. */
 bool exhaust_failed(const struct exhaust *x);
 /* Add to one of program->counts. */
 void exhaust_count(struct exhaust *x, unsigned which, uint64_t count);

@@ -26,8 +26,9 @@ void *engine_aligned_alloc(size_t align, size_t size);
 char *engine_strdup(const char *text);
 void engine_free(void *old);
 
-/* uthash ends the process where it finds no memory, and its users cannot tell it otherwise: its first and its second table
- * of buckets, and the head of a table, are spared, counted, and named in the summary. (Compilers make calloc() of its malloc() and memset().) */
+/* uthash ends the process where it finds no memory, and its users do not tell it otherwise: the head
+ * of a table, and its first two arrays of buckets, are spared, counted, and named in the summary.
+ * (Compilers make one calloc() of its malloc() and memset().) */
 #ifndef HASHES_ARE_SPARED
 #define HASHES_ARE_SPARED 1
 #endif
