@@ -204,7 +204,11 @@ struct topic *append_create_topic(struct namespace *ns, const char *name, size_t
     topic->run_end = topic->first;
     topic->run_pending = topic->first;
     topic->saved_epoch = ns->manifest.epoch; /* It is not part of a snapshot begun before */
-    namespace_add_topic(ns, topic);
+    if (namespace_add_topic(ns, topic) != 0) {
+        topic_free(topic);
+        (void)error_set(err, TUSK_ENOMEM, "create a topic");
+        return NULL;
+    }
     record.name_size = (uint16_t)size;
     record.field[TOPIC_ID] = topic->id;
     record.field[TOPIC_CREATED] = topic->created_us;

@@ -72,8 +72,6 @@ int error_code_of(int os_error)
     case EACCES:
     case EPERM:
         return TUSK_EDENIED;
-    case EWOULDBLOCK:
-        return TUSK_ELOCKED;
     case EMFILE:
     case ENFILE:
         return TUSK_EBUSY;

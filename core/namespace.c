@@ -32,12 +32,20 @@ struct topic *namespace_topic(struct namespace *ns, const struct engine_topic_re
     return topic;
 }
 
-void namespace_add_topic(struct namespace *ns, struct topic *topic)
+int namespace_add_topic(struct namespace *ns, struct topic *topic)
 {
     HASH_ADD_KEYPTR(by_name, ns->topics_by_name, topic->name, topic->name_size, topic);
+    if (topic->by_name.tbl == NULL) {
+        return TUSK_ENOMEM;
+    }
     HASH_ADD(by_id, ns->topics_by_id, id, sizeof topic->id, topic);
+    if (topic->by_id.tbl == NULL) {
+        HASH_DELETE(by_name, ns->topics_by_name, topic);
+        return TUSK_ENOMEM;
+    }
     ns->topic_count++;
     ns->sorted_valid = false;
+    return 0;
 }
 
 void namespace_remove_topic(struct namespace *ns, struct topic *topic)

@@ -140,8 +140,8 @@ bool namespace_broken(struct namespace *ns);
 /* namespace.c: the tables of topics. */
 struct topic *namespace_topic(struct namespace *ns, const struct engine_topic_ref *ref);
 struct topic *namespace_topic_by_id(struct namespace *ns, uint64_t id);
-/* Put a topic into the tables / take it out. */
-void namespace_add_topic(struct namespace *ns, struct topic *topic);
+/* Put a topic into the tables (TUSK_ENOMEM: it is in none) / take it out. */
+int namespace_add_topic(struct namespace *ns, struct topic *topic);
 void namespace_remove_topic(struct namespace *ns, struct topic *topic);
 
 /* namespace_turn.c */

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
+#include "core/hash.h"
 #include "core/journal_scan.h"
 #include "core/namespace.h"
 #include "core/recovery_table.h"

@@ -221,7 +221,10 @@ static int apply_topic_create(struct recovery *recovery, const struct format_rec
     topic->first = ns->options->offset_start;
     topic->next_offset = topic->first;
     topic->run_end = topic->first;
-    namespace_add_topic(ns, topic);
+    if (namespace_add_topic(ns, topic) != 0) {
+        topic_free(topic);
+        return TUSK_ENOMEM;
+    }
     if (topic->id >= ns->next_topic_id) {
         ns->next_topic_id = topic->id + 1;
     }

@@ -74,6 +74,10 @@ int recovery_own(struct recovery *recovery, struct topic *topic, const struct bl
     owner->generation = block->generation;
     owner->seed = batch_seed(recovery->ns->store_id, block->generation);
     HASH_ADD(hh, recovery->owners, key, sizeof owner->key, owner);
+    if (owner->hh.tbl == NULL) {
+        free(owner);
+        return TUSK_ENOMEM;
+    }
     return 0;
 }
 
@@ -280,7 +284,10 @@ static int take_topic(struct recovery *recovery, const uint8_t **at, const uint8
     topic->run_size = saved.run_size;
     topic->last_time_us = saved.last_time_us;
     topic->last_crc = saved.last_crc;
-    namespace_add_topic(ns, topic);
+    if (namespace_add_topic(ns, topic) != 0) {
+        topic_free(topic);
+        return TUSK_ENOMEM;
+    }
     rc = take_cursors(topic, &saved, at, end);
     topic->next_cursor_id = saved.next_cursor_id;
     ns->cursor_count += topic->cursor_count;

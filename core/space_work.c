@@ -412,11 +412,12 @@ static void remove_segment(struct space *space, uint32_t at)
 {
     struct segment *segment = space->segments[at];
     struct block_op *block_op = calloc(1, sizeof *block_op + IO_PATH_SIZE);
-    char *path = (char *)(block_op + 1);
+    char *path;
 
     if (block_op == NULL) {
         return;
     }
+    path = (char *)(block_op + 1);
     io_close_file(segment->file);
     segment->file = NULL;
     space->direct_dirty_count -= segment->direct_dirty ? 1u : 0u;

@@ -14,10 +14,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "core/engine.h"
 #include "core/format.h"
+#include "core/hash.h"
 #include "core/list.h"
 
 struct engine_append;

@@ -131,6 +131,10 @@ void sim_disk_cut_at(struct sim_disk *disk, unsigned kinds, uint64_t nth, enum s
 /* The process dies (SIGKILL): cache and pending stay, descriptors and locks go. Of the submitted
  * operations that did not run yet each one may run or vanish. */
 void sim_disk_process_crash(struct sim_disk *disk);
+/* fn is called right before each operation of any kind, where a cut by SIM_BEFORE would come: it may clone
+ * the disk, arm faults or cut the power. NULL: none. Clones have none. */
+typedef void sim_watch_fn(void *arg, struct sim_disk *disk, enum sim_kind kind);
+void sim_disk_set_watch(struct sim_disk *disk, sim_watch_fn *fn, void *arg);
 /* A crash of either kind happened, and no io was opened since. */
 bool sim_disk_is_down(const struct sim_disk *disk);
 /* Make everything pending durable, as a clean unmount does. */
@@ -146,7 +150,9 @@ enum sim_effect {
                         durable, the others are lost, and all pages are clean */
     SIM_LOSE,        /* A sync (or ALLOCATE's): the error, nothing durable, all pages clean, so that
                         the next sync succeeds and lies. For other kinds as SIM_FAIL */
-    SIM_LIE,         /* Success without effect: a drive that ignores flushes, a lost write. A read,
+    SIM_FAIL_FIRST, /* A write: the error, and its first byte is there. For other kinds as SIM_FAIL */
+    SIM_FAIL_HALF, /* The same, and its first half */
+    SIM_LIE,       /* Success without effect: a drive that ignores flushes, a lost write. A read,
                         an open, a create and a lock happen all the same */
 };
 /* From now on the nth operation (1: the next) of those kinds fails with os_error (an errno), once

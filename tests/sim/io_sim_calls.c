@@ -265,6 +265,26 @@ static void sim_write_partly(struct sim_io *io, const struct sim_call *call)
     }
 }
 
+/* The first part of a write arrives: one byte, or half of it. */
+static void sim_write_start(struct sim_io *io, const struct sim_call *call, bool half)
+{
+    uint64_t left = 0;
+    uint64_t at = call->offset;
+
+    for (int i = 0; i < call->iov_count; i++) {
+        left += call->iov[i].iov_len;
+    }
+    left = half ? left / 2 : 1;
+    for (int i = 0; i < call->iov_count && left > 0; i++) {
+        const uint64_t part = call->iov[i].iov_len < left ? call->iov[i].iov_len : left;
+
+        (void)sim_file_write(io->disk, call->file->node, at, call->iov[i].iov_base,
+                             part); /* Fails anyway */
+        at += part;
+        left -= part;
+    }
+}
+
 /* A sync whose error says that nobody knows: percent of the sectors got there, and the rest is lost
  * unless the power failed too, when it is the cut that decides. */
 static void sim_sync_partly(struct sim_io *io, struct sim_call *call, unsigned percent, bool cut)
@@ -332,6 +352,10 @@ int sim_run(struct sim_io *io, struct sim_call *call)
         os_error = sim_do(io, call);
     } else if (verdict.fate == SIM_PARTLY) {
         sim_do_partly(io, call, verdict.cut);
+    } else if (verdict.fate == SIM_FIRST || verdict.fate == SIM_HALF) {
+        if (call->kind == SIM_WRITE && call->file->writable) {
+            sim_write_start(io, call, verdict.fate == SIM_HALF);
+        }
     } else if (verdict.fate == SIM_LOST) {
         sim_do_and_lose(io, call);
     } else if (verdict.fate == SIM_IGNORED) {

@@ -160,6 +160,8 @@ struct sim_disk {
     enum sim_policy policy;
     sim_delay_fn *delay;
     void *delay_arg;
+    sim_watch_fn *watch;
+    void *watch_arg;
     unsigned cut_kinds;
     uint64_t cut_left; /* 0: not armed */
     enum sim_moment cut_moment;
@@ -203,7 +205,7 @@ struct sim_call {
     size_t *got;
     struct sim_snapshot snapshot;
     bool then_sync;      /* ALLOCATE, submitted */
-    bool sync_failed; /* ALLOCATE: the space is there, its sync failed */
+    bool sync_failed;    /* ALLOCATE: the space is there, its sync failed */
     io_list_fn *list_fn; /* LIST_DIR */
     void *list_arg;
     int list_result;
@@ -235,7 +237,15 @@ struct sim_io {
 };
 
 /* What happens to an operation before it happens. */
-enum sim_fate { SIM_GO, SIM_REFUSED, SIM_PARTLY, SIM_LOST, SIM_IGNORED };
+enum sim_fate {
+    SIM_GO,
+    SIM_REFUSED,
+    SIM_PARTLY,
+    SIM_FIRST, /* As SIM_REFUSED, but for the first byte of a write */
+    SIM_HALF,  /* Its first half */
+    SIM_LOST,
+    SIM_IGNORED
+};
 
 struct sim_verdict {
     enum sim_fate fate;

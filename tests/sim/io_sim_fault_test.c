@@ -143,6 +143,65 @@ static void failed_write_may_leave_any_part(void **state)
     free(data);
 }
 
+/* A write cut short has done its first byte, or its first half, and nothing behind it. */
+static void write_cut_short_leaves_its_start(void **state)
+{
+    static const uint64_t done[] = {1, SIM_CHUNK / 2};
+    struct world *w = *state;
+    struct io_file *file = world_durable(w, "f", 'a');
+
+    for (unsigned i = 0; i < 2; i++) {
+        sim_disk_fail(w->disk, SIM_BIT(SIM_WRITE), 1, false, ENOSPC,
+                      i == 0 ? SIM_FAIL_FIRST : SIM_FAIL_HALF);
+        assert_int_equal(put(file, SIM_CHUNK, 'b', SIM_CHUNK), TUSK_ENOSPACE);
+        sim_disk_settle(w->disk);
+        expect_bytes(w, "f", 0, SIM_CHUNK, 'a');
+        expect_bytes(w, "f", SIM_CHUNK, SIM_CHUNK + done[i], 'b');
+        expect_bytes(w, "f", SIM_CHUNK + done[i], SIZE, 'a');
+    }
+    io_close_file(file);
+}
+
+struct watched {
+    unsigned count;
+    enum sim_kind last;
+    struct sim_disk *before_sync; /* Owned */
+};
+
+static void watch(void *arg, struct sim_disk *disk, enum sim_kind kind)
+{
+    struct watched *watched = arg;
+
+    watched->count++;
+    watched->last = kind;
+    if (kind == SIM_SYNC) {
+        watched->before_sync = sim_disk_clone(disk);
+    }
+}
+
+/* Whoever watches is asked before each operation; a clone made then has not seen it. */
+static void watch_comes_before_the_operation(void **state)
+{
+    struct world *w = *state;
+    struct io_file *file = world_durable(w, "f", 'a');
+    struct watched watched = {0};
+    struct error err;
+
+    sim_disk_set_watch(w->disk, watch, &watched);
+    assert_int_equal(put(file, 0, 'b', SIM_CHUNK), 0);
+    assert_int_equal(watched.count, 1);
+    assert_int_equal(watched.last, SIM_WRITE);
+    assert_int_equal(io_sync(file, NULL, &err), 0);
+    assert_int_equal(watched.count, 2);
+    assert_int_equal(sim_disk_pending(watched.before_sync), SIM_CHUNK / SIM_SECTOR);
+    assert_int_equal(sim_disk_pending(w->disk), 0);
+    sim_disk_set_watch(w->disk, NULL, NULL);
+    assert_int_equal(put(file, 0, 'c', SIM_CHUNK), 0);
+    assert_int_equal(watched.count, 2);
+    sim_disk_free(watched.before_sync);
+    io_close_file(file);
+}
+
 /* A clone starts from everything the original had, pending bytes included, and from then on
  * neither sees what happens to the other. */
 static void clone_is_independent(void **state)
@@ -289,6 +348,8 @@ int main(void)
         PROPERTY(capacity_refuses_growth_but_never_overwriting),
         PROPERTY(fault_fires_at_exactly_the_nth_operation),
         PROPERTY(failed_write_may_leave_any_part),
+        PROPERTY(write_cut_short_leaves_its_start),
+        PROPERTY(watch_comes_before_the_operation),
         PROPERTY(clone_is_independent),
         PROPERTY(clone_meets_the_same_fate),
         PROPERTY(completions_come_once_and_in_random_order),

@@ -74,6 +74,9 @@ static enum sim_fate sim_fault_fate(const struct sim_fault *fault, enum sim_kind
     if (fault->effect == SIM_FAIL_PARTLY) {
         return SIM_PARTLY;
     }
+    if (fault->effect == SIM_FAIL_FIRST || fault->effect == SIM_FAIL_HALF) {
+        return fault->effect == SIM_FAIL_FIRST ? SIM_FIRST : SIM_HALF;
+    }
     if (fault->effect == SIM_LOSE) {
         return SIM_LOST;
     }
@@ -90,6 +93,9 @@ struct sim_verdict sim_begin(struct sim_disk *disk, enum sim_kind kind)
     const struct sim_fault *fault;
     struct sim_fault copy;
 
+    if (disk->watch != NULL) {
+        disk->watch(disk->watch_arg, disk, kind);
+    }
     disk->operations[kind]++;
     disk->now_us += random_between(&disk->random, 1, us_max > 0 ? us_max : 1);
     if (disk->cut_left > 0 && (disk->cut_kinds & SIM_BIT(kind)) != 0) {
@@ -147,6 +153,12 @@ void sim_disk_set_policy(struct sim_disk *disk, enum sim_policy policy)
 {
     CHECK(policy < SIM_POLICY_COUNT);
     disk->policy = policy;
+}
+
+void sim_disk_set_watch(struct sim_disk *disk, sim_watch_fn *fn, void *arg)
+{
+    disk->watch = fn;
+    disk->watch_arg = arg;
 }
 
 void sim_disk_set_delay(struct sim_disk *disk, sim_delay_fn *fn, void *arg)

@@ -167,6 +167,7 @@ struct sim_disk *sim_disk_clone(const struct sim_disk *original)
     disk->trace = NULL;
     disk->trace_room = 0;
     disk->cut_left = 0;
+    disk->watch = NULL;
     sim_disk_clear_faults(disk);
     sim_pools_init(disk);
     disk->nodes = sim_alloc(original->node_room * sizeof(struct sim_node *));
