@@ -1,6 +1,7 @@
 /* Counters that begin around the powers of two: offsets, LSNs, numbers of segments, manifests, journal files, topics and opens.
- * A workload takes each across the boundary, through a kill, a power cut and a stop. At 2^64 offsets end, as a limit that is
- * told; no store lives to see the other numbers there, and one that is made to may be refused, but nothing else.
+ * A workload takes each across the boundary, through a kill, a power cut and a stop. At 2^64 offsets end, as a limit that is told,
+ * and the format lets LSNs and numbers of files end at 2^63; no store lives to see that, and one that is made to may be
+ * refused, but nothing else.
  *
  * Offsets begin where an option says. The others begin in a store that is written here by hand: a manifest without topics and
  * an empty journal file, as a store would have them that came so far. */
@@ -244,23 +245,31 @@ static void run_case(struct exhaust *x, enum counter counter, uint64_t value, ui
     fixture_free(run.f);
 }
 
+/* The power of two at which a counter ends. */
+static unsigned end_power(enum counter counter)
+{
+    return counter == LSN || counter == SEGMENT || counter == MANIFEST || counter == JOURNAL ? 63
+                                                                                             : 64;
+}
+
 static void run_unit(struct exhaust *x, uint64_t unit)
 {
     static const uint64_t schedules[] = {ENGINE_FSYNC_EACH, 1, ENGINE_FSYNC_NONE};
     const enum counter counter = (enum counter)(unit / POWERS);
-    const unsigned power = powers[unit % POWERS];
+    const unsigned end = end_power(counter);
+    const unsigned power = powers[unit % POWERS] > end ? 62 : powers[unit % POWERS];
     const uint64_t step = counter == LSN ? FORMAT_RECORD_ALIGN : 1;
     const uint64_t at = power == 64 ? 0 : UINT64_C(1) << power;
     /* 2^64 - 1 is no offset. */
-    const int last = power == 64 ? (counter == OFFSET ? -2 : -1) : 2;
+    const int last = power == end ? (counter == OFFSET ? -2 : -1) : 2;
     unsigned i;
     int k;
 
-    for (k = power == 64 ? -BELOW : -2; k <= last; k++) {
+    for (k = power == end ? -BELOW : -2; k <= last; k++) {
         for (i = 0; i < 3; i++) {
             if (exhaust_case(x, "%s from 2^%u%+d%s, schedule %u", counter_names[counter], power, k,
                              step > 1 ? " records" : "", i)) {
-                run_case(x, counter, at + (uint64_t)(int64_t)k * step, schedules[i], power == 64);
+                run_case(x, counter, at + (uint64_t)(int64_t)k * step, schedules[i], power == end);
             }
         }
     }
@@ -273,7 +282,7 @@ int main(int argc, char **argv)
                                             .cases = "starts",
                                             .units = COUNTERS * POWERS,
                                             .seconds = 60,
-                                            .counts = {"refusals at 2^64"},
+                                            .counts = {"refusals at the end"},
                                             .run = run_unit};
 
     return exhaust_main(argc, argv, &program);

@@ -65,7 +65,7 @@ void *engine_aligned_alloc(size_t align, size_t size)
 
 char *engine_strdup(const char *text)
 {
-    return fails() + 1) ? NULL : counted(strdup(text));
+    return fails() ? NULL : counted(strdup(text));
 }
 
 void engine_free(void *old)
@@ -75,7 +75,6 @@ void engine_free(void *old)
 }
 
 /* ---- the cases ---- */
-
 
 /* One run of the act. Returns how many allocations it made. */
 static uint64_t run(const struct scenario *scenario, uint64_t nth, bool from_then_on,
@@ -126,14 +125,13 @@ static void run_scenario(struct exhaust *x, uint64_t unit)
 
 int main(int argc, char **argv)
 {
-    const struct exhaust_program program = {
-        .name = "exhaust_memory",
-        .unit = "scenarios",
-        .cases = "failures",
-        .units = scenario_count,
-        .seconds = 30,
-        .counts = {"allocations"},
-        .run = run_scenario};
+    const struct exhaust_program program = {.name = "exhaust_memory",
+                                            .unit = "scenarios",
+                                            .cases = "failures",
+                                            .units = scenario_count,
+                                            .seconds = 30,
+                                            .counts = {"allocations"},
+                                            .run = run_scenario};
 
     return exhaust_main(argc, argv, &program);
 }
