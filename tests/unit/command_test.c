@@ -79,6 +79,26 @@ static void a_strict_checkpoint_is_durable_with_its_entries(void **state)
     }
 }
 
+/* Schedule each: what is written and not durable yet nobody has read, so no checkpoint passes it. */
+static void a_checkpoint_passes_only_what_can_be_read(void **state)
+{
+    const struct batch_entry entry = {.data = (const uint8_t *)"6", .size = 1};
+    struct fixture *f = *state;
+    struct fixture_append append = {.finished = false};
+
+    f->options.inline_sync = false;
+    open_with_entries(f);
+    fixture_settle(f);
+    sim_disk_set_pace(f->disk, 0); /* No sync ends by itself */
+    fixture_append_begin(f, &append, "t", &entry, 1);
+    fixture_turn(f);
+    assert_false(append.finished);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 7), TUSK_EINVALID);
+    sim_disk_set_pace(f->disk, 100);
+    assert_int_equal(fixture_append_end(f, &append), 0);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 7), 0);
+}
+
 /* A cursor and an entry behind it in one moment: no cut keeps the cursor and loses the entry. */
 static void no_cut_leaves_a_cursor_ahead_of_the_log(void **state)
 {
@@ -410,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_checkpoint_never_moves_back),
         cmocka_unit_test(a_strict_checkpoint_is_durable_with_its_entries),
+        FIXTURE_TEST(a_checkpoint_passes_only_what_can_be_read),
         cmocka_unit_test(no_cut_leaves_a_cursor_ahead_of_the_log),
         FIXTURE_TEST(a_stale_epoch_is_refused),
         FIXTURE_TEST(at_least_once_forgets_a_bounded_part),

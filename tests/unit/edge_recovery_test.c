@@ -353,6 +353,55 @@ static void many_accepted_losses_are_remembered(void **state)
     fixture_append_strings(f, "t", "next", NULL);
 }
 
+/* ---- what recovery takes for good ---- */
+
+/* A large batch stands in its block only, perhaps in nothing but the page cache of the machine that lived on. Recovery finds it
+ * valid and serves it: from then on no power cut takes it. */
+static void a_direct_batch_that_was_served_is_not_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+
+    f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    f->options.manifest_direct_bytes = 8000;
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    fixture_open(f);
+    assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
+    assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
+    fixture_settle(f); /* A manifest: what follows is all that recovery finds in the journal */
+    assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
+    fixture_kill(f);
+    fixture_log_check(f, &log, 3);
+    fixture_power_cut(f);
+    fixture_log_check(f, &log, 3);
+}
+
+/* A crash takes offsets that were given; the start behind it and the clean stop after that find no room for a manifest. So only the
+ * journal says that offsets were stepped over, and the clean close behind it does not take that back. */
+static void offsets_step_on_without_a_manifest(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t lost;
+
+    f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    fixture_open(f);
+    fixture_append_strings(f, "t", "kept", NULL);
+    fixture_sync(f);
+    lost = fixture_append_strings(f, "t", "lost", NULL);
+    sim_disk_power_cut(f->disk);
+    fixture_close(f);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_RENAME), 1, true, ENOSPC, SIM_FAIL);
+    fixture_open(f);
+    fixture_stop(f);
+    assert_true(sim_disk_fired(f->disk) >= 2);
+    sim_disk_clear_faults(f->disk);
+    fixture_open(f);
+    assert_int_equal(f->ns->recovery_rows[ROW_R18], 1);
+    assert_true(fixture_append_strings(f, "t", "next", NULL) > lost);
+    fixture_expect(f, "t", "kept", "next", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +413,8 @@ int main(void)
         FIXTURE_TEST(idle_restarts_pile_no_journal_files_up),
         cmocka_unit_test(a_removal_that_was_cut_off_is_swept),
         FIXTURE_TEST(a_seal_that_a_crash_took_is_written_again),
+        FIXTURE_TEST(a_direct_batch_that_was_served_is_not_lost),
+        FIXTURE_TEST(offsets_step_on_without_a_manifest),
         FIXTURE_TEST(an_accepted_loss_gives_no_offset_twice_without_its_manifest),
         FIXTURE_TEST(an_accepted_loss_gives_no_offset_twice_from_the_older_manifest),
         FIXTURE_TEST(an_acceptance_is_remembered_without_a_manifest),

@@ -188,6 +188,32 @@ static void a_recycled_file_holds_no_old_record(void **state)
     assert_true(f->ns->journal.next_number > 15);
 }
 
+/* A file's generation is drawn each time it is put to use: what an earlier use left in it is sealed with another one, so
+ * that it can never validate, whatever its LSN. */
+static void each_use_of_a_file_has_its_own_generation(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    uint64_t seen[20];
+    unsigned count = 0;
+    unsigned i;
+
+    f->options.manifest_journal_bytes = 16u << 10;
+    fixture_open(f);
+    while (count < 20) {
+        const struct journal_file *current = f->ns->journal.current;
+
+        assert_int_equal(fixture_log_append(f, &log, 1, 2000, true), 0);
+        if (f->ns->journal.current == current && count > 0) {
+            continue;
+        }
+        for (i = 0; i < count; i++) {
+            assert_true(seen[i] != f->ns->journal.current->generation);
+        }
+        seen[count++] = f->ns->journal.current->generation;
+    }
+}
+
 /* On a full disk the reserve is left: trims, deletes, checkpoints and a clean stop still work. */
 static void a_full_disk_leaves_the_reserve(void **state)
 {
@@ -293,6 +319,7 @@ int main(void)
         FIXTURE_TEST(a_turn_is_one_write),
         FIXTURE_TEST(spares_are_ready_and_hold_nothing),
         FIXTURE_TEST(a_recycled_file_holds_no_old_record),
+        FIXTURE_TEST(each_use_of_a_file_has_its_own_generation),
         FIXTURE_TEST(a_full_disk_leaves_the_reserve),
         FIXTURE_TEST(the_journal_is_bounded),
         FIXTURE_TEST(an_idle_journal_writes_its_mark),
