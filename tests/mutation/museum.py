@@ -35,8 +35,8 @@ def patches(names):
     return [p for p in found if not names or any(p.name.startswith(n) for n in names)]
 
 
-def try_patch(scratch, patch, seeds):
-    """(verdict, caught by, how, seeds needed). Verdicts: caught, SURVIVES, BROKEN."""
+def try_patch(scratch, patch, seeds, seeds_too):
+    """(verdict, caught by, how, seeds needed). Verdicts: caught, SURVIVES, BROKEN. seeds_too: simulate also what a test has caught."""
     problem = patch.apply(scratch.tree)
     try:
         if problem:
@@ -47,9 +47,11 @@ def try_patch(scratch, patch, seeds):
             return "BROKEN", "", "does not build: " + (lines[0] if lines else str(status)), ""
         unit = [t for t in scratch.tests if "integration" not in t.labels]
         found = scratch.failing_test(unit)
-        if found:
+        if found and not seeds_too:
             return "caught", found[0], found[1], ""
         seed = scratch.failing_seed(seeds)
+        if found:
+            return "caught", found[0], found[1], str(seed[0] or "?") if seed else f">{seeds}"
         if seed:
             return "caught", "tusk_simulate", seed[1], str(seed[0] or "?")
         touches_server = any(name.parts[0] in ("server", "client", "config") for name in patch.files)
@@ -62,12 +64,12 @@ def try_patch(scratch, patch, seeds):
             scratch.restore(name)
 
 
-def run(scratch, names, seeds, say):
+def run(scratch, names, seeds, seeds_too, say):
     """Try all patches. Returns the rows of the table."""
     rows = []
     for patch in patches(names):
         start = time.monotonic()
-        verdict, by, how, needed = try_patch(scratch, patch, seeds)
+        verdict, by, how, needed = try_patch(scratch, patch, seeds, seeds_too)
         rows.append((patch.name, patch.rules, verdict, by, needed, how))
         say(f"{verdict:8} {patch.name:42} {by:20} {needed:>6} {time.monotonic() - start:5.0f}s  {how}")
     return rows

@@ -44,7 +44,7 @@ def note_in_ledger(campaign, runs, violations):
 def run_museum(args):
     scratch = Scratch(args.scratch, args.jobs)
     scratch.prepare(["unit", "integration"] if args.integration else ["unit"])
-    rows = museum.run(scratch, args.names, args.seeds, say)
+    rows = museum.run(scratch, args.names, args.seeds, args.seeds_too, say)
     bad = [row for row in rows if row[2] != "caught"]
     say("\n| patch | rule | caught by | seeds needed | how |\n|---|---|---|---|---|")
     for name, rules, verdict, by, needed, how in rows:
@@ -69,7 +69,7 @@ def run_mutate(args):
 
 
 def run_coverage(args):
-    return coverage.run(pathlib.Path(args.build), args.jobs, args.seeds, args.missing, say)
+    return coverage.run(pathlib.Path(args.build), args.jobs, args.seeds, args.integration, args.missing, say)
 
 
 def main():
@@ -81,6 +81,7 @@ def main():
     command = commands.add_parser("museum", help="try the planted bugs")
     command.add_argument("names", nargs="*", help="beginnings of patch names; none: all")
     command.add_argument("--seeds", type=int, default=2000, help="worlds to simulate at most")
+    command.add_argument("--seeds-too", action="store_true", help="simulate also what a test has caught: how many worlds it would take")
     command.add_argument("--integration", action="store_true", help="run the tests of the daemon, too")
     command.set_defaults(run=run_museum)
     command = commands.add_parser("mutate", help="mutate files")
@@ -92,8 +93,9 @@ def main():
     command.set_defaults(run=run_mutate)
     command = commands.add_parser("coverage", help="print coverage per file")
     command.add_argument("--build", default=str(ROOT / "build" / "coverage"), help="a build with TUSK_COVERAGE")
-    command.add_argument("--seeds", type=int, default=300)
-    command.add_argument("--missing", nargs="*", default=[], help="print the lines and branches of these files not reached")
+    command.add_argument("--seeds", type=int, default=300, help="worlds to simulate")
+    command.add_argument("--integration", action="store_true", help="run the tests of the daemon, too")
+    command.add_argument("--missing", nargs="*", default=[], help="files, as \"core/recovery*.c\": print what is not reached")
     command.set_defaults(run=run_coverage)
     args = parser.parse_args()
     try:

@@ -214,6 +214,35 @@ static void each_use_of_a_file_has_its_own_generation(void **state)
     }
 }
 
+/* A file of the next number that is there already, whoever left it, costs a number and nothing else. */
+static void a_leftover_file_is_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    struct io_file *leftover;
+    char path[IO_PATH_SIZE];
+    struct io *io;
+    unsigned i;
+
+    fixture_open(f);
+    fixture_settle(f);
+    assert_int_equal(io_sim_open(&io, f->disk), 0);
+    for (i = 0; i < 3; i++) {
+        journal_path(&f->ns->journal, path, f->ns->journal.next_number + i);
+        assert_int_equal(io_open(io, path, IO_OPEN_CREATE, &leftover, &f->err), 0);
+        io_close_file(leftover);
+    }
+    for (i = 0; i < 60; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 1, 2000, true), 0);
+    }
+    fixture_settle(f);
+    assert_true(fixture_serves(f));
+    assert_true(f->ns->journal.current->number > 3);
+    io_close(io);
+    fixture_kill(f);
+    fixture_log_check(f, &log, log.durable);
+}
+
 /* On a full disk the reserve is left: trims, deletes, checkpoints and a clean stop still work. */
 static void a_full_disk_leaves_the_reserve(void **state)
 {
@@ -320,6 +349,7 @@ int main(void)
         FIXTURE_TEST(spares_are_ready_and_hold_nothing),
         FIXTURE_TEST(a_recycled_file_holds_no_old_record),
         FIXTURE_TEST(each_use_of_a_file_has_its_own_generation),
+        FIXTURE_TEST(a_leftover_file_is_passed_over),
         FIXTURE_TEST(a_full_disk_leaves_the_reserve),
         FIXTURE_TEST(the_journal_is_bounded),
         FIXTURE_TEST(an_idle_journal_writes_its_mark),
