@@ -97,10 +97,9 @@ class Scratch:
     def prepare(self, labels):
         """Build the tree as it is and see that its tests pass: only then a failure means anything."""
         self.update()
-        if not (self.build / "build.ninja").exists():
-            status, output = run_command(["cmake", "-S", str(self.tree), "-B", str(self.build), *FLAGS], 300)
-            if status != 0:
-                raise BrokenScratch("cmake:\n" + output)
+        status, output = run_command(["cmake", "-S", str(self.tree), "-B", str(self.build), *FLAGS], 300)
+        if status != 0:
+            raise BrokenScratch("cmake:\n" + output)
         status, output = self.ninja([])
         if status != 0:
             raise BrokenScratch("the tree does not build:\n" + output[-4000:])

@@ -363,6 +363,8 @@ static void a_direct_batch_that_was_served_is_not_lost(void **state)
     struct fixture_log log = {.topic = "t"};
 
     f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    f->options.block_size =
+        64u << 10; /* Room enough: no other block is reserved, with a sync of this one */
     f->options.manifest_direct_bytes = 8000;
     sim_disk_set_policy(f->disk, SIM_CUT_DROP);
     fixture_open(f);
