@@ -148,7 +148,7 @@ def describe_failure(status, output):
     if status == "timeout":
         return "hangs"
     match = re.search(r"\[  FAILED  \] (\w+)", output)
-    reason = re.search(r"BROKEN PROMISE: .*|tusk: bug: .*? does not hold", output)
+    reason = re.search(r"BROKEN PROMISE: .*|tusk: bug: .*? does not hold|^daemon: .*", output, re.M)
     parts = []
     if match:
         parts.append(match.group(1))
