@@ -40,6 +40,9 @@ def run_command(command, timeout, cwd=None):
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
         status = "timeout"
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     return status, output.decode("utf-8", "replace")
 
 

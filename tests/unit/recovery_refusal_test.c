@@ -130,11 +130,47 @@ static void a_manifest_larger_than_its_file_is_damaged(void **state)
     }
 }
 
+/* A place in a batch record is under the checksum of its body: a bit of it makes the record bad as a whole, which behind the mark
+ * is the end (R4) and before it damage (R5), never a batch that went elsewhere. */
+static void a_bit_in_a_place_makes_the_record_bad(void **state)
+{
+    unsigned round;
+
+    (void)state;
+    for (round = 0; round < 2; round++) {
+        struct fixture *f = fixture_new(round + 1);
+        struct journal_image *image;
+        const struct image_record *hit;
+
+        f->options.settings.fsync_ms = round == 0 ? ENGINE_FSYNC_NONE : ENGINE_FSYNC_EACH;
+        fixture_open(f);
+        fixture_append_strings(f, "t", "a", NULL);
+        fixture_sync(f);
+        fixture_append_strings(f, "t", "b", NULL);
+        fixture_append_strings(f, "t", "c", NULL);
+        crash(f);
+        image = journal_image_load(f->disk, FIXTURE_DIR);
+        hit = journal_image_last(image, RECORD_BATCH, round == 0 ? UINT64_MAX : image->mark);
+        sim_disk_flip_bit(f->disk, hit->file->path,
+                          8 * (hit->offset + FORMAT_RECORD_HEADER_SIZE + 1));
+        journal_image_free(image);
+        if (round == 0) {
+            fixture_open(f);
+            assert_int_equal(f->ns->recovery_rows[ROW_R4], 1);
+            fixture_expect(f, "t", "a", "b", NULL);
+        } else {
+            expect_refusal(f, ROW_R5);
+        }
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(an_unreadable_place_deep_in_the_journal_is_not_its_end),
         FIXTURE_TEST(a_journal_without_files_is_refused),
+        cmocka_unit_test(a_bit_in_a_place_makes_the_record_bad),
         cmocka_unit_test(a_manifest_larger_than_its_file_is_damaged),
     };
 
