@@ -272,6 +272,46 @@ static void a_full_disk_leaves_the_reserve(void **state)
     assert_int_equal(fixture_cursor(f, "t", "c"), 2);
 }
 
+/* On a disk so full that not even the reserve is left, the position of a lazy cursor waits for room. It does not stop the namespace, and
+ * is recorded when there is room. */
+static void a_lazy_cursor_waits_for_room(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    int status = 0;
+    unsigned i;
+
+    f->options.settings.consistency = 1000;
+    f->options.manifest_journal_bytes = 400u << 10;
+    fixture_open(f);
+    for (i = 0; i < 10; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 1, 100, true), 0);
+    }
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 1), 0);
+    fixture_settle(f);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 5), 0);
+    sim_disk_set_capacity(f->disk, 0);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_CREATE) | SIM_BIT(SIM_RENAME), 1, true, ENOSPC, SIM_FAIL);
+    for (i = 0; i < 5000 && status == 0; i++) {
+        struct engine_setting setting = {.key = ENGINE_SETTING_CONSISTENCY, .value = 1000};
+        struct engine_command command = {
+            .kind = ENGINE_NAMESPACE_SET, .settings = &setting, .settings_count = 1};
+
+        status = fixture_command(f, &command);
+    }
+    assert_int_equal(status, TUSK_ENOSPACE);
+    assert_false(list_empty(&f->ns->unrecorded_cursors));
+    fixture_pass(f, 3000000);
+    assert_true(fixture_serves(f));
+    assert_int_equal(fixture_cursor(f, "t", "c"), 5);
+    sim_disk_clear_faults(f->disk);
+    sim_disk_set_capacity(f->disk, UINT64_MAX);
+    fixture_pass(f, 5000000);
+    fixture_kill(f);
+    assert_int_equal(fixture_cursor(f, "t", "c"), 5);
+    fixture_log_check(f, &log, log.durable);
+}
+
 /* The journal behind the manifests is bounded: at the limit appends wait for the next manifest, they do not fail. */
 static void the_journal_is_bounded(void **state)
 {
@@ -351,6 +391,7 @@ int main(void)
         FIXTURE_TEST(each_use_of_a_file_has_its_own_generation),
         FIXTURE_TEST(a_leftover_file_is_passed_over),
         FIXTURE_TEST(a_full_disk_leaves_the_reserve),
+        FIXTURE_TEST(a_lazy_cursor_waits_for_room),
         FIXTURE_TEST(the_journal_is_bounded),
         FIXTURE_TEST(an_idle_journal_writes_its_mark),
         FIXTURE_TEST(every_open_begins_a_file),
