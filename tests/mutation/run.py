@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
+
 import coverage
 import museum
 import mutate

@@ -383,10 +383,33 @@ static void no_manifest_is_named_behind_a_failed_sync(void **state)
     assert_true(nth > 10);
 }
 
+/* The id of a cursor that was deleted is not given again, also behind a manifest that has forgotten the cursor: the older manifest's
+ * journal still has it. */
+static void ids_of_cursors_are_never_used_twice(void **state)
+{
+    const struct engine_topic_ref by_name = {.name = "t", .name_size = 1};
+    struct engine_command command = {
+        .kind = ENGINE_CURSOR_DELETE, .topic = by_name, .cursor = "second", .cursor_size = 6};
+    struct fixture *f = *state;
+    uint64_t deleted;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    assert_int_equal(fixture_checkpoint(f, "t", "first", 1), 0);
+    assert_int_equal(fixture_checkpoint(f, "t", "second", 1), 0);
+    deleted = topic_cursor_find(namespace_topic(f->ns, &by_name), "second", 6)->id;
+    assert_int_equal(fixture_command(f, &command), 0);
+    fixture_stop(f);
+    fixture_open(f);
+    assert_int_equal(fixture_checkpoint(f, "t", "third", 1), 0);
+    assert_true(topic_cursor_find(namespace_topic(f->ns, &by_name), "third", 5)->id > deleted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_manifest_is_named_behind_a_failed_sync),
+        FIXTURE_TEST(ids_of_cursors_are_never_used_twice),
         cmocka_unit_test(the_older_manifest_says_the_same),
         FIXTURE_TEST(a_snapshot_in_slices_is_of_one_moment),
         FIXTURE_TEST(manifests_come_when_due),
