@@ -41,7 +41,8 @@ foreach(test
     edge_recovery_test
     recovery_refusal_test
     recovery_forged_test
-    manifest_forged_test)
+    manifest_forged_test
+    recovery_redo_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()
 # Memory that runs out, and memory that is gone, on demand.

@@ -6,6 +6,7 @@
 
 #include "core/format.h"
 #include "core/namespace.h"
+#include "proto/bytes.h"
 #include "proto/crc32c.h"
 #include "tests/support/engine_fixture.h"
 
@@ -181,6 +182,26 @@ static void large_blocks(struct parts *parts)
     parts->head.block_size = FORMAT_BLOCK_SIZE_MAX + 1u;
 }
 
+static void smallest_blocks(struct parts *parts)
+{
+    parts->head.block_size = FORMAT_BLOCK_SIZE_MIN;
+}
+
+static void largest_blocks(struct parts *parts)
+{
+    parts->head.block_size = FORMAT_BLOCK_SIZE_MAX;
+}
+
+static void one_block_in_a_segment(struct parts *parts)
+{
+    parts->head.blocks_per_segment = 1;
+}
+
+static void most_blocks_in_a_segment(struct parts *parts)
+{
+    parts->head.blocks_per_segment = UINT16_MAX;
+}
+
 static void no_blocks_in_a_segment(struct parts *parts)
 {
     parts->head.blocks_per_segment = 0;
@@ -257,14 +278,20 @@ static void a_manifest_that_contradicts_itself_is_refused(void **state)
     }
 }
 
-/* The same hand, when it writes sense: it is not the forging that is refused. */
+/* The same hand, when it writes sense, up to the very limits: it is not the forging that is refused. */
 static void a_manifest_that_makes_sense_is_taken(void **state)
 {
-    static change_fn *const changes[] = {no_change, two_blocks, two_topics};
+    static change_fn *const changes[] = {no_change,
+                                         two_blocks,
+                                         two_topics,
+                                         smallest_blocks,
+                                         largest_blocks,
+                                         one_block_in_a_segment,
+                                         most_blocks_in_a_segment};
     unsigned i;
 
     (void)state;
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         struct fixture *f = fixture_new(1);
 
         forge_manifest(f, changes[i]);
@@ -278,11 +305,38 @@ static void a_manifest_that_makes_sense_is_taken(void **state)
     }
 }
 
+/* A whole manifest of a version, or with a flag, that this build does not know is neither damaged nor skipped for the older
+ * one: a newer daemon has gone on from it. */
+static void a_manifest_of_a_newer_version_is_refused(void **state)
+{
+    static const unsigned places[] = {8, 16}; /* Of the version; of the incompatible flags */
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        struct fixture *f = fixture_new(1);
+        char path[IO_PATH_SIZE];
+        uint8_t *bytes;
+        uint64_t size;
+
+        forge_manifest(f, no_change);
+        (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
+        bytes = sim_disk_file(f->disk, path, &size);
+        bytes[places[i]] ^= 0x40;
+        put_u32(bytes + FORMAT_PAGE - 4, crc32c(0, bytes, FORMAT_PAGE - 4));
+        sim_disk_overwrite(f->disk, path, 0, bytes, FORMAT_PAGE);
+        free(bytes);
+        expect_refusal(f, "newer format version");
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_manifest_that_contradicts_itself_is_refused),
         cmocka_unit_test(a_manifest_that_makes_sense_is_taken),
+        cmocka_unit_test(a_manifest_of_a_newer_version_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -342,6 +342,72 @@ static void behind_a_loss_a_block_is_the_newer_owners(void **state)
     fixture_expect(f, "u", "b", "next", NULL);
 }
 
+/* A batch that neither journal nor block has is refused with its place. Accepted, it is skipped like any other loss, and what lies before and
+ * behind it is there. */
+static void what_cannot_be_healed_can_be_accepted(void **state)
+{
+    const uint64_t payload = FORMAT_RECORD_HEADER_SIZE + FORMAT_PLACE_SIZE + BATCH_HEADER_SIZE + 4u;
+    struct fixture *f = *state;
+    struct journal_image *image;
+    const struct image_record *hit;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_append_strings(f, "t", "b", NULL);
+    fixture_append_strings(f, "t", "c", NULL);
+    sim_disk_process_crash(f->disk);
+    fixture_close(f);
+    sim_disk_settle(f->disk);
+    image = journal_image_load(f->disk, FIXTURE_DIR);
+    hit = journal_image_last(image, RECORD_BATCH, image->mark);
+    sim_disk_flip_bit(f->disk, hit->file->path, 8 * (hit->offset + payload));
+    journal_image_free(image);
+    expect_refusal(f, "its block does not have it");
+    f->options.accept_loss = "default";
+    fixture_open(f);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 0), 0);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 2), 0);
+    f->options.accept_loss = NULL;
+    fixture_power_cut(f);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 2), 0);
+    assert_true(fixture_append_strings(f, "t", "next", NULL) >= UINT64_C(1) << 40);
+}
+
+/* What was accepted is that loss and no other: damage before it, found when the journal is read again from the older manifest, is refused
+ * and asked about anew. */
+static void an_acceptance_covers_its_own_place_only(void **state)
+{
+    struct fixture *f = *state;
+    struct journal_image *image;
+    const struct image_record *second;
+    struct image_record first;
+    char path[IO_PATH_SIZE];
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_append_strings(f, "t", "b", NULL);
+    fixture_append_strings(f, "t", "c", NULL);
+    sim_disk_process_crash(f->disk);
+    fixture_close(f);
+    sim_disk_settle(f->disk);
+    image = journal_image_load(f->disk, FIXTURE_DIR);
+    second = journal_image_last(image, RECORD_BATCH, image->mark);
+    first = *journal_image_last(image, RECORD_BATCH, second->header.lsn);
+    (void)snprintf(path, sizeof path, "%s", first.file->path);
+    sim_disk_flip_bit(f->disk, second->file->path, 8 * second->offset);
+    journal_image_free(image);
+    f->options.accept_loss = "default";
+    fixture_open(f);
+    f->options.accept_loss = NULL;
+    sim_disk_process_crash(f->disk);
+    fixture_close(f);
+    sim_disk_settle(f->disk);
+    sim_disk_flip_bit(f->disk, path, 8 * first.offset);
+    (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
+    sim_disk_flip_bit(f->disk, path, 8 * 100);
+    expect_refusal(f, "the journal is damaged at LSN");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +417,8 @@ int main(void)
         cmocka_unit_test(a_batch_outside_of_any_block_is_bad),
         cmocka_unit_test(behind_a_loss_what_is_missing_is_skipped),
         FIXTURE_TEST(behind_a_loss_a_block_is_the_newer_owners),
+        FIXTURE_TEST(what_cannot_be_healed_can_be_accepted),
+        FIXTURE_TEST(an_acceptance_covers_its_own_place_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
