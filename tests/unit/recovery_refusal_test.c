@@ -1,6 +1,7 @@
 /* Recovery refuses what it must not guess: places that cannot be read far into a journal, a manifest that promises more bytes
  * than it has, a journal that is gone. Nothing is served, nothing on the disk changes, and where the cause can go away the store is whole
  * again. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,11 +195,55 @@ static void a_bit_in_a_place_makes_the_record_bad(void **state)
     }
 }
 
+/* What the last process wrote and never synced is in the page cache only. Each sync of the recovery fails in turn, and loses what it was to
+ * make durable: either nothing is served, or what is served survives a power cut, in its blocks and, for the older manifest, in the
+ * journal. */
+static void what_is_served_behind_a_failed_sync_is_durable(void **state)
+{
+    bool fired = true;
+    uint64_t nth;
+    unsigned served = 0;
+
+    (void)state;
+    for (nth = 1; fired; nth++) {
+        struct fixture *f = fixture_new(nth);
+        struct fixture_log log = {.topic = "t"};
+        char path[IO_PATH_SIZE];
+        unsigned i;
+
+        f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+        sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+        fixture_open(f);
+        for (i = 0; i < 8; i++) {
+            assert_int_equal(fixture_log_append(f, &log, 1, i % 2 == 0 ? 5000 : 500, false), 0);
+        }
+        sim_disk_process_crash(f->disk);
+        fixture_close(f);
+        sim_disk_fail(f->disk, SIM_BIT(SIM_SYNC), nth, false, EIO, SIM_LOSE);
+        if (fixture_try_open(f) == 0 && fixture_serves(f)) {
+            served++;
+            fired = sim_disk_fired(f->disk) > 0;
+            sim_disk_clear_faults(f->disk);
+            fixture_log_check(f, &log, 8);
+            sim_disk_power_cut(f->disk);
+            fixture_close(f);
+            (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
+            sim_disk_flip_bit(f->disk, path, 8 * 100);
+            fixture_open(f);
+            fixture_log_check(f, &log, 8);
+        }
+        fixture_free(f);
+    }
+    assert_true(nth > 4);
+    assert_true(served >= 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(an_unreadable_place_deep_in_the_journal_is_not_its_end),
         FIXTURE_TEST(an_unreadable_direct_batch_is_not_taken_for_good_or_torn),
+        cmocka_unit_test(what_is_served_behind_a_failed_sync_is_durable),
         FIXTURE_TEST(a_journal_without_files_is_refused),
         cmocka_unit_test(a_bit_in_a_place_makes_the_record_bad),
         cmocka_unit_test(a_manifest_larger_than_its_file_is_damaged),
