@@ -270,6 +270,29 @@ static void a_batch_outside_of_any_block_is_bad(void **state)
     }
 }
 
+/* A body that is shorter, or longer, than the fields of its type is no such record, though its checksum is right. */
+static void a_body_of_another_size_is_bad(void **state)
+{
+    static const uint32_t sizes[] = {0, 8, 15, 17, 64};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct fixture *f = fixture_new(1);
+        struct tables tables;
+        uint8_t bytes[512] = {0};
+
+        make_tables(f, &tables);
+        bytes[FORMAT_RECORD_HEADER_SIZE] = (uint8_t)tables.topic_id;
+        add_record(f, bytes, RECORD_TRIM, FORMAT_RECORD_HEADER_SIZE + sizes[i],
+                   crc32c(0, bytes + FORMAT_RECORD_HEADER_SIZE, sizes[i]));
+        fixture_open(f);
+        assert_int_equal(f->ns->recovery_rows[ROW_R4], 1);
+        fixture_expect(f, "t", "a", NULL);
+        fixture_free(f);
+    }
+}
+
 /* ---- behind an accepted loss ---- */
 
 /* The record of the cursor is damaged, and a person accepts that it is lost: what follows may speak of what went with it. */
@@ -415,6 +438,7 @@ int main(void)
         FIXTURE_TEST(a_record_that_makes_sense_is_applied),
         cmocka_unit_test(a_batch_out_of_order_is_refused),
         cmocka_unit_test(a_batch_outside_of_any_block_is_bad),
+        cmocka_unit_test(a_body_of_another_size_is_bad),
         cmocka_unit_test(behind_a_loss_what_is_missing_is_skipped),
         FIXTURE_TEST(behind_a_loss_a_block_is_the_newer_owners),
         FIXTURE_TEST(what_cannot_be_healed_can_be_accepted),
