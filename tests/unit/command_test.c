@@ -425,6 +425,37 @@ static void namespace_settings_last(void **state)
     assert_int_equal(info.settings.quota_bytes, 1u << 30);
 }
 
+static void note(struct engine_request *request)
+{
+    *(bool *)request->arg = true;
+}
+
+/* A seek by time reads a block. When the topic goes meanwhile, that is the answer, and no cursor comes of it. */
+static void a_seek_by_time_ends_with_its_topic(void **state)
+{
+    struct fixture *f = *state;
+    bool answered = false;
+    struct engine_command seek = {.base = {.done = note, .arg = &answered},
+                                  .kind = ENGINE_SEEK,
+                                  .topic = {.name = "t", .name_size = 1},
+                                  .cursor = "c",
+                                  .cursor_size = 1,
+                                  .position = ENGINE_AT_TIME,
+                                  .value = 1};
+
+    fixture_open(f);
+    assert_int_equal(fixture_append_size(f, "t", 6000), 0);
+    fixture_settle(f);
+    sim_disk_set_cold(f->disk, 100);
+    engine_now(f->engine, &f->now);
+    engine_command(f->ns, &seek);
+    assert_int_equal(fixture_delete(f, "t"), 0);
+    fixture_wait(f, &answered);
+    assert_int_equal(seek.base.status, TUSK_ENOTFOUND);
+    assert_int_equal(fixture_append_size(f, "t", 6000), 0);
+    assert_int_equal(fixture_cursor(f, "t", "c"), UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +468,7 @@ int main(void)
         FIXTURE_TEST(at_least_once_costs_no_sync),
         FIXTURE_TEST(a_seek_goes_anywhere_in_the_topic),
         FIXTURE_TEST(a_seek_by_time_finds_its_entry),
+        FIXTURE_TEST(a_seek_by_time_ends_with_its_topic),
         FIXTURE_TEST(cursors_are_created_and_deleted),
         FIXTURE_TEST(cursors_are_bounded),
         FIXTURE_TEST(cursors_are_listed_in_order),
