@@ -1,8 +1,9 @@
 """Mutation testing of one file at a time.
 
 Every mutant is compiled; one that gives the same machine code is no change at all, one that does not compile is none either. The
-others meet the tests that are most likely to notice, then all tests whose executable changed, then simulated worlds. What is known is kept
-in the scratch folder, one line a mutant, so that a run goes on where the last one stopped."""
+others meet the tests that are most likely to notice, then all tests whose executable changed, then simulated
+worlds. What is known is kept in the scratch folder, one line a mutant, so that a run goes on where the last one
+stopped."""
 import collections
 import hashlib
 import json
@@ -15,7 +16,8 @@ from scratch import ROOT, BrokenScratch, digest
 # Which tests to try first. The rest follows, whatever this says; it only saves time.
 LIKELY = [
     ("core/recovery_table", ["recovery_table_test", "recovery_rows_test"]),
-    ("core/recovery", ["recovery_rows_test", "edge_recovery_test", "recovery_refusal_test", "append_test"]),
+    ("core/recovery", ["recovery_forged_test", "recovery_rows_test", "recovery_refusal_test", "edge_recovery_test",
+                       "manifest_forged_test", "recovery_redo_test"]),
     ("core/format_block", ["format_page_test", "golden_test"]),
     ("core/format_manifest", ["format_page_test", "golden_test"]),
     ("core/format", ["format_test"]),
@@ -38,7 +40,8 @@ def likely_tests(scratch, name):
 
 
 class Results:
-    """What is known of a file's mutants. A changed file or another set of tests keeps its mutants' names, not their verdicts."""
+    """What is known of a file's mutants, by their names, which outlive changes elsewhere in the file. A verdict stays
+    until its mutant is tried again (--again), or the folder is removed."""
 
     def __init__(self, folder, name):
         self.path = folder / (name.replace("/", "_") + ".jsonl")
