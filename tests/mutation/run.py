@@ -21,6 +21,9 @@ import mutate
 from scratch import ROOT, BrokenScratch, Scratch
 
 LEDGER = ROOT / "tests" / "LEDGER.md"
+# As it is when a run begins: that is what it tries.
+COMMIT = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
+                        capture_output=True, text=True).stdout.strip() or "unknown"
 LEDGER_HEAD = """# What long campaigns have run
 
 One line per campaign, or per part of one that was interrupted, appended by the campaign itself. Violations are counted in chunks of runs
@@ -36,12 +39,10 @@ def say(text):
 
 
 def note_in_ledger(campaign, runs, violations):
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
-                            capture_output=True, text=True).stdout.strip() or "unknown"
     if not LEDGER.exists():
         LEDGER.write_text(LEDGER_HEAD, encoding="utf-8")
     with LEDGER.open("a", encoding="utf-8") as out:
-        out.write(f"| {datetime.date.today()} | {commit} | {campaign} | {runs} | {violations} |\n")
+        out.write(f"| {datetime.date.today()} | {COMMIT} | {campaign} | {runs} | {violations} |\n")
 
 
 def run_museum(args):
