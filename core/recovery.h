@@ -35,7 +35,6 @@ struct recovery {
 
     struct format_manifest manifest; /* The one used */
     uint64_t newest_number;          /* Greatest manifest number seen, valid or not */
-    bool manifest_is_newest;
     bool has_older;
     uint64_t older_number;
     uint64_t older_lsn;

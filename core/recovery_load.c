@@ -269,7 +269,9 @@ static int take_topic(struct recovery *recovery, const uint8_t **at, const uint8
 
     if (format_topic_decode(&saved, at, end) != 0 || saved.name_size == 0 || saved.id == 0 ||
         saved.first > saved.next_offset || saved.next_offset > saved.run_end ||
-        namespace_topic_by_id(ns, saved.id) != NULL) {
+        namespace_topic_by_id(ns, saved.id) != NULL ||
+        namespace_topic(ns, &(struct engine_topic_ref){.name = saved.name,
+                                                       .name_size = saved.name_size}) != NULL) {
         return TUSK_ECORRUPT;
     }
     topic = topic_new(ns, saved.id, saved.name, saved.name_size);
@@ -379,7 +381,6 @@ static int choose_manifest(struct recovery *recovery, const struct listing *list
                                (unsigned long long)listing->manifests[i])
                    : rc;
     }
-    recovery->manifest_is_newest = i == 0;
     if (i > 0) {
         ns->recovery_rows[ROW_R16]++;
     }

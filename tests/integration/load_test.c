@@ -327,6 +327,25 @@ static void slow_readers_cost_bounded_memory(void **state)
     wire_close(&good);
 }
 
+/* One client may have as many unread bytes as output_bytes_max and the reply it was given last, however much all may have. */
+static void one_slow_reader_holds_no_more_than_its_share(void **state)
+{
+    struct daemon *daemon = *state;
+    struct wire slow;
+    struct wire good;
+
+    daemon_start(daemon, "--set", "total_bytes_max=256MiB", "--set", "output_bytes_max=1MiB",
+                 "--set", "read_size_max=1MiB", NULL);
+    wire_open(&good, daemon->socket, "default");
+    append_megabytes(&good, 8);
+    wire_open(&slow, daemon->socket, "default");
+    order_without_taking(&slow);
+    assert_int_equal(wire_append_one(&good, "small", "x"), 0);
+    assert_true(wire_stat(&good, "buffer_bytes") <= 8u << 20);
+    wire_close(&slow);
+    wire_close(&good);
+}
+
 /* A client that takes nothing for longer than output_timeout is cut off, and the log says why; one
  * that takes its replies late gets all of them. */
 static void stuck_reader_is_cut_off_with_a_reason(void **state)
@@ -465,6 +484,7 @@ int main(void)
         FIXTURE_RUNNING_TEST(vanished_waiter_leaves_nothing_behind),
         FIXTURE_RUNNING_TEST(thousand_connections_are_served),
         FIXTURE_TEST(slow_readers_cost_bounded_memory),
+        FIXTURE_TEST(one_slow_reader_holds_no_more_than_its_share),
         FIXTURE_TEST(stuck_reader_is_cut_off_with_a_reason),
         FIXTURE_RUNNING_TEST(late_reader_gets_everything),
         FIXTURE_RUNNING_TEST(client_that_dies_in_a_batch_leaves_no_part),

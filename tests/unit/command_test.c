@@ -79,6 +79,26 @@ static void a_strict_checkpoint_is_durable_with_its_entries(void **state)
     }
 }
 
+/* Schedule each: what is written and not durable yet nobody has read, so no checkpoint passes it. */
+static void a_checkpoint_passes_only_what_can_be_read(void **state)
+{
+    const struct batch_entry entry = {.data = (const uint8_t *)"6", .size = 1};
+    struct fixture *f = *state;
+    struct fixture_append append = {.finished = false};
+
+    f->options.inline_sync = false;
+    open_with_entries(f);
+    fixture_settle(f);
+    sim_disk_set_pace(f->disk, 0); /* No sync ends by itself */
+    fixture_append_begin(f, &append, "t", &entry, 1);
+    fixture_turn(f);
+    assert_false(append.finished);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 7), TUSK_EINVALID);
+    sim_disk_set_pace(f->disk, 100);
+    assert_int_equal(fixture_append_end(f, &append), 0);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 7), 0);
+}
+
 /* A cursor and an entry behind it in one moment: no cut keeps the cursor and loses the entry. */
 static void no_cut_leaves_a_cursor_ahead_of_the_log(void **state)
 {
@@ -405,17 +425,50 @@ static void namespace_settings_last(void **state)
     assert_int_equal(info.settings.quota_bytes, 1u << 30);
 }
 
+static void note(struct engine_request *request)
+{
+    *(bool *)request->arg = true;
+}
+
+/* A seek by time reads a block. When the topic goes meanwhile, that is the answer, and no cursor comes of it. */
+static void a_seek_by_time_ends_with_its_topic(void **state)
+{
+    struct fixture *f = *state;
+    bool answered = false;
+    struct engine_command seek = {.base = {.done = note, .arg = &answered},
+                                  .kind = ENGINE_SEEK,
+                                  .topic = {.name = "t", .name_size = 1},
+                                  .cursor = "c",
+                                  .cursor_size = 1,
+                                  .position = ENGINE_AT_TIME,
+                                  .value = 1};
+
+    fixture_open(f);
+    assert_int_equal(fixture_append_size(f, "t", 6000), 0);
+    fixture_settle(f);
+    sim_disk_set_cold(f->disk, 100);
+    engine_now(f->engine, &f->now);
+    engine_command(f->ns, &seek);
+    assert_int_equal(fixture_delete(f, "t"), 0);
+    fixture_wait(f, &answered);
+    assert_int_equal(seek.base.status, TUSK_ENOTFOUND);
+    assert_int_equal(fixture_append_size(f, "t", 6000), 0);
+    assert_int_equal(fixture_cursor(f, "t", "c"), UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_checkpoint_never_moves_back),
         cmocka_unit_test(a_strict_checkpoint_is_durable_with_its_entries),
+        FIXTURE_TEST(a_checkpoint_passes_only_what_can_be_read),
         cmocka_unit_test(no_cut_leaves_a_cursor_ahead_of_the_log),
         FIXTURE_TEST(a_stale_epoch_is_refused),
         FIXTURE_TEST(at_least_once_forgets_a_bounded_part),
         FIXTURE_TEST(at_least_once_costs_no_sync),
         FIXTURE_TEST(a_seek_goes_anywhere_in_the_topic),
         FIXTURE_TEST(a_seek_by_time_finds_its_entry),
+        FIXTURE_TEST(a_seek_by_time_ends_with_its_topic),
         FIXTURE_TEST(cursors_are_created_and_deleted),
         FIXTURE_TEST(cursors_are_bounded),
         FIXTURE_TEST(cursors_are_listed_in_order),

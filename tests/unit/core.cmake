@@ -40,8 +40,15 @@ foreach(test
     seal_test
     edge_test
     edge_memory_test
-    edge_recovery_test)
+    edge_recovery_test
+    recovery_refusal_test
+    recovery_forged_test
+    manifest_forged_test
+    recovery_redo_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()
 # Memory that runs out, and memory that is gone, on demand.
 target_link_options(edge_memory_test PRIVATE "LINKER:--wrap=realloc,--wrap=free")
+# Results of the kernel that no disk at hand gives.
+tusk_unit_test(io_results_test SOURCES io_results_test.c LIBRARIES tusk_core)
+target_link_options(io_results_test PRIVATE "LINKER:--wrap=fdatasync,--wrap=pwritev,--wrap=pread")

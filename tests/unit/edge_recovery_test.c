@@ -389,6 +389,118 @@ static void an_empty_block_whose_file_is_gone_costs_nothing(void **state)
     assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_TIME, time_us), 0);
 }
 
+/* The record that gave a topic its block went with an accepted loss: its batches lie in a block that is nobody's. They are
+ * skipped and counted, and the topic goes on in another one. */
+static void batches_of_a_lost_block_are_skipped(void **state)
+{
+    struct fixture *f = *state;
+    struct journal_image *image;
+    const struct image_record *hit;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_append_strings(f, "t", "b", NULL);
+    fixture_append_strings(f, "other", "fine", NULL);
+    image = crash(f);
+    hit =
+        journal_image_last(image, RECORD_BLOCK_ALLOCATE,
+                           journal_image_last(image, RECORD_TOPIC_CREATE, UINT64_MAX)->header.lsn);
+    sim_disk_flip_bit(f->disk, hit->file->path, 8 * hit->offset);
+    journal_image_free(image);
+    f->options.accept_loss = "default";
+    fixture_open(f);
+    assert_int_equal(fixture_read_all(f, "t", 1u << 20, NULL, NULL), 0);
+    fixture_append_strings(f, "t", "next", NULL);
+    fixture_expect(f, "other", "fine", NULL);
+    f->options.accept_loss = NULL;
+    fixture_power_cut(f);
+    fixture_expect(f, "t", "next", NULL);
+}
+
+/* ---- what recovery takes for good ---- */
+
+/* A large batch stands in its block only, perhaps in nothing but the page cache of the machine that lived on. Recovery finds it
+ * valid and serves it: from then on no power cut takes it. */
+static void a_direct_batch_that_was_served_is_not_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+
+    f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    f->options.block_size =
+        64u << 10; /* Room enough: no other block is reserved, with a sync of this one */
+    f->options.manifest_direct_bytes = 8000;
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    fixture_open(f);
+    assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
+    assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
+    fixture_settle(f); /* A manifest: what follows is all that recovery finds in the journal */
+    assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
+    fixture_kill(f);
+    fixture_log_check(f, &log, 3);
+    fixture_power_cut(f);
+    fixture_log_check(f, &log, 3);
+}
+
+/* A crash takes offsets that were given; the start behind it and the clean stop after that find no room for a manifest. So only the
+ * journal says that offsets were stepped over, and the clean close behind it does not take that back. */
+static void offsets_step_on_without_a_manifest(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t lost;
+
+    f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    fixture_open(f);
+    fixture_append_strings(f, "t", "kept", NULL);
+    fixture_sync(f);
+    lost = fixture_append_strings(f, "t", "lost", NULL);
+    sim_disk_power_cut(f->disk);
+    fixture_close(f);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_RENAME), 1, true, ENOSPC, SIM_FAIL);
+    fixture_open(f);
+    fixture_stop(f);
+    assert_true(sim_disk_fired(f->disk) >= 2);
+    sim_disk_clear_faults(f->disk);
+    fixture_open(f);
+    assert_int_equal(f->ns->recovery_rows[ROW_R18], 1);
+    assert_true(fixture_append_strings(f, "t", "next", NULL) > lost);
+    fixture_expect(f, "t", "kept", "next", NULL);
+}
+
+/* A journal file of another store, with a whole header: whatever its mark says, nothing of this store was durable by it. A tear
+ * is still a tear. */
+static void a_journal_file_of_another_store_says_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct format_journal header = {.number = 500,
+                                    .size = 32u << 10,
+                                    .generation = 1,
+                                    .first_lsn = UINT64_C(1) << 40,
+                                    .mark = UINT64_C(1) << 40};
+    uint8_t page[FORMAT_PAGE];
+    struct io_file *file;
+    struct iovec iov = {.iov_base = page, .iov_len = sizeof page};
+    struct io *io;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    journal_image_free(crash(f));
+    memset(header.store_id, 7, sizeof header.store_id);
+    format_journal_encode(page, &header);
+    assert_int_equal(io_sim_open(&io, f->disk), 0);
+    assert_int_equal(
+        io_open(io, FIXTURE_DIR "/journal/00000000000001f4.jnl", IO_OPEN_CREATE, &file, &f->err),
+        0);
+    assert_int_equal(io_write(file, &iov, 1, 0, &f->err), 0);
+    assert_int_equal(io_sync(file, NULL, &f->err), 0);
+    assert_int_equal(io_sync_dir(io, FIXTURE_DIR "/journal", &f->err), 0);
+    io_close_file(file);
+    io_close(io);
+    fixture_open(f);
+    fixture_expect(f, "t", "a", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +512,10 @@ int main(void)
         FIXTURE_TEST(idle_restarts_pile_no_journal_files_up),
         cmocka_unit_test(a_removal_that_was_cut_off_is_swept),
         FIXTURE_TEST(a_seal_that_a_crash_took_is_written_again),
+        FIXTURE_TEST(batches_of_a_lost_block_are_skipped),
+        FIXTURE_TEST(a_direct_batch_that_was_served_is_not_lost),
+        FIXTURE_TEST(a_journal_file_of_another_store_says_nothing),
+        FIXTURE_TEST(offsets_step_on_without_a_manifest),
         FIXTURE_TEST(an_accepted_loss_gives_no_offset_twice_without_its_manifest),
         FIXTURE_TEST(an_accepted_loss_gives_no_offset_twice_from_the_older_manifest),
         FIXTURE_TEST(an_acceptance_is_remembered_without_a_manifest),

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/io_files.h"
 #include "core/io_guard.h"
 #include "io_fixture.h"
 
@@ -149,6 +150,49 @@ static void failed_sync_is_final(void **state)
 
     io_close_file(io_fixture_open(f, "file", IO_OPEN_CREATE));
     assert_int_equal(io_fixture_in_child(fail_syncs, f), 0);
+}
+
+/* Which of the file's first pages are in memory. */
+static bool any_resident(const char *path)
+{
+    const int fd = open(path, O_RDONLY);
+    void *map = mmap(NULL, 16 * KIB, PROT_READ, MAP_SHARED, fd, 0);
+    unsigned char resident[4];
+
+    assert_true(map != MAP_FAILED);
+    assert_int_equal(mincore(map, 16 * KIB, resident), 0);
+    assert_int_equal(munmap(map, 16 * KIB), 0);
+    assert_int_equal(close(fd), 0);
+    return ((resident[0] | resident[1] | resident[2] | resident[3]) & 1) != 0;
+}
+
+/* What recovery judges comes from the device: after a failed sync the page cache says that bytes are there which are not. So
+ * a direct read neither asks the cache nor fills it. */
+static void direct_read_does_not_go_through_the_page_cache(void **state)
+{
+    static uint8_t data[16 * KIB];
+    struct io_fixture *f = *state;
+    struct io_file *file;
+    uint8_t *back = aligned_alloc(IO_DIRECT_ALIGN, sizeof data);
+    unsigned tries = 0;
+    size_t got;
+
+    assert_non_null(back);
+    io_fixture_fill(data, sizeof data);
+    file = io_fixture_create(f, "file", data, sizeof data);
+    assert_int_equal(io_sync(file, NULL, &f->err), 0);
+    while (any_resident(io_fixture_path(f, "file")) && ++tries < 5000) {
+        assert_int_equal(io_call_drop_cache(disk_file_of(file)->fd, 0, 0), 0);
+    }
+    assert_int_equal(io_read_direct(file, back, sizeof data, 0, &got, &f->err), 0);
+    assert_memory_equal(back, data, sizeof data);
+    if (tries < 5000 && disk_file_of(file)->direct == DISK_DIRECT_OPEN) {
+        assert_false(any_resident(io_fixture_path(f, "file")));
+    } else {
+        assert_int_not_equal(disk_file_of(file)->direct, DISK_DIRECT_UNTRIED);
+    }
+    io_close_file(file);
+    free(back);
 }
 
 static void shorten_and_grow_for_ever(const char *path, off_t size)
@@ -323,6 +367,7 @@ int main(void)
         IO_TEST(write_of_more_than_the_kernel_takes_at_once_is_continued),
         IO_TEST(poor_file_system_still_works),
         IO_TEST(failed_sync_is_final),
+        IO_TEST(direct_read_does_not_go_through_the_page_cache),
         IO_TEST(reader_survives_truncation_by_somebody_else),
         IO_TEST(guarded_copy_turns_a_fault_into_a_failure),
         IO_TEST(other_bus_errors_go_to_the_handler_before),

@@ -188,6 +188,61 @@ static void a_recycled_file_holds_no_old_record(void **state)
     assert_true(f->ns->journal.next_number > 15);
 }
 
+/* A file's generation is drawn each time it is put to use: what an earlier use left in it is sealed with another one, so
+ * that it can never validate, whatever its LSN. */
+static void each_use_of_a_file_has_its_own_generation(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    uint64_t seen[20];
+    unsigned count = 0;
+    unsigned i;
+
+    f->options.manifest_journal_bytes = 16u << 10;
+    fixture_open(f);
+    while (count < 20) {
+        const struct journal_file *current = f->ns->journal.current;
+
+        assert_int_equal(fixture_log_append(f, &log, 1, 2000, true), 0);
+        if (f->ns->journal.current == current && count > 0) {
+            continue;
+        }
+        for (i = 0; i < count; i++) {
+            assert_true(seen[i] != f->ns->journal.current->generation);
+        }
+        seen[count++] = f->ns->journal.current->generation;
+    }
+}
+
+/* A file of the next number that is there already, whoever left it, costs a number and nothing else. */
+static void a_leftover_file_is_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    struct io_file *leftover;
+    char path[IO_PATH_SIZE];
+    struct io *io;
+    unsigned i;
+
+    fixture_open(f);
+    fixture_settle(f);
+    assert_int_equal(io_sim_open(&io, f->disk), 0);
+    for (i = 0; i < 3; i++) {
+        journal_path(&f->ns->journal, path, f->ns->journal.next_number + i);
+        assert_int_equal(io_open(io, path, IO_OPEN_CREATE, &leftover, &f->err), 0);
+        io_close_file(leftover);
+    }
+    for (i = 0; i < 60; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 1, 2000, true), 0);
+    }
+    fixture_settle(f);
+    assert_true(fixture_serves(f));
+    assert_true(f->ns->journal.current->number > 3);
+    io_close(io);
+    fixture_kill(f);
+    fixture_log_check(f, &log, log.durable);
+}
+
 /* On a full disk the reserve is left: trims, deletes, checkpoints and a clean stop still work. */
 static void a_full_disk_leaves_the_reserve(void **state)
 {
@@ -215,6 +270,46 @@ static void a_full_disk_leaves_the_reserve(void **state)
     assert_int_equal(f->findings, 0);
     fixture_log_check(f, &log, log.durable);
     assert_int_equal(fixture_cursor(f, "t", "c"), 2);
+}
+
+/* On a disk so full that not even the reserve is left, the position of a lazy cursor waits for room. It does not stop the namespace, and
+ * is recorded when there is room. */
+static void a_lazy_cursor_waits_for_room(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    int status = 0;
+    unsigned i;
+
+    f->options.settings.consistency = 1000;
+    f->options.manifest_journal_bytes = 400u << 10;
+    fixture_open(f);
+    for (i = 0; i < 10; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 1, 100, true), 0);
+    }
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 1), 0);
+    fixture_settle(f);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 5), 0);
+    sim_disk_set_capacity(f->disk, 0);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_CREATE) | SIM_BIT(SIM_RENAME), 1, true, ENOSPC, SIM_FAIL);
+    for (i = 0; i < 5000 && status == 0; i++) {
+        struct engine_setting setting = {.key = ENGINE_SETTING_CONSISTENCY, .value = 1000};
+        struct engine_command command = {
+            .kind = ENGINE_NAMESPACE_SET, .settings = &setting, .settings_count = 1};
+
+        status = fixture_command(f, &command);
+    }
+    assert_int_equal(status, TUSK_ENOSPACE);
+    assert_false(list_empty(&f->ns->unrecorded_cursors));
+    fixture_pass(f, 3000000);
+    assert_true(fixture_serves(f));
+    assert_int_equal(fixture_cursor(f, "t", "c"), 5);
+    sim_disk_clear_faults(f->disk);
+    sim_disk_set_capacity(f->disk, UINT64_MAX);
+    fixture_pass(f, 5000000);
+    fixture_kill(f);
+    assert_int_equal(fixture_cursor(f, "t", "c"), 5);
+    fixture_log_check(f, &log, log.durable);
 }
 
 /* The journal behind the manifests is bounded: at the limit appends wait for the next manifest, they do not fail. */
@@ -293,7 +388,10 @@ int main(void)
         FIXTURE_TEST(a_turn_is_one_write),
         FIXTURE_TEST(spares_are_ready_and_hold_nothing),
         FIXTURE_TEST(a_recycled_file_holds_no_old_record),
+        FIXTURE_TEST(each_use_of_a_file_has_its_own_generation),
+        FIXTURE_TEST(a_leftover_file_is_passed_over),
         FIXTURE_TEST(a_full_disk_leaves_the_reserve),
+        FIXTURE_TEST(a_lazy_cursor_waits_for_room),
         FIXTURE_TEST(the_journal_is_bounded),
         FIXTURE_TEST(an_idle_journal_writes_its_mark),
         FIXTURE_TEST(every_open_begins_a_file),

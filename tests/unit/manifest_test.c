@@ -352,9 +352,64 @@ static void damage_anywhere_in_a_manifest_is_found(void **state)
     }
 }
 
+/* A sync that found no space has lost what it was to cover, and the next one of that file would not say so. Whichever sync it is, the
+ * manifest that gets the name is whole. */
+static void no_manifest_is_named_behind_a_failed_sync(void **state)
+{
+    bool fired = true;
+    uint64_t nth;
+
+    (void)state;
+    for (nth = 1; fired; nth++) {
+        struct fixture *f = fixture_new(nth);
+        struct fixture_log log = {.topic = "t"};
+        unsigned i;
+
+        f->options.manifest_journal_bytes = 8u << 10;
+        sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+        fixture_open(f);
+        sim_disk_fail(f->disk, SIM_BIT(SIM_SYNC), nth, false, ENOSPC, SIM_LOSE);
+        for (i = 0; i < 12; i++) {
+            (void)fixture_log_append(f, &log, 1, 2000, true);
+        }
+        fixture_pass(f, 3000000); /* What a full disk put off is tried again */
+        fired = sim_disk_fired(f->disk) > 0;
+        sim_disk_clear_faults(f->disk);
+        fixture_power_cut(f);
+        assert_int_equal(f->ns->recovery_rows[ROW_R16], 0);
+        fixture_log_check(f, &log, log.durable);
+        fixture_free(f);
+    }
+    assert_true(nth > 10);
+}
+
+/* The id of a cursor that was deleted is not given again, also behind a manifest that has forgotten the cursor: the older manifest's
+ * journal still has it. */
+static void ids_of_cursors_are_never_used_twice(void **state)
+{
+    const struct engine_topic_ref by_name = {.name = "t", .name_size = 1};
+    struct engine_command command = {
+        .kind = ENGINE_CURSOR_DELETE, .topic = by_name, .cursor = "second", .cursor_size = 6};
+    struct fixture *f = *state;
+    uint64_t deleted;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    assert_int_equal(fixture_checkpoint(f, "t", "first", 1), 0);
+    assert_int_equal(fixture_checkpoint(f, "t", "second", 1), 0);
+    deleted = topic_cursor_find(namespace_topic(f->ns, &by_name), "second", 6)->id;
+    assert_int_equal(fixture_command(f, &command), 0);
+    fixture_stop(f);
+    fixture_open(f);
+    assert_int_equal(fixture_checkpoint(f, "t", "third", 1), 0);
+    assert_true(topic_cursor_find(namespace_topic(f->ns, &by_name), "third", 5)->id > deleted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_manifest_is_named_behind_a_failed_sync),
+        FIXTURE_TEST(ids_of_cursors_are_never_used_twice),
         cmocka_unit_test(the_older_manifest_says_the_same),
         FIXTURE_TEST(a_snapshot_in_slices_is_of_one_moment),
         FIXTURE_TEST(manifests_come_when_due),

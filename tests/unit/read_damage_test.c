@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/namespace.h"
 #include "tests/support/engine_fixture.h"
 
 #define BATCHES 30u
@@ -52,6 +53,20 @@ static void count(void *arg, uint64_t offset, const uint8_t *data, uint32_t size
     (*counted)++;
 }
 
+/* No read that has ended holds a block: what is pinned is never used again. */
+static void expect_nothing_pinned(const struct fixture *f)
+{
+    const struct space *space = &f->ns->space;
+    uint32_t i;
+    uint32_t k;
+
+    for (i = 0; i < space->count; i++) {
+        for (k = 0; k < f->options.blocks_per_segment; k++) {
+            assert_int_equal(space->segments[i]->slots[k].pins, 0);
+        }
+    }
+}
+
 /* Read everything one entry at a time. Entries of [from, to) must be CORRUPT, with that range; a read that skips
  * damage says exactly what it left out. */
 static void expect_damage(struct fixture *f, uint64_t from, uint64_t to)
@@ -87,6 +102,7 @@ static void expect_damage(struct fixture *f, uint64_t from, uint64_t to)
     fixture_entries(&read.request, count, &counted);
     assert_true(counted > 0 || to == PER_BATCH * BATCHES);
     fixture_read_free(&read);
+    expect_nothing_pinned(f);
     fixture_expect(f, "other", "fine", NULL);
     assert_true(fixture_append_strings(f, "t", "more", NULL) >= PER_BATCH * BATCHES);
     fixture_close(f);

@@ -262,9 +262,40 @@ static void a_failed_reservation_refuses_the_append(void **state)
     assert_int_equal(fixture_info(f, "t").end, end + 1);
 }
 
+/* A segment of the next number that is there already, whoever left it, costs a number and nothing else. */
+static void a_leftover_segment_is_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    const uint64_t entries = 60;
+    struct io_file *leftover;
+    char path[IO_PATH_SIZE];
+    struct io *io;
+    uint64_t next;
+    uint64_t i;
+
+    fixture_open(f);
+    fixture_settle(f);
+    next = f->ns->space.next_segment;
+    assert_int_equal(io_sim_open(&io, f->disk), 0);
+    for (i = 0; i < 2; i++) {
+        space_path(&f->ns->space, path, next + i);
+        assert_int_equal(io_open(io, path, IO_OPEN_CREATE, &leftover, &f->err), 0);
+        io_close_file(leftover);
+    }
+    for (i = 0; i < entries; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 1, 3000, true), 0);
+    }
+    io_close(io);
+    assert_true(fixture_serves(f));
+    assert_true(f->ns->space.next_segment > next + 2);
+    fixture_log_check(f, &log, entries);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(a_leftover_segment_is_passed_over),
         FIXTURE_TEST(a_freed_block_waits_for_record_and_mark),
         cmocka_unit_test(freed_blocks_come_back_in_every_schedule),
         cmocka_unit_test(a_block_that_is_read_stays),

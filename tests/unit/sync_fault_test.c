@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/namespace.h"
 #include "tests/support/engine_fixture.h"
 
 enum { ROUNDS = 8, TOPICS = 6 };
@@ -110,9 +111,91 @@ static void a_lost_page_is_never_acknowledged(void **state)
     }
 }
 
+/* ---- a manifest beside another sync ---- */
+
+/* The first sync of a segment that comes while `armed` takes the error, and tells nobody until the end of the test. */
+static struct {
+    struct io_ops ops; /* The disk's, but for submit */
+    const struct io_ops *disk_ops;
+    struct fixture *f;
+    struct io_file *segment;
+    bool armed;
+    bool taken;
+} withheld;
+
+static void submit_or_withhold(struct io *io, struct io_op *op)
+{
+    if (!withheld.armed || op->kind != IO_OP_SYNC || op->file != withheld.segment) {
+        withheld.disk_ops->submit(io, op);
+        return;
+    }
+    withheld.armed = false;
+    withheld.taken = true;
+    sim_disk_fail(withheld.f->disk, SIM_BIT(SIM_SYNC), 1, false, EIO, SIM_LOSE);
+    assert_int_equal(io_sync(op->file, NULL, NULL), TUSK_EIO);
+}
+
+static void withhold_from(struct fixture *f)
+{
+    withheld.f = f;
+    withheld.disk_ops = f->io->ops;
+    withheld.ops = *f->io->ops;
+    withheld.ops.submit = submit_or_withhold;
+    withheld.armed = false;
+    withheld.taken = false;
+    withheld.segment = f->ns->space.segments[0]->file;
+    f->io->ops = &withheld.ops;
+}
+
+/* A manifest says that block bytes are on the device, and lets go of the journal that has them. Its own sync of the segment
+ * succeeds although a reservation's, still under way, was given the error of those bytes: then there is no manifest, and after
+ * a power cut the journal has everything. */
+static void a_manifest_waits_for_the_syncs_beside_its_own(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "a"};
+    struct sent *beside = calloc(1, sizeof *beside);
+    const struct batch_entry entry = {.data = beside->data, .size = 100};
+    char before[IO_PATH_SIZE];
+    char after[IO_PATH_SIZE];
+    unsigned i;
+
+    f->options.tail_apply_bytes = 256;
+    f->options.manifest_journal_bytes = 8u << 10;
+    f->options.blocks_per_segment = 16;
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    fixture_open(f);
+    assert_int_equal(fixture_log_append(f, &log, 1, 1000, true), 0);
+    fixture_settle(f);
+    withhold_from(f);
+    assert_int_equal(fixture_log_append(f, &log, 1, 1000, true), 0); /* In its block, unsynced */
+    withheld.armed = true;
+    fixture_append_begin(f, &beside->append, "b", &entry, 1); /* Reserves a block beside it */
+    for (i = 0; i < 100 && !withheld.taken; i++) {
+        fixture_turn(f);
+    }
+    assert_true(withheld.taken);
+    (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", before);
+    for (i = 0; i < 8; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 1, 1000, true), 0); /* A manifest is due */
+    }
+    for (i = 0; i < 2000; i++) {
+        fixture_turn(f);
+    }
+    (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", after);
+    assert_string_equal(after, before);
+    sim_disk_power_cut(f->disk);
+    fixture_close(f);
+    free(beside->append.batch);
+    free(beside);
+    fixture_open(f);
+    fixture_log_check(f, &log, log.durable);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(a_manifest_waits_for_the_syncs_beside_its_own),
         cmocka_unit_test(a_lost_page_is_never_acknowledged),
     };
 

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Do the tests notice? Wrong versions of the program, tried against them one at a time.
+
+  run.py museum [NAME...]          the bugs of museum/, one for each rule
+  run.py mutate FILE...            small mechanical changes of these files
+  run.py coverage                  lines and branches that unit tests and a short simulation reach
+
+See README.md."""
+import argparse
+import datetime
+import pathlib
+import signal
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+
+import coverage
+import museum
+import mutate
+from scratch import ROOT, BrokenScratch, Scratch
+
+LEDGER = ROOT / "tests" / "LEDGER.md"
+# As it is when a run begins: that is what it tries.
+COMMIT = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
+                        capture_output=True, text=True).stdout.strip() or "unknown"
+LEDGER_HEAD = """# What long campaigns have run
+
+One line per campaign, or per part of one that was interrupted, appended by the campaign itself. Violations are counted in chunks of runs
+that ended with one; what each was is in the commit that mended it.
+
+| date | commit | campaign | seeds, and runs or executions | violations |
+|---|---|---|---|---|
+"""
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def note_in_ledger(campaign, runs, violations):
+    if not LEDGER.exists():
+        LEDGER.write_text(LEDGER_HEAD, encoding="utf-8")
+    with LEDGER.open("a", encoding="utf-8") as out:
+        out.write(f"| {datetime.date.today()} | {COMMIT} | {campaign} | {runs} | {violations} |\n")
+
+
+def run_museum(args):
+    scratch = Scratch(args.scratch, args.jobs)
+    scratch.prepare(["unit", "integration"] if args.integration else ["unit"])
+    rows = museum.run(scratch, args.names, args.seeds, args.seeds_too, say)
+    bad = [row for row in rows if row[2] != "caught"]
+    say("\n| patch | rule | caught by | seeds needed | how |\n|---|---|---|---|---|")
+    for name, rules, verdict, by, needed, how in rows:
+        say(f"| {name} | {rules} | {by or verdict} | {needed} | {how} |")
+    say(f"\n{len(rows) - len(bad)} of {len(rows)} caught")
+    for row in bad:
+        say(f"{row[2]}: {row[0]}: {row[5]}")
+    if args.ledger:
+        note_in_ledger("bug museum", f"{len(rows)} planted bugs, at most {args.seeds} seeds each", len(bad))
+    return 1 if bad or not rows else 0
+
+
+def run_mutate(args):
+    scratch = Scratch(args.scratch, args.jobs)
+    share = tuple(int(part) for part in args.share.split("/"))
+    counts = mutate.run(scratch, args.files, share, args.seconds, args.seeds, args.again, say)
+    if args.ledger:
+        note_in_ledger("mutation of " + ", ".join(args.files),
+                       f"{counts['killed'] + counts['survived']} mutants, {counts['seeds']} seeds each",
+                       counts["survived"])
+    return 0
+
+
+def run_coverage(args):
+    return coverage.run(pathlib.Path(args.build), args.jobs, args.seeds, args.integration, args.missing, say)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scratch", default=str(ROOT / "build" / "mutation"), help="folder of the copy and its build")
+    parser.add_argument("--jobs", type=int, default=2, help="compilers at a time; tests run one at a time")
+    parser.add_argument("--ledger", action="store_true", help="append the outcome to tests/LEDGER.md")
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("museum", help="try the planted bugs")
+    command.add_argument("names", nargs="*", help="beginnings of patch names; none: all")
+    command.add_argument("--seeds", type=int, default=2000, help="worlds to simulate at most")
+    command.add_argument("--seeds-too", action="store_true", help="simulate also what a test has caught: how many worlds it would take")
+    command.add_argument("--integration", action="store_true", help="run the tests of the daemon, too")
+    command.set_defaults(run=run_museum)
+    command = commands.add_parser("mutate", help="mutate files")
+    command.add_argument("files", nargs="+", help="from the root, as core/cursor.c")
+    command.add_argument("--share", default="1/1", help="K/N: only every N-th mutant, from the K-th")
+    command.add_argument("--seconds", type=int, default=0, help="stop after this time; run again to go on")
+    command.add_argument("--seeds", type=int, default=200, help="worlds to simulate for who survives the unit tests")
+    command.add_argument("--again", action="store_true", help="try survivors of earlier runs again")
+    command.set_defaults(run=run_mutate)
+    command = commands.add_parser("coverage", help="print coverage per file")
+    command.add_argument("--build", default=str(ROOT / "build" / "coverage"), help="a build with TUSK_COVERAGE")
+    command.add_argument("--seeds", type=int, default=300, help="worlds to simulate")
+    command.add_argument("--integration", action="store_true", help="run the tests of the daemon, too")
+    command.add_argument("--missing", nargs="*", default=[], help="files, as \"core/recovery*.c\": print what is not reached")
+    command.set_defaults(run=run_coverage)
+    args = parser.parse_args()
+    # Whoever ends this ends it in order: the copy is put right, and what runs is not left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+    try:
+        return args.run(args)
+    except BrokenScratch as problem:
+        say(f"no verdict: {problem}")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
