@@ -43,6 +43,7 @@ struct ledger_append {
     unsigned life;
     enum fate fate;
     bool promised;              /* Nothing may lose it */
+    bool synced;                /* Its client asked for it before a SYNC that was answered */
     bool found;                 /* In the last start */
     struct ledger_space *space; /* NULL: not known yet */
     struct ledger_topic *topic; /* NULL: its place is not known yet */

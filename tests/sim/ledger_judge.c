@@ -235,10 +235,6 @@ static void settle_topic(struct scene *s, struct ledger_topic *topic,
     for (i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         topic->issued_end = ends[i] > topic->issued_end ? ends[i] : topic->issued_end;
     }
-    if (seen == NULL && !topic->promised) {
-        topic->id =
-            0; /* Made in what was lost. Not held against the daemon: another topic may get it */
-    }
     topic->told = s->event;
     topic->deleted = seen == NULL;
     topic->delete_asked = seen == NULL;

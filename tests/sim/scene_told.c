@@ -105,7 +105,7 @@ static void append_reply(struct client *c, struct call *call, const uint8_t *bod
         append->fate = FATE_TOLD;
         append->told = ++s->event;
     }
-    if ((call->message.u.append.flags & APPEND_DURABLE) != 0 ||
+    if ((call->message.u.append.flags & APPEND_DURABLE) != 0 || append->synced ||
         certainly(&c->space->fsync, ENGINE_FSYNC_EACH, call)) {
         append->promised = true;
         if (reply.durable_end < append->end && !topic->delete_asked) {
@@ -296,8 +296,8 @@ static void stats_reply(struct client *c, struct call *call, const uint8_t *body
     }
 }
 
-/* Everything that somebody was told is stored, before this was asked, is durable. Not held against it: what the same
- * client asked before and was not told. An append that waits for its place in the engine is overtaken by SYNC. */
+/* Everything that somebody was told is stored, before this was asked, is durable; and so is what the same client asked
+ * before, when it is told to be stored: an append that waits for its place is not overtaken. */
 static void synced(struct client *c, const struct call *call)
 {
     struct ledger *ledger = &c->scene->ledger;
@@ -308,6 +308,11 @@ static void synced(struct client *c, const struct call *call)
 
         if (append->space == c->space && append->fate == FATE_TOLD && append->told < call->asked) {
             append->promised = true;
+        }
+        if (append->client == c->number && append->order < call->order &&
+            append->life == c->scene->life) {
+            append->synced = true;
+            append->promised = append->promised || append->fate == FATE_TOLD;
         }
     }
 }
