@@ -162,6 +162,19 @@ struct step *judge_batch_of(const struct model_topic *topic, const struct observ
     return step;
 }
 
+/* A sector that cannot be read may show in the middle of a batch, when the rest was still in memory. */
+static bool damaged_at(const struct observed_topic *seen, uint64_t offset)
+{
+    uint32_t i;
+
+    for (i = 0; i < seen->damaged_count; i++) {
+        if (seen->damaged[i].from <= offset && offset < seen->damaged[i].to) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void judge_batches(struct world *w, struct model_topic *topic,
                           const struct observed_topic *seen)
 {
@@ -183,7 +196,7 @@ static void judge_batches(struct world *w, struct model_topic *topic,
                        (unsigned long long)batch->end);
         }
         if (batch->from != (first > batch->first ? first : batch->first) ||
-            batch->to != batch->end) {
+            (batch->to != batch->end && !damaged_at(seen, batch->to))) {
             world_fail(w, "a batch is whole", "topic %llu [%llu, %llu): [%llu, %llu) read",
                        (unsigned long long)topic->id, (unsigned long long)batch->first,
                        (unsigned long long)batch->end, (unsigned long long)batch->from,

@@ -33,5 +33,7 @@ void oracle_read_done(struct world *world, struct op *op);
 void oracle_read_submitted(struct world *world, struct op *op);
 /* What it returns may be decided now: learn what it moved. */
 void oracle_read_decided(struct world *world, struct op *op);
+/* The same for all, behind a call that may have decided some: the next poll would come too late for the order. */
+void oracle_reads_decided(struct world *world);
 
 #endif

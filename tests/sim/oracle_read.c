@@ -55,6 +55,17 @@ void oracle_read_decided(struct world *w, struct op *op)
     }
 }
 
+void oracle_reads_decided(struct world *w)
+{
+    struct op *op;
+
+    for (op = w->ops; op != NULL; op = op->next) {
+        if (op->kind == OP_READ) {
+            oracle_read_decided(w, op);
+        }
+    }
+}
+
 static void fail_read(struct world *w, const struct op *op, const char *promise, uint64_t a,
                       uint64_t b)
 {

@@ -337,6 +337,7 @@ static void change_namespaces(struct world *w)
         world_log(w, "delete namespace %s", ns->name);
         ns->presence = MAYBE;
         rc = engine_namespace_delete(w->engine, ns->name, strlen(ns->name), &err);
+        oracle_reads_decided(w);
         if (rc == 0) {
             ns->handle = NULL;
             ns->presence = ABSENT;
@@ -348,6 +349,7 @@ static void change_namespaces(struct world *w)
         world_log(w, "create namespace %s", ns->name);
         settings.fsync_ms = with.value;
         rc = engine_namespace_create(w->engine, ns->name, strlen(ns->name), &with, 1, &err);
+        oracle_reads_decided(w); /* It may have waited for all that was under way */
         oracle_namespace_created(w, ns, &settings);
         ns->presence = MAYBE;
         if (rc == 0) {
