@@ -130,7 +130,9 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
     /* The name goes first, durably; what it held is swept now, or at the next start. Until it has gone the namespace
      * serves: a full disk may refuse even that. */
     rc = io_rename(engine->io, ns->dir, REMOVING, err);
-    if (rc == TUSK_ENOSPACE || rc == TUSK_ENOMEM) {
+    /* If it is still there: an error does not say that nothing happened. */
+    if ((rc == TUSK_ENOSPACE || rc == TUSK_ENOMEM) &&
+        io_sync_dir(engine->io, ns->dir, &swept) == 0) {
         return error_wrap(err, "delete namespace \"%s\"", ns->name);
     }
     namespace_close_files(ns);

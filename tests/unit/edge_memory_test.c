@@ -1,4 +1,5 @@
 /* Edges of memory: there is none, or it is gone while somebody is still waiting. */
+#include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,41 @@ static void reads_under_way_hold_a_delete_up(void **state)
     fixture_read_free(&parked);
 }
 
+/* A rename that failed for want of space may have happened all the same. Either the namespace is where it was and serves, and what
+ * it takes then is there after a crash, or it has stopped. */
+static void a_delete_that_failed_keeps_no_promise_it_cannot_keep(void **state)
+{
+    unsigned stopped = 0;
+    uint64_t seed;
+
+    (void)state;
+    for (seed = 1; seed <= 20; seed++) {
+        struct fixture *f = fixture_new(seed);
+        struct engine_namespace_info info;
+
+        fixture_open(f);
+        assert_int_equal(engine_namespace_create(f->engine, "other", 5, NULL, 0, &f->err), 0);
+        sim_disk_fail(f->disk, SIM_BIT(SIM_RENAME), 1, false, ENOSPC, SIM_FAIL_PARTLY);
+        assert_true(engine_namespace_delete(f->engine, "other", 5, &f->err) != 0);
+        f->ns = engine_namespace_find(f->engine, "other", 5);
+        assert_non_null(f->ns);
+        engine_namespace_info(f->ns, &info);
+        if (info.state == ENGINE_SERVING) {
+            fixture_append_strings(f, "t", "kept", NULL);
+            sim_disk_process_crash(f->disk);
+            fixture_close(f);
+            fixture_open(f);
+            f->ns = engine_namespace_find(f->engine, "other", 5);
+            assert_non_null(f->ns);
+            fixture_expect(f, "t", "kept", NULL);
+        } else {
+            stopped++;
+        }
+        fixture_free(f);
+    }
+    assert_in_range(stopped, 1, 19);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +233,7 @@ int main(void)
         TEST(a_block_that_goes_on_is_not_sealed),
         TEST(reads_under_way_hold_a_delete_up),
         TEST(a_namespace_is_not_deleted_under_a_seek_by_time),
+        cmocka_unit_test(a_delete_that_failed_keeps_no_promise_it_cannot_keep),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
