@@ -6,7 +6,7 @@
  *     sysctl       the same by kernel.io_uring_disabled; only when named, because it is the whole
  *                  machine's
  *     memory       recovery of many topics and much journal in MEMORY_MIB of memory
- *     descriptors  128 file descriptors are enough for four namespaces under load
+ *     descriptors  512 file descriptors are enough for four namespaces under load
  *     inodes       the file system has no inode left: appends are refused, and nothing else
  *
  * Two more run only when named, because they show what is not as it should be (README.md):
@@ -318,7 +318,7 @@ static void run_descriptors(uint64_t seed, uint32_t scale)
 {
     (void)scale;
     begin(seed, NULL, "descriptors");
-    store.daemon.descriptors = 128;
+    store.daemon.descriptors = 512;
     expect_working();
     end();
 }
@@ -327,7 +327,7 @@ static void run_starved(uint64_t seed, uint32_t scale)
 {
     (void)scale;
     begin(seed, NULL, "starved");
-    store.daemon.descriptors = 128;
+    store.daemon.descriptors = 512;
     expect_working();
     expect_reasons(72, 6);
     if (store_start(&store)) { /* Whatever happened to it, nothing is lost */
