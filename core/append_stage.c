@@ -13,11 +13,8 @@
 
 static bool goes_direct(const struct namespace *ns, uint32_t padded)
 {
-    const uint32_t threshold = ns->settings.fsync_ms == ENGINE_FSYNC_EACH
-                                   ? ns->options->direct_threshold_each
-                                   : ns->options->direct_threshold;
-
-    return padded >= threshold || padded + FORMAT_PLACE_SIZE > journal_item_max(ns->options);
+    return padded >= namespace_direct_threshold(ns) ||
+           padded + FORMAT_PLACE_SIZE > journal_item_max(ns->options);
 }
 
 /* Write place and completed header of the topic's next batch. */
@@ -51,6 +48,9 @@ static uint64_t stage(struct topic *topic, const uint8_t *batch, const struct ba
     manifest_touch(topic);
     (void)tail_make_room(ns, item_size); /* A failure is kept and stops the namespace */
     item = journal_item(&ns->journal, direct ? RECORD_DIRECT : RECORD_BATCH, item_size, &position);
+    if (!direct) {
+        stretch_add(&ns->journal.stretch, topic, padded, header->entry_count);
+    }
     memcpy(item + FORMAT_PLACE_SIZE, batch, direct ? BATCH_HEADER_SIZE : size);
     topic->last_crc = complete(topic, item, block);
     if (direct) {
@@ -63,7 +63,7 @@ static uint64_t stage(struct topic *topic, const uint8_t *batch, const struct ba
         memset(item + FORMAT_PLACE_SIZE + size, 0, padded - size);
         tail_add(topic, position, padded);
     }
-    ticket = journal_item_done(&ns->journal, item);
+    ticket = journal_item_done(&ns->journal);
     topic_note_index(topic, format_index_interval(ns->block_size),
                      &(struct format_index_entry){.offset = topic->next_offset,
                                                   .position = block->end,

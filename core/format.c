@@ -126,6 +126,7 @@ static const struct record_type {
     [RECORD_FILLER] = {"filler", 0, false, false},
     [RECORD_ACCEPTED_LOSS] = {"accepted loss", 3, false, false},
     [RECORD_CLEAN_CLOSE] = {"clean close", 0, false, false},
+    [RECORD_STRETCH] = {"direct stretch", 11, false, false},
 };
 
 const char *format_record_name(uint16_t type)
@@ -214,6 +215,25 @@ void format_place_decode(struct format_place *place, const uint8_t *bytes)
     place->segment = get_u64(bytes);
     place->position = get_u32(bytes + 8);
     place->index = get_u16(bytes + 12);
+}
+
+uint32_t format_items_crc(uint16_t type, const uint8_t *body, uint64_t size)
+{
+    const uint32_t pair = FORMAT_PLACE_SIZE + BATCH_HEADER_SIZE;
+    const uint8_t *const end = body + size;
+    uint32_t crc = 0;
+
+    while (body != end) {
+        struct batch_header batch;
+
+        CHECK((size_t)(end - body) >= pair);
+        crc = crc32c(crc, body, pair);
+        batch_header_decode(&batch, body + FORMAT_PLACE_SIZE);
+        body +=
+            type == RECORD_BATCH ? FORMAT_PLACE_SIZE + batch_padded_size(batch.stored_size) : pair;
+        CHECK(body <= end);
+    }
+    return crc;
 }
 
 int format_items_check(const struct format_record_header *header, const uint8_t *record_bytes)

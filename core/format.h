@@ -66,6 +66,7 @@ enum format_record_type {
     RECORD_FILLER = 18,
     RECORD_ACCEPTED_LOSS = 19,
     RECORD_CLEAN_CLOSE = 20,
+    RECORD_STRETCH = 21,
     RECORD_TYPE_END
 };
 
@@ -91,7 +92,7 @@ int format_record_header_decode(struct format_record_header *header, const uint8
 uint64_t format_record_padded(uint64_t size);
 
 /* A record that is not BATCH or DIRECT: a fixed number of u64 fields, and a name for some. */
-#define FORMAT_FIELDS_MAX 8
+#define FORMAT_FIELDS_MAX 11
 struct format_record {
     uint16_t type;
     uint64_t field[FORMAT_FIELDS_MAX];
@@ -116,6 +117,21 @@ enum {
     BLOCK_PREVIOUS_INDEX
 };
 enum { LOSS_FROM, LOSS_TO, LOSS_TIME };
+/* Batches that follow each other in a block. First: of the first one's offsets; end: behind the last
+ * one's; time: the last one's; the header checksums of the batch before, and of the last one. */
+enum {
+    STRETCH_SEGMENT,
+    STRETCH_INDEX,
+    STRETCH_GENERATION,
+    STRETCH_POSITION,
+    STRETCH_SIZE,
+    STRETCH_FIRST,
+    STRETCH_END,
+    STRETCH_ENTRIES,
+    STRETCH_TIME,
+    STRETCH_PREVIOUS_CRC,
+    STRETCH_LAST_CRC
+};
 
 /* "batch", "topic create", ... or NULL for an unknown type. */
 const char *format_record_name(uint16_t type);
@@ -154,6 +170,8 @@ struct format_item {
     uint64_t padded_size; /* Of the batch in its block */
 };
 
+/* The body checksum of a record of items: places and batch headers. size is the body's. */
+uint32_t format_items_crc(uint16_t type, const uint8_t *body, uint64_t size);
 /* Check sizes and the body checksum (which covers places and batch headers) of a record whose header is
  * valid. TUSK_ECORRUPT. */
 int format_items_check(const struct format_record_header *header, const uint8_t *record_bytes);

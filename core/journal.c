@@ -8,7 +8,6 @@
 #include "core/check.h"
 #include "core/namespace.h"
 #include "core/tail.h"
-#include "proto/crc32c.h"
 
 /* A record of items is closed at this size: large enough to make its header cheap, small enough
  * that a torn one costs little. */
@@ -201,11 +200,29 @@ static void finish_record(struct journal *journal, uint64_t position, uint64_t s
 
 static void close_record(struct journal *journal)
 {
-    if (journal->open) {
-        journal->open = false;
-        finish_record(journal, journal->open_position, journal->open_size, journal->open_type,
-                      journal->open_crc);
+    struct format_record record;
+    uint64_t size = journal->open_size;
+    uint16_t type = journal->open_type;
+    uint8_t *bytes;
+    uint32_t crc;
+
+    if (!journal->open) {
+        return;
     }
+    journal->open = false;
+    bytes = ring_at(&journal->ns->ring, journal->open_position);
+    if (type == RECORD_BATCH && stretch_end(&journal->stretch, journal->ns, &record)) {
+        /* Its items are in their block: the place in the ring is the new record's. */
+        CHECK(format_record_size(&record) <= size);
+        size = format_record_size(&record);
+        type = record.type;
+        journal->ns->ring.head = journal->open_position + format_record_padded(size);
+        crc = format_record_body_encode(bytes, &record);
+    } else {
+        crc = format_items_crc(type, bytes + FORMAT_RECORD_HEADER_SIZE,
+                               size - FORMAT_RECORD_HEADER_SIZE);
+    }
+    finish_record(journal, journal->open_position, size, type, crc);
 }
 
 uint8_t *journal_item(struct journal *journal, uint16_t type, uint32_t size, uint64_t *position)
@@ -227,7 +244,7 @@ uint8_t *journal_item(struct journal *journal, uint16_t type, uint32_t size, uin
         journal->open_position =
             ring_place(ring, format_record_padded(FORMAT_RECORD_HEADER_SIZE + (uint64_t)size));
         journal->open_size = FORMAT_RECORD_HEADER_SIZE;
-        journal->open_crc = 0;
+        stretch_begin(&journal->stretch);
     }
     *position = journal->open_position + journal->open_size;
     journal->open_size += size;
@@ -235,10 +252,9 @@ uint8_t *journal_item(struct journal *journal, uint16_t type, uint32_t size, uin
     return ring_at(ring, *position);
 }
 
-uint64_t journal_item_done(struct journal *journal, const uint8_t *item)
+uint64_t journal_item_done(struct journal *journal)
 {
     CHECK(journal->open);
-    journal->open_crc = crc32c(journal->open_crc, item, FORMAT_PLACE_SIZE + BATCH_HEADER_SIZE);
     return journal->next_lsn + 1;
 }
 

@@ -22,6 +22,7 @@
 #include "core/error.h"
 #include "core/format.h"
 #include "core/io.h"
+#include "core/stretch.h"
 
 struct namespace;
 
@@ -86,7 +87,7 @@ struct journal {
     uint16_t open_type;
     uint64_t open_position; /* In the ring */
     uint64_t open_size;
-    uint32_t open_crc;
+    struct stretch stretch; /* What an open BATCH record holds, where it is of one topic */
 
     struct journal_span spans[JOURNAL_SPANS_MAX];
     unsigned span_count;
@@ -123,8 +124,8 @@ int journal_activate(struct journal *journal, struct error *err);
  * (place, batch header, ...) and its ring position. The caller fills it and calls journal_item_done() before
  * anything else here. The ring must have room (tail_make_room()). */
 uint8_t *journal_item(struct journal *journal, uint16_t type, uint32_t size, uint64_t *position);
-/* The item's place and header are final: add them to the record's checksum. Returns the ticket. */
-uint64_t journal_item_done(struct journal *journal, const uint8_t *item);
+/* The item's place and header are final. Returns the ticket. */
+uint64_t journal_item_done(struct journal *journal);
 /* Put a record; returns its ticket. */
 uint64_t journal_record(struct journal *journal, const struct format_record *record);
 /* Write what was put since the last flush: `written` moves. On failure journal->failure is set, nothing more

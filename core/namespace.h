@@ -226,4 +226,11 @@ void retention_work(struct namespace *ns);
 /* recovery.c: read manifests and journal, redo, and leave the namespace serving or refused. */
 int recovery_run(struct namespace *ns, bool accept_loss, struct error *err);
 
+/* What a batch, or what a topic gets in a turn, must have at least to go straight to its block. */
+static inline uint32_t namespace_direct_threshold(const struct namespace *ns)
+{
+    return ns->settings.fsync_ms == ENGINE_FSYNC_EACH ? ns->options->direct_threshold_each
+                                                      : ns->options->direct_threshold;
+}
+
 #endif

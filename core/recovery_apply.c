@@ -1,4 +1,4 @@
-/* Recovery, second part: judging records, and bringing the tables from R to the end. */
+/* Recovery: bringing the tables from R to the end, record by record. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,139 +8,6 @@
 
 #define LOSS_OFFSETS ((uint64_t)1 << 40)
 #define LOST_TOPICS ((uint64_t)1 << 32) /* No namespace has more: the limit is 32 bits wide */
-
-/* ---- judging ---- */
-
-int recovery_buffer(struct recovery *recovery, uint64_t size)
-{
-    uint8_t *buffer;
-
-    if (size <= recovery->block_buffer_size) {
-        return 0;
-    }
-    buffer = aligned_alloc(IO_DIRECT_ALIGN, size);
-    if (buffer == NULL) {
-        return TUSK_ENOMEM;
-    }
-    free(recovery->block_buffer);
-    recovery->block_buffer = buffer;
-    recovery->block_buffer_size = size;
-    return 0;
-}
-
-/* Whether the batch of an item stands valid in its block, on the device. 1 yes, 0 no, negative: unreadable. */
-static int stands_in_block(struct recovery *recovery, const struct format_item *item)
-{
-    const uint32_t block_size = recovery->ns->block_size;
-    const struct segment *segment = space_find(&recovery->ns->space, item->place.segment);
-    const uint64_t offset = (uint64_t)item->place.index * block_size + item->place.position;
-    const uint64_t begin = offset & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
-    const uint64_t end = offset + item->padded_size;
-    const uint64_t size = (end - begin + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
-    struct batch_header header;
-    const uint8_t *bytes;
-    size_t got;
-    int rc;
-
-    if (segment == NULL) {
-        return 0;
-    }
-    if (recovery_buffer(recovery, size) != 0) {
-        return error_set(recovery->err, TUSK_ENOMEM, "verify a batch in its block");
-    }
-    rc = io_read_direct(segment->file, recovery->block_buffer, size, begin, &got, recovery->err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (begin + got < end) {
-        return 0;
-    }
-    bytes = recovery->block_buffer + (offset - begin);
-    return memcmp(bytes, item->bytes, BATCH_HEADER_SIZE) == 0 &&
-           batch_verify(bytes, item->padded_size, item->header.stored_size, &header) == BATCH_GOOD;
-}
-
-/* A place that can be in this namespace, so that nothing is read or written elsewhere. */
-static bool place_fits(const struct recovery *recovery, const struct format_item *item)
-{
-    const uint32_t limit = format_block_limit(recovery->ns->block_size);
-
-    return item->place.index < recovery->ns->blocks_per_segment &&
-           item->place.position >= FORMAT_BLOCK_DATA && item->place.position <= limit &&
-           item->place.position % BATCH_ALIGN == 0 &&
-           item->padded_size <= limit - item->place.position;
-}
-
-static enum recovery_found judge_items(struct recovery *recovery, const struct scan_record *record)
-{
-    const bool behind_mark = record->header.lsn >= recovery->mark;
-    enum recovery_found found = FOUND_GOOD;
-    struct format_items items;
-    struct format_item item;
-    int rc;
-
-    if (format_items_check(&record->header, record->bytes) != 0) {
-        return FOUND_BAD;
-    }
-    format_items_begin(&items, &record->header, record->bytes);
-    while (format_items_next(&items, &item) != 0) {
-        struct batch_header header;
-
-        if (!place_fits(recovery, &item)) {
-            return FOUND_BAD;
-        }
-        if (!items.direct) {
-            if (batch_verify(item.bytes, item.padded_size, item.header.stored_size, &header) !=
-                BATCH_GOOD) {
-                found = FOUND_BATCH_BAD;
-            }
-        } else if (behind_mark) {
-            rc = stands_in_block(recovery, &item);
-            if (rc < 0) {
-                return FOUND_UNREADABLE;
-            }
-            if (rc == 0) {
-                return FOUND_DIRECT_BAD;
-            }
-        }
-    }
-    return found;
-}
-
-enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_record *record)
-{
-    struct format_record body;
-    int rc;
-
-    if (format_record_name(record->header.type) == NULL || (record->header.flags & 0xff00u) != 0) {
-        return FOUND_UNKNOWN;
-    }
-    if (format_record_has_items(record->header.type)) {
-        return judge_items(recovery, record);
-    }
-    rc = format_record_body_decode(&body, &record->header, record->bytes);
-    return rc == 0 ? FOUND_GOOD : rc == TUSK_EVERSION ? FOUND_UNKNOWN : FOUND_BAD;
-}
-
-bool recovery_heals(struct recovery *recovery, const struct scan_record *record)
-{
-    struct format_items items;
-    struct format_item item;
-
-    format_items_begin(&items, &record->header, record->bytes);
-    while (format_items_next(&items, &item) != 0) {
-        struct batch_header header;
-
-        if (batch_verify(item.bytes, item.padded_size, item.header.stored_size, &header) !=
-                BATCH_GOOD &&
-            stands_in_block(recovery, &item) != 1) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* ---- applying ---- */
 
 /* A record that speaks of what is not there: fine behind an accepted loss, a contradiction otherwise. */
 static int missing(struct recovery *recovery)
@@ -193,6 +60,40 @@ static int apply_batches(struct recovery *recovery, const struct scan_record *re
         topic->last_time_us = item.header.time_us;
         topic->last_crc = item.header.header_crc;
     }
+    return 0;
+}
+
+/* As apply_batches(), of all its batches at once. */
+static int apply_stretch(struct recovery *recovery, const struct format_record *record)
+{
+    const uint32_t position = (uint32_t)record->field[STRETCH_POSITION];
+    const struct recovery_owner *owner =
+        recovery_owner(recovery, record->field[STRETCH_SEGMENT], record->field[STRETCH_INDEX]);
+    struct topic *topic = owner == NULL ? NULL : owner->topic;
+    struct block *block = topic == NULL ? NULL : topic_active(topic);
+
+    if (block == NULL || block->generation != owner->generation ||
+        record->field[STRETCH_GENERATION] != owner->generation ||
+        (!recovery->lost &&
+         (position != block->end || record->field[STRETCH_PREVIOUS_CRC] != topic->last_crc ||
+          record->field[STRETCH_FIRST] < topic->next_offset))) {
+        return missing(recovery);
+    }
+    if (position < block->end || record->field[STRETCH_FIRST] < topic->next_offset) {
+        recovery->skipped++;
+        return 0;
+    }
+    topic_note_index(topic, format_index_interval(recovery->ns->block_size),
+                     &(struct format_index_entry){.offset = record->field[STRETCH_FIRST],
+                                                  .position = position,
+                                                  .entries = block->entries});
+    block->end = position + (uint32_t)record->field[STRETCH_SIZE];
+    block->entries += (uint32_t)record->field[STRETCH_ENTRIES];
+    block->end_offset = record->field[STRETCH_END];
+    block->last_time_us = record->field[STRETCH_TIME];
+    topic->next_offset = block->end_offset;
+    topic->last_time_us = block->last_time_us;
+    topic->last_crc = (uint32_t)record->field[STRETCH_LAST_CRC];
     return 0;
 }
 
@@ -460,6 +361,8 @@ int recovery_apply(struct recovery *recovery, const struct scan_record *in)
         return 0;
     case RECORD_BLOCK_FREE:
         return apply_free(recovery, &record);
+    case RECORD_STRETCH:
+        return apply_stretch(recovery, &record);
     case RECORD_TOPIC_SET:
     case RECORD_TOPIC_DELETE:
     case RECORD_RUN:

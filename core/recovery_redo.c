@@ -118,12 +118,29 @@ static int redo_item(struct redo *redo, const struct format_item *item)
     return 0;
 }
 
+/* What was written to the block may be in the page cache only. */
+static void touch_stretch(struct recovery *recovery, const struct scan_record *record)
+{
+    struct format_record body;
+    struct segment *segment;
+
+    if (format_record_body_decode(&body, &record->header, record->bytes) == 0) {
+        segment = space_find(&recovery->ns->space, body.field[STRETCH_SEGMENT]);
+        if (segment != NULL) {
+            segment->dirty = true;
+        }
+    }
+}
+
 static int redo_record(struct redo *redo, const struct scan_record *record)
 {
     struct recovery *recovery = redo->recovery;
     struct format_items items;
     struct format_item item;
 
+    if (record->header.type == RECORD_STRETCH) {
+        touch_stretch(recovery, record);
+    }
     if (!format_record_has_items(record->header.type)) {
         return 0;
     }

@@ -113,4 +113,11 @@ void space_work(struct space *space, uint64_t mono_us);
 bool space_wants_mark(const struct space *space);
 void space_path(const struct space *space, char path[IO_PATH_SIZE], uint64_t number);
 
+/* The segment was written directly: the next sync takes it along. */
+static inline void space_direct_dirty(struct space *space, struct segment *segment)
+{
+    space->direct_dirty_count += segment->direct_dirty ? 0u : 1u;
+    segment->direct_dirty = true;
+}
+
 #endif

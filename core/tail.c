@@ -195,11 +195,8 @@ int tail_apply_direct(struct topic *topic, uint32_t position, const uint8_t *hea
     CHECK(position == topic->tail_position + topic->tail_bytes);
     rc = apply(topic, more, padding > 0 ? 3 : 2);
     if (rc == 0) {
-        struct segment *segment = topic_active(topic)->segment;
-
         topic->tail_position += padded;
-        segment->ns->space.direct_dirty_count += segment->direct_dirty ? 0u : 1u;
-        segment->direct_dirty = true;
+        space_direct_dirty(&topic->ns->space, topic_active(topic)->segment);
     }
     return rc;
 }

@@ -164,7 +164,8 @@ static void describe_journal(struct describing *d)
         }
         assert_int_equal(format_record_body_decode(&body, header, record->bytes), 0);
         (void)fprintf(d->out, " :");
-        print_u64s(d->out, body.field, FORMAT_FIELDS_MAX);
+        /* Eight were the most when the first stores were described. */
+        print_u64s(d->out, body.field, header->type == RECORD_STRETCH ? FORMAT_FIELDS_MAX : 8);
         (void)fprintf(d->out, " \"%.*s\"\n", (int)body.name_size, body.name);
     }
     journal_image_free(image);

@@ -28,6 +28,7 @@ foreach(test
     retention_test
     ring_test
     topic_test
+    stretch_test
     tail_test
     space_test
     journal_test
