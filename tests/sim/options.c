@@ -67,6 +67,7 @@ static void choose_taste(struct world *w)
     taste->weights[0] = 20 + (unsigned)world_below(w, 60); /* Appends, */
     taste->weights[1] = 5 + (unsigned)world_below(w, 30);  /* and reads, are always there */
     taste->topics = 1 + (unsigned)world_below(w, 6);
+    taste->same_percent = world_chance(w, 50) ? 0 : (unsigned)random_between(&w->random, 20, 90);
     taste->durable_percent = world_chance(w, 50) ? 0 : (unsigned)world_below(w, 40);
     taste->big_percent = world_chance(w, 40) ? 0 : (unsigned)world_below(w, 12);
     taste->burst = 1 + (unsigned)world_below(w, world_chance(w, 30) ? 24 : 6);
@@ -137,8 +138,10 @@ void world_choose_life(struct world *w)
     options->unsynced_bytes_max = UINT64_C(1) << random_between(&w->random, 12, 26);
     options->ring_size =
         options->journal_file_min * 4u * (uint32_t)random_between(&w->random, 1, 4);
-    options->direct_threshold = (uint32_t)random_between(&w->random, 256, 65536);
-    options->direct_threshold_each = (uint32_t)random_between(&w->random, 256, 131072);
+    options->direct_threshold =
+        (uint32_t)random_between(&w->random, 256, world_chance(w, 40) ? 4096 : 65536);
+    options->direct_threshold_each =
+        (uint32_t)random_between(&w->random, 256, world_chance(w, 40) ? 4096 : 131072);
     options->tail_apply_bytes = (uint32_t)random_between(&w->random, 256, options->ring_size / 8u);
     options->entry_size_max =
         world_chance(w, 70) ? 8u << 20 : (uint32_t)random_between(&w->random, 100, 9000);

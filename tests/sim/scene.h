@@ -132,6 +132,7 @@ struct client {
     struct sim_bytes out;
     struct sim_bytes in;
     unsigned space_index;
+    unsigned last_name;         /* Index of the topic of the last request that named one */
     struct ledger_space *space; /* NULL: HELLO is not answered yet */
     bool said_hello;
     bool greeted;
@@ -164,6 +165,7 @@ struct scene_taste {
     unsigned weights[MESSAGE_TYPE_END];
     unsigned topics;
     unsigned clients;
+    unsigned same_percent; /* That a request is for the topic of the one before */
     unsigned durable_percent;
     unsigned entry_max;
     unsigned big_percent;

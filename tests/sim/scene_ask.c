@@ -32,7 +32,10 @@ static struct message_topic choose_topic(struct client *c, struct call *call)
     struct scene *s = c->scene;
     struct message_topic topic = {.id = 0};
 
-    call->name_index = (unsigned)scene_below(s, s->taste.topics);
+    if (s->taste.same_percent == 0 || !scene_chance(s, s->taste.same_percent)) {
+        c->last_name = (unsigned)scene_below(s, s->taste.topics);
+    }
+    call->name_index = c->last_name;
     call->topic = ledger_topic_live(c->space, call->name_index);
     if (call->topic != NULL && scene_chance(s, 40)) {
         topic.id = call->topic->id;

@@ -63,6 +63,7 @@ static void choose_taste(struct scene *s)
     taste->weights[MESSAGE_TOPIC_DELETE] = scene_below(s, 3) == 0 ? 1 : 0;
     taste->topics = 1 + (unsigned)scene_below(s, LEDGER_TOPICS);
     taste->clients = 1 + (unsigned)scene_below(s, SCENE_CLIENTS);
+    taste->same_percent = scene_chance(s, 50) ? 0 : (unsigned)between(s, 20, 90);
     taste->durable_percent = scene_chance(s, 50) ? 0 : (unsigned)scene_below(s, 40);
     taste->entry_max = (unsigned)between(s, 8, scene_chance(s, 40) ? 4000 : 300);
     taste->big_percent = scene_chance(s, 50) ? 0 : (unsigned)scene_below(s, 12);
@@ -161,8 +162,8 @@ void scene_choose_life(struct scene *s)
     options->manifest_idle_us = scene_chance(s, 50) ? 30000000 : between(s, 1000, 500000);
     options->unsynced_bytes_max = UINT64_C(1) << between(s, 12, 26);
     options->ring_size = options->journal_file_min * 4u * (uint32_t)between(s, 1, 4);
-    options->direct_threshold = (uint32_t)between(s, 256, 65536);
-    options->direct_threshold_each = (uint32_t)between(s, 256, 131072);
+    options->direct_threshold = (uint32_t)between(s, 256, scene_chance(s, 40) ? 4096 : 65536);
+    options->direct_threshold_each = (uint32_t)between(s, 256, scene_chance(s, 40) ? 4096 : 131072);
     options->tail_apply_bytes = (uint32_t)between(s, 256, options->ring_size / 8u);
     options->entry_size_max = scene_chance(s, 70) ? 8u << 20 : (uint32_t)between(s, 100, 9000);
     options->batch_size_max = scene_chance(s, 70) ? 8u << 20 : (uint32_t)between(s, 4096, 60000);

@@ -189,6 +189,23 @@ void workload_append(struct world *w, struct model_namespace *ns, struct model_t
     oracle_submitted(w, op);
 }
 
+/* An append, and perhaps several of one topic behind it in the same turn. */
+static void append_burst(struct world *w, struct model_namespace *ns)
+{
+    char name[ENGINE_NAME_SIZE_MAX];
+    struct model_topic *topic;
+
+    workload_append(w, ns, NULL, false);
+    if (w->taste.same_percent == 0) {
+        return;
+    }
+    topic = model_topic_live(ns, name, workload_topic_name(w, name));
+    while (topic != NULL && w->in_flight < IN_FLIGHT_MAX &&
+           world_chance(w, w->taste.same_percent)) {
+        workload_append(w, ns, topic, false);
+    }
+}
+
 /* ---- reads ---- */
 
 static uint8_t *room(struct engine_read *read, size_t used, size_t size)
@@ -401,7 +418,7 @@ void workload_step(struct world *w)
     if (w->in_flight >= IN_FLIGHT_MAX) {
         world_drain(w);
     } else if (which == 0) {
-        workload_append(w, ns, NULL, false);
+        append_burst(w, ns);
     } else if (which == 1 || which == 15) {
         workload_read(w, ns, which == 15);
     } else if (which < 12) {

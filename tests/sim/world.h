@@ -109,6 +109,7 @@ struct op {
 struct world_taste {
     unsigned weights[16]; /* See workload.c */
     unsigned topics;
+    unsigned same_percent; /* That an append is followed by another of the same topic */
     unsigned durable_percent;
     unsigned big_percent;
     unsigned burst;     /* Most requests in a turn */
