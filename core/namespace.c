@@ -26,8 +26,17 @@ struct topic *namespace_topic(struct namespace *ns, const struct engine_topic_re
     if (ref->id != 0) {
         return namespace_topic_by_id(ns, ref->id);
     }
+    topic = ns->last_named;
+    if (topic != NULL && topic->name_size == ref->name_size &&
+        memcmp(topic->name, ref->name, ref->name_size) == 0) {
+        return topic;
+    }
+    topic = NULL;
     if (ref->name_size > 0) {
         HASH_FIND(by_name, ns->topics_by_name, ref->name, ref->name_size, topic);
+    }
+    if (topic != NULL) {
+        ns->last_named = topic;
     }
     return topic;
 }
@@ -51,6 +60,7 @@ int namespace_add_topic(struct namespace *ns, struct topic *topic)
 void namespace_remove_topic(struct namespace *ns, struct topic *topic)
 {
     manifest_forget(&ns->manifest, topic);
+    ns->last_named = NULL;
     HASH_DELETE(by_name, ns->topics_by_name, topic);
     HASH_DELETE(by_id, ns->topics_by_id, topic);
     link_remove(&topic->turn);

@@ -71,6 +71,8 @@ struct namespace
     struct syncs syncs;       /* Of segments, under way: syncs.h */
 
     struct topic *topics_by_name; /* Hash heads (uthash) */
+    struct topic *
+        last_named; /* The last one found by its name: a client asks for the same again and again */
     struct topic *topics_by_id;
     struct topic **sorted; /* Owned; by name, when sorted_valid (query.c) */
     uint32_t sorted_capacity;

@@ -162,10 +162,13 @@ enum batch_problem batch_verify(const uint8_t *bytes, size_t size, uint32_t body
 uint32_t batch_body_crc(const uint8_t *bytes, uint32_t stored_size)
 {
     /* The three parts of the producer; the last of them runs on into the body. */
-    uint32_t crc = crc32c(0, bytes, AT_HEADER_CRC);
+    const struct crc32c_part parts[] = {
+        {bytes, AT_HEADER_CRC},
+        {bytes + AT_PRODUCER_ID, AT_BODY_CRC - AT_PRODUCER_ID},
+        {bytes + AT_RESERVED, AT_BODY - AT_RESERVED + (size_t)stored_size},
+    };
 
-    crc = crc32c(crc, bytes + AT_PRODUCER_ID, AT_BODY_CRC - AT_PRODUCER_ID);
-    return crc32c(crc, bytes + AT_RESERVED, AT_BODY - AT_RESERVED + (size_t)stored_size);
+    return crc32c_parts(0, parts, 3);
 }
 
 uint32_t batch_seed(const uint8_t store_id[BATCH_STORE_ID_SIZE], uint64_t generation)
@@ -179,12 +182,14 @@ uint32_t batch_seed(const uint8_t store_id[BATCH_STORE_ID_SIZE], uint64_t genera
 uint32_t batch_header_crc(const uint8_t *bytes, uint32_t seed, uint32_t position)
 {
     uint8_t position_bytes[4];
-    uint32_t crc;
+    const struct crc32c_part parts[] = {
+        {position_bytes, sizeof position_bytes},
+        {bytes, AT_HEADER_CRC},
+        {bytes + AT_FIRST_OFFSET, AT_BODY - AT_FIRST_OFFSET},
+    };
 
     put_u32(position_bytes, position);
-    crc = crc32c(seed, position_bytes, sizeof position_bytes);
-    crc = crc32c(crc, bytes, AT_HEADER_CRC);
-    return crc32c(crc, bytes + AT_FIRST_OFFSET, AT_BODY - AT_FIRST_OFFSET);
+    return crc32c_parts(seed, parts, 3);
 }
 
 uint32_t batch_complete(uint8_t *bytes, uint64_t first_offset, uint64_t time_us,

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define BATCH_HEADER_SIZE 64u
-#define BATCH_ALIGN 16u /* Batches start at multiples of this in a block and in a reply */
+#define BATCH_ALIGN 16u     /* Batches start at multiples of this in a block and in a reply */
 #define BATCH_MAGIC 0x4254u /* "TB" */
 #define BATCH_VERSION 1u
 #define BATCH_CODEC_NONE 0u
@@ -52,7 +52,7 @@ struct batch_header {
     uint32_t stored_size;       /* Bytes of the body as stored */
     uint32_t raw_size;          /* Bytes of the body uncompressed */
     uint32_t body_crc;
-    uint32_t previous_crc;      /* header_crc of the topic's previous batch; 0: first */
+    uint32_t previous_crc; /* header_crc of the topic's previous batch; 0: first */
     uint32_t flags;
 };
 
@@ -72,13 +72,13 @@ struct batch_iterator {
 /* Why bytes are not a batch: the return value of the checks below, 0 when they are. */
 enum batch_problem {
     BATCH_GOOD = 0,
-    BATCH_SHORT,          /* Fewer bytes than the header, or than the header says */
+    BATCH_SHORT, /* Fewer bytes than the header, or than the header says */
     BATCH_BAD_MAGIC,
-    BATCH_BAD_VERSION,    /* Newer, or 0 */
+    BATCH_BAD_VERSION, /* Newer, or 0 */
     BATCH_BAD_CODEC,
-    BATCH_BAD_FLAGS,      /* An unknown incompatible bit, or reserved bytes not zero */
-    BATCH_BAD_SIZES,      /* Sizes that contradict each other, or no entry */
-    BATCH_BAD_LENGTHS,    /* Entry lengths do not add up to the body */
+    BATCH_BAD_FLAGS,   /* An unknown incompatible bit, or reserved bytes not zero */
+    BATCH_BAD_SIZES,   /* Sizes that contradict each other, or no entry */
+    BATCH_BAD_LENGTHS, /* Entry lengths do not add up to the body */
     BATCH_BAD_BODY_CRC,
     BATCH_BAD_HEADER_CRC,
 };
@@ -89,7 +89,8 @@ const char *batch_problem_text(enum batch_problem problem);
 /* Bytes that a batch with this header occupies, padded to BATCH_ALIGN. */
 static inline uint64_t batch_padded_size(uint32_t stored_size)
 {
-    return ((uint64_t)BATCH_HEADER_SIZE + stored_size + BATCH_ALIGN - 1) & ~(uint64_t)(BATCH_ALIGN - 1);
+    return ((uint64_t)BATCH_HEADER_SIZE + stored_size + BATCH_ALIGN - 1) &
+           ~(uint64_t)(BATCH_ALIGN - 1);
 }
 
 /* Decode 64 bytes. Checks nothing: every value is possible afterwards. */

@@ -243,7 +243,11 @@ struct message_cursor_info {
     struct message_name name;
 };
 
-enum message_namespace_state { NAMESPACE_SERVING = 0, NAMESPACE_REFUSED = 1, NAMESPACE_STOPPED = 2 };
+enum message_namespace_state {
+    NAMESPACE_SERVING = 0,
+    NAMESPACE_REFUSED = 1,
+    NAMESPACE_STOPPED = 2
+};
 
 struct message_namespace_info {
     uint64_t topics;
@@ -314,7 +318,8 @@ int message_hello_reply_decode(struct message_hello_reply *reply, const uint8_t 
 
 #define MESSAGE_APPEND_REPLY_SIZE 24u
 size_t message_append_reply_encode(uint8_t *out, const struct message_append_reply *reply);
-int message_append_reply_decode(struct message_append_reply *reply, const uint8_t *body, size_t size);
+int message_append_reply_decode(struct message_append_reply *reply, const uint8_t *body,
+                                size_t size);
 
 /* Encodes the MESSAGE_READ_REPLY_SIZE bytes before the batches; data_size is written, data
  * is put behind by the caller. Decoding checks that exactly data_size bytes follow. */
@@ -323,7 +328,8 @@ int message_read_reply_decode(struct message_read_reply *reply, const uint8_t *b
 
 #define MESSAGE_CURSOR_REPLY_SIZE 16u
 size_t message_cursor_reply_encode(uint8_t *out, const struct message_cursor_reply *reply);
-int message_cursor_reply_decode(struct message_cursor_reply *reply, const uint8_t *body, size_t size);
+int message_cursor_reply_decode(struct message_cursor_reply *reply, const uint8_t *body,
+                                size_t size);
 
 /* TOPIC_CREATE (topic id) and TOPIC_TRIM (first offset): one u64. */
 #define MESSAGE_U64_REPLY_SIZE 8u

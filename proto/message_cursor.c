@@ -70,7 +70,14 @@ bool message_utf8_valid(const char *data, size_t size)
     const uint8_t *at = (const uint8_t *)data;
 
     while (size > 0) {
-        size_t character = utf8_character(at, size);
+        size_t character;
+
+        if (*at - 1u < 0x7fu) { /* ASCII, and no NUL: nearly all of them */
+            at++;
+            size--;
+            continue;
+        }
+        character = utf8_character(at, size);
 
         if (character == 0) {
             return false;
