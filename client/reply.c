@@ -250,16 +250,18 @@ static void pipeline_parse(struct tusk *t)
     }
 }
 
-int pipeline_turn(struct tusk *t)
+/* received: bytes are there already that have not been looked at. */
+static int turn(struct tusk *t, bool received)
 {
     struct stream *stream = &t->stream;
     int i;
 
-    if (t->dead) {
-        return t->broken.code;
-    }
     stream_send(stream);
-    stream->drained = false;
+    if (received) {
+        pipeline_parse(t);
+    } else {
+        stream->drained = false;
+    }
     for (i = 0; i < TURN_RECEIVES_MAX && !t->dead && stream_receive(stream); i++) {
         pipeline_parse(t);
     }
@@ -277,12 +279,16 @@ int pipeline_turn(struct tusk *t)
     return t->dead ? t->broken.code : TUSK_OK;
 }
 
+int pipeline_turn(struct tusk *t)
+{
+    return t->dead ? t->broken.code : turn(t, false);
+}
+
 int pipeline_turn_until(struct tusk *t, uint64_t deadline_us)
 {
     if (t->dead) {
         return t->broken.code;
     }
     stream_send(&t->stream);
-    stream_wait(&t->stream, deadline_us);
-    return pipeline_turn(t);
+    return turn(t, stream_await(&t->stream, deadline_us));
 }

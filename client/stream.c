@@ -1,15 +1,18 @@
 #include "client/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #define STREAM_OUT_SIZE_MIN 4096u
+#define AWAIT_SLACK_US 1000u
 
 bool stream_init(struct stream *stream, int fd, size_t out_limit, size_t in_capacity)
 {
@@ -22,6 +25,7 @@ bool stream_init(struct stream *stream, int fd, size_t out_limit, size_t in_capa
         return false;
     }
     stream->fd = fd;
+    stream->blocking = (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
     return true;
 }
 
@@ -126,16 +130,14 @@ static void stream_received(struct stream *stream, size_t size)
     stream->in_end += size;
 }
 
-bool stream_receive(struct stream *stream)
+/* One receive: with MSG_DONTWAIT in flags of what is there, else of what comes first. */
+static bool receive(struct stream *stream, int flags)
 {
     struct iovec parts[2];
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 0};
     size_t room;
     ssize_t n;
 
-    if (stream->ended || stream->drained) {
-        return false;
-    }
     if (stream->in_begin == stream->in_end) {
         stream->in_begin = 0;
         stream->in_end = 0;
@@ -156,18 +158,23 @@ bool stream_receive(struct stream *stream)
         return false;
     }
     do {
-        n = recvmsg(stream->fd, &message, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
+        n = recvmsg(stream->fd, &message, flags);
+    } while (n < 0 && errno == EINTR && flags != 0);
     stream->drained = n < (ssize_t)room;
     if (n > 0) {
         stream_received(stream, (size_t)n);
         return true;
     }
-    if (n == 0 || errno != EAGAIN) {
+    if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         stream->ended = true;
         stream->in_errno = n == 0 ? 0 : errno;
     }
     return false;
+}
+
+bool stream_receive(struct stream *stream)
+{
+    return !stream->ended && !stream->drained && receive(stream, MSG_DONTWAIT);
 }
 
 bool stream_make_room(struct stream *stream, size_t size)
@@ -206,24 +213,51 @@ void stream_begin_direct(struct stream *stream, uint8_t *memory, size_t size)
     stream->in_begin += part;
 }
 
-void stream_wait(const struct stream *stream, uint64_t deadline_us)
+/* A signal ends the wait early: the caller looks at its deadline and at what it wants. */
+static void await_either(const struct stream *stream, uint64_t left_us)
 {
     struct pollfd poll_fd = {.fd = stream->fd, .events = POLLIN};
-    uint64_t now = clock_now_us();
-    struct timespec timeout;
-    uint64_t left;
+    const struct timespec timeout = {.tv_sec = (time_t)(left_us / 1000000),
+                                     .tv_nsec = (long)(left_us % 1000000) * 1000};
 
-    if (now >= deadline_us || stream->ended) {
-        return;
-    }
     if (stream_unsent(stream) > 0 && stream->out_errno == 0) {
         poll_fd.events |= POLLOUT;
     }
-    left = deadline_us - now;
-    timeout = (struct timespec){.tv_sec = (time_t)(left / 1000000),
-                                .tv_nsec = (long)(left % 1000000) * 1000};
-    /* A signal ends the wait early: the caller looks at its deadline and at what it wants. */
     (void)ppoll(&poll_fd, 1, &timeout, NULL);
+}
+
+/* A receive that waits no longer than left_us. Waits that follow each other are mostly of the same length, less what passed
+ * since their deadline was worked out: the socket is told again only when that makes a difference. False: it cannot be
+ * told. */
+static bool set_timeout(struct stream *stream, uint64_t left_us)
+{
+    const uint64_t timeout_us = (left_us / AWAIT_SLACK_US + 1) * AWAIT_SLACK_US;
+    const struct timeval timeout = {.tv_sec = (time_t)(timeout_us / 1000000),
+                                    .tv_usec = (suseconds_t)(timeout_us % 1000000)};
+
+    if (timeout_us == stream->timeout_us) {
+        return true;
+    }
+    if (setsockopt(stream->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) != 0) {
+        return false;
+    }
+    stream->timeout_us = timeout_us;
+    return true;
+}
+
+bool stream_await(struct stream *stream, uint64_t deadline_us)
+{
+    const uint64_t now = clock_now_us();
+
+    if (now >= deadline_us || stream->ended) {
+        return false;
+    }
+    if (!stream->blocking || stream_unsent(stream) > 0 || deadline_us - now < AWAIT_SLACK_US ||
+        !set_timeout(stream, deadline_us - now)) {
+        await_either(stream, deadline_us - now);
+        return false;
+    }
+    return receive(stream, 0);
 }
 
 uint64_t clock_now_us(void)

@@ -3,7 +3,7 @@
  *     stream_reserve, stream_commit --> out[begin, end) --> stream_send
  *     stream_receive --> in[begin, end) --> whoever parses frames; or --> direct memory
  *
- * Every system call is one that does not block, but for stream_wait(). The position of a byte
+ * Every system call is one that does not block, but for stream_await(). The position of a byte
  * in the stream of sent bytes tells whether a request may have been seen: `sent` only grows.
  *
  * Large replies are received straight into memory of their own (stream_direct), so that their
@@ -33,9 +33,11 @@ struct stream {
     uint8_t *direct; /* Borrowed; where the next direct_size bytes go; NULL: into `in` */
     size_t direct_size;
     size_t direct_have;
-    bool drained; /* The last receive took all there was; cleared by who receives */
-    bool ended;   /* The peer sends nothing more */
-    int in_errno; /* Why, if not an orderly end */
+    bool drained;        /* The last receive took all there was; cleared by who receives */
+    bool ended;          /* The peer sends nothing more */
+    int in_errno;        /* Why, if not an orderly end */
+    bool blocking;       /* fd is, so a receive can wait */
+    uint64_t timeout_us; /* Of fd's receives; 0: not set yet */
 };
 
 /* Take over fd. False: out of memory, and fd is still the caller's. */
@@ -71,8 +73,9 @@ bool stream_make_room(struct stream *stream, size_t size);
 /* Receive the next size bytes into memory, those already in `in` first. */
 void stream_begin_direct(struct stream *stream, uint8_t *memory, size_t size);
 /* Wait until bytes arrive or, if some are unsent, can be sent; at most until `deadline` of
- * clock_now_us(). */
-void stream_wait(const struct stream *stream, uint64_t deadline_us);
+ * clock_now_us(), or a millisecond longer, or until a signal. True if bytes arrived and were taken, in the same system
+ * call where that is possible. */
+bool stream_await(struct stream *stream, uint64_t deadline_us);
 
 /* Microseconds of the monotonic clock. */
 uint64_t clock_now_us(void);
