@@ -256,7 +256,9 @@ static void on_read(uv_stream_t *stream, ssize_t result, const uv_buf_t *buf)
     connection->idle_since = uv_now(&connection->server->loop);
     connection->server->counters.bytes_received += (uint64_t)result;
     input_received(connection, (size_t)result);
-    (void)take_frames(connection);
+    if (take_frames(connection)) {
+        spin_came(&connection->server->spin, connection);
+    }
     if (!connection->closing) {
         input_settle(connection);
     }

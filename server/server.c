@@ -291,17 +291,36 @@ static void end_turn(struct server *server)
     } else {
         drain(server);
     }
+    server->awake = server->options->spin && server->state == SERVER_SERVING &&
+                    spin_stay(&server->spin, server->counters.requests, now.mono_us);
     if (more || server->turn_due || server->dirty != NULL ||
         (server->state == SERVER_DRAINING && server->drain_turns <= DRAIN_TURNS)) {
+        server->awake = false;                       /* There is more to do than to look */
+        (void)uv_idle_start(&server->idle, on_idle); /* Always succeeds */
+    } else if (server->awake) {
         (void)uv_idle_start(&server->idle, on_idle); /* Always succeeds */
     } else {
         (void)uv_idle_stop(&server->idle); /* Always succeeds */
     }
 }
 
+/* The loop has gone round for nothing, and there is nothing else to do. */
+static bool nothing_came(const struct server *server)
+{
+    return server->awake && !server->staging && !server->turn_due && server->dirty == NULL &&
+           server->paused == NULL && server->counters.requests == server->spin.requests;
+}
+
 static void on_check(uv_check_t *check)
 {
-    end_turn(check->data);
+    struct server *server = check->data;
+
+    if (!nothing_came(server)) {
+        end_turn(server);
+    } else if (!spin_stay(&server->spin, server->counters.requests, clock_mono_us())) {
+        server->awake = false;
+        (void)uv_idle_stop(&server->idle); /* Always succeeds */
+    }
 }
 
 /* Timers run before the loop sleeps: what they made due must not wait for a socket. */
@@ -316,9 +335,9 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void on_engine_fd(uv_poll_t *poll, int status, int events)
 {
-    (void)poll; /* The check phase of this round is what it is for */
     (void)status;
     (void)events;
+    server_want_turn(poll->data);
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -410,6 +429,7 @@ static int init_engine_fd(struct server *server, int fd)
     rc = uv_poll_init(&server->loop, &server->engine_poll, fd);
     if (rc == 0) {
         server->has_engine_fd = true;
+        server->engine_poll.data = server;
         rc = uv_poll_start(&server->engine_poll, UV_READABLE, on_engine_fd);
     }
     return rc;
@@ -434,6 +454,7 @@ int server_init(struct server *server, const struct options *options, struct eng
     server->armed_us = UINT64_MAX;
     server->turn_due = true; /* The engine may want something before anybody connects */
     server->listener.fd = -1;
+    spin_init(&server->spin, uv_available_parallelism());
     pool_init(&server->pool, options->total_bytes_max);
     rc = uv_loop_init(&server->loop);
     if (rc != 0) {

@@ -9,7 +9,8 @@
  *
  * So everything that arrived in one turn shares one journal write, and replies leave together.
  * The loop sleeps until a socket, the disk (engine's fd) or engine_deadline() wants it; when
- * engine_poll() has more to do at once it only looks at the sockets and goes round again.
+ * engine_poll() has more to do at once it only looks at the sockets and goes round again; so it does
+ * for a moment while requests come quickly (spin.h).
  *
  *     serving ---> draining (a signal, or a failed disk) ---> stopped
  *
@@ -24,6 +25,7 @@
 
 #include "server/listener.h"
 #include "server/pool.h"
+#include "server/spin.h"
 
 struct connection;
 struct engine;
@@ -68,6 +70,8 @@ struct server {
     bool gathering;       /* This turn goes on for a moment: see gather() */
     uint64_t gather_until_us;
     uint64_t gather_requests; /* Taken when the sockets were looked at last */
+    struct spin spin;
+    bool awake; /* The loop goes round only for spin_stay() */
 
     struct pool pool;
     struct request *requests_free; /* Free list */

@@ -449,3 +449,8 @@ int uv_run(uv_loop_t *loop, uv_run_mode mode)
     uv_sim.stop = false;
     return 0;
 }
+
+unsigned uv_available_parallelism(void)
+{
+    return 4;
+}

@@ -1,0 +1,1 @@
+tusk_unit_test(spin_test SOURCES spin_test.c LIBRARIES tusk_server)
