@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@ int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
                  const sigset_t *mask);
 int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                  const sigset_t *mask);
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
 struct waiting {
@@ -453,6 +456,23 @@ int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
         }
     }
     return ready;
+}
+
+/* A receive that waits does so no longer than SO_RCVTIMEO, which the library has set. */
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    struct timeval most = {0};
+    socklen_t size = sizeof most;
+
+    if ((flags & MSG_DONTWAIT) == 0) {
+        REQUIRE(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, &size) == 0);
+        REQUIRE(most.tv_sec > 0 || most.tv_usec > 0);
+        (void)__wrap_ppoll(
+            &poll_fd, 1, &(struct timespec){.tv_sec = most.tv_sec, .tv_nsec = most.tv_usec * 1000},
+            NULL);
+    }
+    return __real_recvmsg(fd, message, flags | MSG_DONTWAIT);
 }
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now)

@@ -1,5 +1,5 @@
-/* The hostile server of fuzz_client: it acts whenever the library waits (ppoll() and clock_gettime() are
- * wrapped by the linker), on a clock that only its waiting moves.
+/* The hostile server of fuzz_client: it acts whenever the library waits (ppoll(), recvmsg() and
+ * clock_gettime() are wrapped by the linker), on a clock that only its waiting moves.
  *
  * Steps, each a byte, whose lower four bits say what and whose upper four which of the requests that wait
  * for an answer (modulo their number):
