@@ -275,7 +275,7 @@ static void turn(struct world *w)
 
 static void work(struct world *w, uint64_t goal)
 {
-    while (w->operations < goal && w->operations < w->limits.operations_max && !w->disturbed) {
+    while (w->operations < goal && w->operations < w->limits.requests_max && !w->disturbed) {
         turn(w);
     }
 }

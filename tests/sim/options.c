@@ -113,7 +113,7 @@ void world_choose(struct world *w)
         w->kind = KIND_PLAIN;
     }
     w->lives = 1 + (unsigned)world_below(w, 5);
-    if (w->limits.no_lives) {
+    if (w->limits.one_life) {
         w->lives = 1;
     }
     sim_disk_set_policy(w->disk, (enum sim_policy)world_below(w, SIM_POLICY_COUNT));

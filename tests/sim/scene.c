@@ -253,7 +253,7 @@ static void live(struct scene *s, uint64_t goal, bool last)
 
 /* ---- one scene ---- */
 
-void scene_run(const struct scene_limits *limits, struct scene_report *report)
+void scene_run(const struct drive_limits *limits, struct scene_report *report)
 {
     struct scene *s = calloc(1, sizeof *s);
     uint64_t goal;

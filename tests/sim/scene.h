@@ -7,7 +7,7 @@
  *
  * Elsewhere: the loop (uv_sim.h), the connections (sim_net.h), the seams to the system (server_seams.c), what clients
  * do (scene_client.c), ask (scene_ask.c, scene_frame.c) and may be told (scene_reply.c, scene_told.c, scene_read.c), what they know of the store
- * (ledger.h), the configuration (scene_options.c), many scenes (simulate_server.c). */
+ * (ledger.h), the configuration (scene_options.c), many scenes (drive.h). */
 #ifndef TESTS_SIM_SCENE_H
 #define TESTS_SIM_SCENE_H
 
@@ -21,6 +21,7 @@
 #include "proto/message.h"
 #include "proto/status.h"
 #include "server/server.h"
+#include "tests/sim/drive.h"
 #include "tests/sim/io_sim.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/random.h"
@@ -46,16 +47,6 @@ enum scene_kind {
     SCENE_WRITE_FAULT, /* A change of the disk fails, once or from then on */
     SCENE_NO_SPACE,    /* The disk is nearly full for a while */
     SCENE_KIND_COUNT
-};
-
-struct scene_limits {
-    uint64_t seed;
-    uint64_t requests_max; /* For shrinking */
-    bool no_faults;
-    bool no_cuts;
-    bool one_life;
-    bool verbose;
-    int kind; /* -1: by the seed */
 };
 
 /* Added up over scenes. */
@@ -182,7 +173,7 @@ struct scene_taste {
 };
 
 struct scene {
-    struct scene_limits limits;
+    struct drive_limits limits;
     struct scene_report *report;
     enum scene_kind kind;
     struct random random;
@@ -225,7 +216,7 @@ struct scene {
 };
 
 /* Run one scene. A broken promise prints what is known and ends the process with status 1. */
-void scene_run(const struct scene_limits *limits, struct scene_report *report);
+void scene_run(const struct drive_limits *limits, struct scene_report *report);
 const char *scene_kind_name(enum scene_kind kind);
 
 /* ---- for the parts of the simulation ---- */

@@ -255,7 +255,7 @@ void world_pass(struct world *w, uint64_t us)
 
 /* ---- one world ---- */
 
-static void begin(struct world *w, const struct world_limits *limits, struct world_report *report)
+static void begin(struct world *w, const struct drive_limits *limits, struct world_report *report)
 {
     static const char *const names[WORLD_NAMESPACES] = {"default", "eu", "\xc3\x9cn\xc3\xaf %2"};
     unsigned i;
@@ -297,7 +297,7 @@ static void end(struct world *w)
     free(w);
 }
 
-void world_run(const struct world_limits *limits, struct world_report *report)
+void world_run(const struct drive_limits *limits, struct world_report *report)
 {
     struct world *w = calloc(1, sizeof *w);
 

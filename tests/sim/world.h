@@ -4,13 +4,14 @@
  *     world_run:  open --> turns of requests and polls --> crash or stop --> open, judge --> ... --> last judgement
  *
  * Elsewhere: what is asked for (workload.c), what must be answered (oracle.c, oracle_done.c, oracle_read.c), what must
- * be there after a crash (judge.c), what the disk does (io_sim.h, faults.c), many worlds (simulate.c). */
+ * be there after a crash (judge.c), what the disk does (io_sim.h, faults.c), many worlds (drive.h). */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
 #include <stdarg.h>
 
 #include "core/recovery_table.h"
+#include "tests/sim/drive.h"
 #include "tests/sim/io_sim.h"
 #include "tests/sim/model.h"
 #include "tests/sim/random.h"
@@ -30,16 +31,6 @@ enum world_kind {
     KIND_ROT_BLOCKS,  /* Damage in segments between two lives */
     KIND_ROT_JOURNAL, /* Damage in journal and manifests between two lives */
     KIND_COUNT
-};
-
-struct world_limits {
-    uint64_t seed;
-    uint64_t operations_max; /* No more requests than this, for shrinking */
-    bool no_faults;
-    bool no_cuts;  /* Crashes only between turns */
-    bool no_lives; /* One life, one crash */
-    bool verbose;
-    int kind; /* -1: by the seed */
 };
 
 /* Added up over worlds. */
@@ -123,7 +114,7 @@ struct world_taste {
 };
 
 struct world {
-    struct world_limits limits;
+    struct drive_limits limits;
     struct world_report *report;
     enum world_kind kind;
     struct random random;
@@ -167,7 +158,7 @@ struct world {
 };
 
 /* Run one world. A broken promise prints what is known and ends the process with status 1. */
-void world_run(const struct world_limits *limits, struct world_report *report);
+void world_run(const struct drive_limits *limits, struct world_report *report);
 
 /* For the parts of the simulation. */
 _Noreturn void world_fail(struct world *world, const char *promise, const char *format, ...)
