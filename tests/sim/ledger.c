@@ -327,6 +327,29 @@ void ledger_cursor_told(struct scene *s, struct ledger_topic *topic, unsigned in
     }
 }
 
+void ledger_cursor_delivered(struct scene *s, struct ledger_topic *topic, unsigned index,
+                             const struct ledger_delivery *delivery)
+{
+    struct ledger_cursor *cursor = &topic->cursors[index];
+    const uint64_t count = cursor->delivery_count;
+    uint64_t i;
+
+    for (i = 0; i < count && i < LEDGER_DELIVERIES; i++) {
+        const struct ledger_delivery *before = &cursor->deliveries[i];
+
+        if (before->epoch == delivery->epoch && before->from < delivery->to &&
+            delivery->from < before->to) {
+            scene_fail(s, "reads that consume by one cursor deliver each entry to one of them",
+                       "topic %llu cursor %u epoch %llu: [%llu, %llu), and before [%llu, %llu)",
+                       (unsigned long long)topic->id, index, (unsigned long long)delivery->epoch,
+                       (unsigned long long)delivery->from, (unsigned long long)delivery->to,
+                       (unsigned long long)before->from, (unsigned long long)before->to);
+        }
+    }
+    cursor->deliveries[count % LEDGER_DELIVERIES] = *delivery;
+    cursor->delivery_count++;
+}
+
 void ledger_ends_told(struct ledger_topic *topic, uint64_t end, uint64_t durable_end)
 {
     topic->end = end > topic->end ? end : topic->end;

@@ -22,6 +22,7 @@ struct scene;
 #define LEDGER_SPACES 3u
 #define LEDGER_TOPICS 5u
 #define LEDGER_CURSORS 4u
+#define LEDGER_DELIVERIES 64u /* Remembered of each cursor */
 #define NEVER UINT64_MAX
 
 enum fate {
@@ -56,6 +57,13 @@ struct ledger_append {
     uint32_t entries;
 };
 
+/* What a consuming read delivered: offsets [from, to), while the cursor had that epoch. */
+struct ledger_delivery {
+    uint64_t epoch;
+    uint64_t from;
+    uint64_t to;
+};
+
 /* Where a cursor is at least. (epoch, offset) only grows: a checkpoint moves forward, a seek counts the epoch up. */
 struct ledger_cursor {
     bool told;       /* Somebody was told it is there */
@@ -70,6 +78,9 @@ struct ledger_cursor {
     uint64_t most; /* No checkpoint went further */
     unsigned
         seeks; /* Asked in this life, or before and unknown: each may have counted the epoch up */
+    /* The last in this life; number i is at i % LEDGER_DELIVERIES. */
+    struct ledger_delivery deliveries[LEDGER_DELIVERIES];
+    uint64_t delivery_count;
 };
 
 struct ledger_topic {
@@ -173,6 +184,9 @@ bool ledger_cursor_asked(const struct scene *scene, const struct ledger_topic *t
 /* Somebody was told that a cursor stands there. promised: durable, as its schedule says. */
 void ledger_cursor_told(struct scene *scene, struct ledger_topic *topic, unsigned cursor,
                         uint64_t epoch, uint64_t offset, bool promised, bool outlives);
+/* A read that consumed delivered [from, to): nothing of it was delivered by the cursor before. */
+void ledger_cursor_delivered(struct scene *scene, struct ledger_topic *topic, unsigned cursor,
+                             const struct ledger_delivery *delivery);
 /* Ends that somebody was told. */
 void ledger_ends_told(struct ledger_topic *topic, uint64_t end, uint64_t durable_end);
 

@@ -60,14 +60,17 @@ static uint32_t check_batches(struct client *c, struct call *call, struct ledger
     return count;
 }
 
-/* The cursor is behind what was delivered. Not held against the daemon: two such reads that are under way together may
- * deliver the same. One that is asked for when the other has been answered goes on where that ended. */
+/* The cursor is behind what was delivered, and nobody else gets that, also not a read that was under
+ * way together with this one. */
 static void consumed(struct client *c, struct call *call, struct ledger_topic *topic,
                      const struct message_read_reply *reply)
 {
     const bool strict =
         c->space->consistency.since < call->asked && c->space->consistency.value == 0;
+    const struct ledger_delivery delivery = {
+        .epoch = reply->epoch, .from = reply->from, .to = reply->to};
 
+    ledger_cursor_delivered(c->scene, topic, call->cursor, &delivery);
     ledger_cursor_told(c->scene, topic, call->cursor, reply->epoch, reply->to, strict, strict);
 }
 
