@@ -45,17 +45,23 @@ static bool go_on(void)
     return stop_wanted == 0;
 }
 
-/* Until the loop watches them, signals that stop are noted here. */
+/* Until the loop watches them, signals that stop are noted here. Those that other daemons take for
+ * a wish are ignored: sent here by mistake, their default would be to end the process. */
 static void prepare_signals(void)
 {
+    static const int ignored[] = {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2};
     struct sigaction action = {.sa_handler = on_early_signal};
+    size_t i;
 
     (void)sigemptyset(&action.sa_mask); /* None of these can fail with these arguments */
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
     action.sa_handler = SIG_IGN;
-    (void)sigaction(SIGPIPE, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
+    for (i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
+        (void)sigaction(ignored[i], &action, NULL);
+    }
+    /* A mask is inherited: a parent that blocks SIGTERM would keep us from ever stopping. */
+    (void)sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
 }
 
 /* As many descriptors as may be needed, if the hard limit permits. */
