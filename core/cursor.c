@@ -78,6 +78,29 @@ struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bo
     return cursor;
 }
 
+/* What a reply must wait for: strict means durable. At-least-once means that the records, without
+ * which more would be forgotten than it says, are written: a read that a sync has woken records
+ * behind the last write of its turn. (The durable offset does not tell: a seek may have been there
+ * before.) */
+static uint64_t cursor_ticket(const struct cursor *cursor)
+{
+    const struct namespace *ns = cursor->topic->ns;
+    const uint64_t safe = ns->settings.consistency == 0 ? ns->flusher.durable : ns->journal.written;
+
+    return cursor->ticket > safe ? cursor->ticket : 0;
+}
+
+void cursor_answer(struct namespace *ns, struct engine_request *request, uint64_t ticket)
+{
+    if (ticket == 0) {
+        request_finish(ns, request);
+    } else if (ns->settings.consistency == 0) {
+        request_when_durable(ns, request, ticket);
+    } else {
+        request_when_written(ns, request, ticket);
+    }
+}
+
 uint64_t cursor_move(struct cursor *cursor, uint64_t offset)
 {
     struct namespace *ns = cursor->topic->ns;
@@ -90,21 +113,18 @@ uint64_t cursor_move(struct cursor *cursor, uint64_t offset)
         ns->counters.checkpoints++;
     }
     if (cursor->offset == cursor->recorded_offset) {
-        /* Nothing new; but strict means durable, and the record may not be yet. (Its durable offset
-         * does not tell: a seek may have been there before.) */
-        return every == 0 && cursor->ticket > ns->flusher.durable ? cursor->ticket : 0;
+        return cursor_ticket(cursor); /* Nothing new; but the record may not be safe yet */
     }
     /* Offsets may have gaps, so this counts at least as many entries as were consumed. */
     if (every == 0 || cursor->offset - cursor->recorded_offset >= every) {
-        const uint64_t ticket = record_cursor(cursor, RECORD_CURSOR_CHECKPOINT);
-
-        return every == 0 ? ticket : 0;
+        (void)record_cursor(cursor, RECORD_CURSOR_CHECKPOINT);
+        return cursor_ticket(cursor);
     }
     if (!link_linked(&cursor->unrecorded)) {
         cursor->unrecorded_since_us = ns->now.mono_us;
         list_append(&ns->unrecorded_cursors, &cursor->unrecorded);
     }
-    return 0;
+    return cursor_ticket(cursor); /* Of the record before: what is forgotten counts from there */
 }
 
 void cursor_work(struct namespace *ns)
@@ -180,11 +200,7 @@ void cursor_checkpoint(struct namespace *ns, struct engine_command *command, str
         cursor_move(cursor, command->offset > cursor->offset ? command->offset : cursor->offset);
     command->offset = cursor->offset;
     command->epoch = cursor->epoch;
-    if (ticket == 0) {
-        request_finish(ns, &command->base);
-    } else {
-        request_when_durable(ns, &command->base, ticket);
-    }
+    cursor_answer(ns, &command->base, ticket);
 }
 
 /* SEEK and CURSOR_CREATE, once the offset is known. */

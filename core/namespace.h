@@ -211,8 +211,10 @@ uint64_t read_deadline(const struct namespace *ns);
 uint64_t topic_trim_to(struct topic *topic, uint64_t first);
 
 /* cursor.c */
-/* Move a cursor and record it as the consistency says; returns the ticket to wait for, 0: none. */
+/* Move a cursor and record it as the consistency says; returns the ticket for cursor_answer(). */
 uint64_t cursor_move(struct cursor *cursor, uint64_t offset);
+/* Finish a request that moved a cursor, when its position is as safe as the consistency says. */
+void cursor_answer(struct namespace *ns, struct engine_request *request, uint64_t ticket);
 /* Find or create a cursor (record included) at an offset. NULL: err. */
 struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bool create,
                           uint64_t offset, struct error *err);

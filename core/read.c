@@ -170,11 +170,7 @@ enum read_next read_deliver(struct read_state *state, uint32_t size, uint64_t fr
     ns->counters.read_entries += to - from;
     ns->counters.read_bytes += size;
     state_free(state);
-    if (ticket != 0) {
-        request_when_durable(ns, &read->base, ticket);
-    } else {
-        request_finish(ns, &read->base);
-    }
+    cursor_answer(ns, &read->base, ticket);
     return READ_FINISHED;
 }
 

@@ -72,6 +72,12 @@ static void consumed(struct client *c, struct call *call, struct ledger_topic *t
 
     ledger_cursor_delivered(c->scene, topic, call->cursor, &delivery);
     ledger_cursor_told(c->scene, topic, call->cursor, reply->epoch, reply->to, strict, strict);
+    if (!strict && c->space->consistency.since < call->asked &&
+        reply->to >= c->space->consistency.value) {
+        /* All but what may be forgotten outlives the process. */
+        ledger_cursor_told(c->scene, topic, call->cursor, reply->epoch,
+                           reply->to - (c->space->consistency.value - 1), false, true);
+    }
 }
 
 /* Which entries there were to deliver: those known between where the read began and where it ended. */

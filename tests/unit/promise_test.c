@@ -20,8 +20,8 @@ static void submit(struct fixture *f, struct engine_command *command, bool *fini
     engine_command(f->ns, command);
 }
 
-/* SYNC covers everything submitted before it: also an append that has no place yet, because its topic's first offsets
- * are not reserved. */
+/* SYNC covers everything submitted before it: also an append that has no place yet, because its
+ * topic's first offsets are not reserved. */
 static void sync_waits_for_appends_that_wait(void **state)
 {
     struct fixture *f = *state;
@@ -86,8 +86,8 @@ static void ids_of_lost_topics_are_not_given_again(void **state)
     assert_int_equal(fixture_info(f, "third").id, fixture_info(f, "other").id + 1);
 }
 
-/* An append that is acknowledged when written can be read when it is acknowledged, also when the schedule became
- * stricter in the same turn. */
+/* An append that is acknowledged when written can be read when it is acknowledged, also when the
+ * schedule became stricter in the same turn. */
 static void what_is_acknowledged_can_be_read_in_a_stricter_schedule(void **state)
 {
     const struct engine_setting each = {ENGINE_SETTING_FSYNC, ENGINE_FSYNC_EACH};
@@ -143,6 +143,59 @@ static void consuming_reads_together_deliver_each_entry_once(void **state)
     assert_int_equal(fixture_cursor(f, "t", "c"), 6);
 }
 
+/* A consuming read that waits, at-least-once:2, and five entries for it; then the process dies in
+ * the very turn in which it is answered. */
+static void die_when_answered(struct fixture *f, uint64_t fsync_ms, unsigned cold)
+{
+    struct fixture_read read = {.request = {.position = ENGINE_AT_CURSOR,
+                                            .cursor = "c",
+                                            .cursor_size = 1,
+                                            .wait_ms = 1000,
+                                            .consume = true}};
+    struct fixture_append append = {0};
+    const struct batch_entry five[5] = {one, one, one, one, one};
+    uint64_t position;
+    unsigned i;
+
+    f->options.settings.fsync_ms = fsync_ms;
+    f->options.settings.consistency = 2;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "zero", NULL);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 1), 0);
+    fixture_settle(f);
+    sim_disk_set_cold(f->disk, cold);
+    fixture_read_begin(f, &read, "t");
+    fixture_append_begin(f, &append, "t", five, 5);
+    for (i = 0; i < 10000 && !read.finished; i++) {
+        fixture_turn(f);
+    }
+    assert_true(read.finished);
+    assert_int_equal(read.request.base.status, 0);
+    assert_int_equal(read.request.to, 6);
+    fixture_kill(f);
+    position = fixture_cursor(f, "t", "c");
+    assert_true(position != UINT64_MAX && position + 1 >= 6);
+    fixture_read_free(&read);
+    free(append.batch);
+}
+
+/* at-least-once:N forgets fewer than N entries when the process dies, also what was told in the
+ * turn of its death: the record that bounds it is written before the reply, whatever woke the
+ * reader. */
+static void a_loose_cursor_forgets_no_more_than_it_says(void **state)
+{
+    const uint64_t schedules[] = {ENGINE_FSYNC_EACH, 1, ENGINE_FSYNC_NONE};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 6; i++) {
+        struct fixture *f = fixture_new(i + 1);
+
+        die_when_answered(f, schedules[i % 3], i < 3 ? 0 : 100);
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +204,7 @@ int main(void)
         FIXTURE_TEST(ids_of_lost_topics_are_not_given_again),
         FIXTURE_TEST(what_is_acknowledged_can_be_read_in_a_stricter_schedule),
         FIXTURE_TEST(consuming_reads_together_deliver_each_entry_once),
+        FIXTURE_TEST(a_loose_cursor_forgets_no_more_than_it_says),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
