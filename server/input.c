@@ -9,6 +9,7 @@
 
 /* The pool's header is part of its power of two. */
 #define ROOM_SIZE ((uint32_t)(RECEIVE_SIZE - sizeof(struct buffer)))
+#define ROOM_SHORT_SIZE ((uint32_t)(RECEIVE_SHORT_SIZE - sizeof(struct buffer)))
 
 /* Move what is there to the front of a buffer of at least `size` bytes. False: no memory. */
 static bool move(struct connection *connection, size_t size)
@@ -30,16 +31,14 @@ static bool move(struct connection *connection, size_t size)
     return true;
 }
 
-/* How large a buffer should be that holds `held` bytes of a frame of `wanted`. */
-static size_t size_for(uint32_t held, uint32_t wanted)
+/* How large a buffer should be that holds `held` bytes of a frame of `wanted`. It begins with
+ * `least`, and grows with what has arrived, not with what was announced. */
+static size_t size_for(uint32_t held, uint32_t wanted, uint32_t least)
 {
     const uint64_t twice = (uint64_t)held * 2;
 
-    if (wanted <= ROOM_SIZE) {
-        return ROOM_SIZE;
-    }
-    if (twice < ROOM_SIZE) {
-        return ROOM_SIZE;
+    if (wanted <= least || twice < least) {
+        return least;
     }
     return twice < wanted ? twice : wanted;
 }
@@ -48,7 +47,9 @@ uint8_t *input_room(struct connection *connection, size_t *size)
 {
     struct buffer *input = connection->input;
     const uint32_t held = input != NULL ? input->end - input->begin : 0;
-    const size_t wanted = size_for(held, connection->input_wanted);
+    const bool is_short = pool_short(&connection->server->pool);
+    const size_t wanted =
+        size_for(held, connection->input_wanted, is_short ? ROOM_SHORT_SIZE : ROOM_SIZE);
 
     *size = 0;
     if (input == NULL || input->size < wanted) {

@@ -8,6 +8,9 @@
 /* One read from a socket. 256 KiB is where a Unix socket reaches its bandwidth; larger only
  * leaves the cache. */
 #define RECEIVE_SIZE (256u * 1024u)
+/* The same when memory is short: a connection that is paused keeps what was read, and thousands of
+ * them must not keep the rest from being read. */
+#define RECEIVE_SHORT_SIZE 4096u
 /* The first buffer of an output chain is small, because most turns answer a connection once; the
  * next ones are what one send should carry. */
 #define OUTPUT_FIRST_SIZE 4096u
@@ -44,6 +47,7 @@
 #define CLIENT_NAME_SIZE 64u /* Of what a client calls itself, in logs */
 
 _Static_assert(OUTPUT_FIRST_SIZE < OUTPUT_NEXT_SIZE, "chains grow");
+_Static_assert(OUTPUT_FIRST_SIZE <= RECEIVE_SHORT_SIZE, "short memory still answers");
 _Static_assert(OUTPUT_NEXT_SIZE <= RECEIVE_SIZE, "one size class serves both");
 
 #endif

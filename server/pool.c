@@ -64,8 +64,12 @@ struct buffer *pool_get(struct pool *pool, size_t size)
     }
     bytes = class_bytes(index);
     CHECK(bytes >= total);
+    /* The last of the memory is for what is small, so that those who ask for little are served
+     * while others hold all they can get. */
     if (bytes > RECEIVE_SIZE) {
         limit -= limit / 8;
+    } else if (bytes > RECEIVE_SHORT_SIZE) {
+        limit -= limit / 16;
     }
     if (bytes > limit || pool->used_bytes > limit - bytes) {
         return NULL;

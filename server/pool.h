@@ -4,8 +4,9 @@
  *
  * Freed buffers are kept for the next user, newest first, up to POOL_CACHE_BYTES.
  *
- * The last eighth is for small buffers only: clients that order large replies and do not take
- * them cannot keep the others from being answered. */
+ * The last eighth is for buffers of at most RECEIVE_SIZE, and half of that for those of at most
+ * RECEIVE_SHORT_SIZE: clients that order much and take nothing cannot keep those who ask for little
+ * from being answered. */
 #ifndef SERVER_POOL_H
 #define SERVER_POOL_H
 

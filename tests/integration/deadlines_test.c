@@ -1,5 +1,8 @@
 /* Clients that begin and do not go on. */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/integration/fixture.h"
 
@@ -56,6 +59,84 @@ static void half_a_request_is_cut(void **state)
     wire_close(&slow);
 }
 
+/* Wherever a client stops in a request, before HELLO or behind it, it is cut; where it stops
+ * between two it is waited for. */
+static void every_beginning_of_a_request_is_cut(void **state)
+{
+    struct daemon *daemon = *state;
+    const char *text = "entry";
+    struct message message;
+    struct wire wires[128];
+    struct wire good;
+    uint64_t cut_before;
+    uint64_t end;
+    uint8_t *batch;
+    uint8_t *bytes;
+    size_t size;
+    size_t i;
+
+    daemon_start(daemon, "--set", "frame_timeout=300ms", NULL);
+    message = wire_append_message("t", &text, 1, &batch);
+    bytes = wire_encode(&message, 1, &size);
+    assert_true(size < 128);
+    wire_open(&good, daemon->socket, "default");
+    cut_before = wire_stat(&good, "connections_cut");
+    for (i = 0; i < size; i++) {
+        wire_open(&wires[i], daemon->socket, "default");
+        assert_true(wire_send_bytes(&wires[i], bytes, i));
+    }
+    end = daemon_now_ms() + WIRE_WAIT_MS;
+    while (wire_stat(&good, "connections_cut") < cut_before + size - 1) {
+        assert_true(daemon_now_ms() < end);
+    }
+    for (i = 1; i < size; i++) {
+        expect_cut(daemon, &wires[i], "frame_timeout");
+    }
+    assert_int_equal(wire_simple(&wires[0], MESSAGE_PING), 0);
+    wire_close(&wires[0]);
+    wire_close(&good);
+    free(bytes);
+    free(batch);
+}
+
+/* A thousand clients announce the largest frame there may be, and send one byte of it: what was
+ * announced costs nothing, and everybody else is served. */
+static void announced_sizes_cost_nothing(void **state)
+{
+    struct daemon *daemon = *state;
+    struct rlimit limit = {1200, 1200};
+    uint8_t head[FRAME_HEADER_SIZE + 1] = {0};
+    int *fds = calloc(1000, sizeof *fds);
+    struct frame frame = {.type = MESSAGE_APPEND, .id = 1};
+    struct wire good;
+    unsigned i;
+
+    assert_non_null(fds);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    wire_open(&good, daemon->socket, "default");
+    frame.size = good.hello.frame_size_max;
+    frame_encode(head, &frame);
+    for (i = 0; i < 1000; i++) {
+        struct wire wire;
+
+        wire_open(&wire, daemon->socket, "default");
+        assert_true(wire_send_bytes(&wire, head, sizeof head));
+        fds[i] = dup(wire.fd);
+        assert_true(fds[i] >= 0);
+        wire_close(&wire);
+    }
+    for (i = 0; i < 100; i++) {
+        assert_int_equal(wire_append_one(&good, "t", "x"), 0);
+    }
+    assert_int_equal(wire_stat(&good, "connections"), 1001);
+    assert_true(wire_stat(&good, "buffer_bytes") < 4u << 20);
+    for (i = 0; i < 1000; i++) {
+        (void)close(fds[i]);
+    }
+    free(fds);
+    wire_close(&good);
+}
+
 /* Three hundred clients with half a request each hold nobody up. */
 static void slow_senders_hold_nobody_up(void **state)
 {
@@ -91,7 +172,8 @@ static void idle_connections_are_cut_on_request(void **state)
     daemon_start(daemon, "--set", "idle_timeout=1s", NULL);
     wire_open(&waiting, daemon->socket, "default");
     assert_int_equal(wire_append_one(&waiting, "t", "x"), 0);
-    read.u.read.wait_ms = 2500; /* Longer than idle_timeout, which is long enough for a busy machine */
+    read.u.read.wait_ms =
+        2500; /* Longer than idle_timeout, which is long enough for a busy machine */
     assert_true(wire_send(&waiting, &read) != 0);
     wire_open(&idle, daemon->socket, "default");
     expect_cut(daemon, &idle, "idle_timeout");
@@ -105,6 +187,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(silence_before_hello_is_cut),
         FIXTURE_TEST(half_a_request_is_cut),
+        FIXTURE_TEST(every_beginning_of_a_request_is_cut),
+        FIXTURE_RUNNING_TEST(announced_sizes_cost_nothing),
         FIXTURE_RUNNING_TEST(slow_senders_hold_nobody_up),
         FIXTURE_TEST(idle_connections_are_cut_on_request),
     };

@@ -31,7 +31,8 @@ static void buffers_fit_with_little_waste(void **state)
     pool_deinit(&pool);
 }
 
-/* The limit is never exceeded, and large buffers leave the last eighth to small ones. */
+/* The limit is never exceeded; large buffers leave the last eighth to smaller ones, and these half of
+ * that to the smallest. */
 static void limit_holds_and_keeps_room_for_small_buffers(void **state)
 {
     const size_t limit = 64u << 20;
@@ -47,6 +48,12 @@ static void limit_holds_and_keeps_room_for_small_buffers(void **state)
     }
     assert_true(pool.used_bytes <= limit - limit / 8);
     assert_true(pool_short(&pool));
+    while ((buffer = pool_get(&pool, RECEIVE_SIZE / 2)) != NULL) {
+        buffer->next = kept;
+        kept = buffer;
+    }
+    assert_true(pool.used_bytes <= limit - limit / 16);
+    assert_true(pool.used_bytes > limit - limit / 8);
     while ((buffer = pool_get(&pool, 4000)) != NULL) {
         buffer->next = kept;
         kept = buffer;
