@@ -20,7 +20,9 @@ struct check_log {
 struct check_known {
     uint64_t end;
     uint64_t durable_end;
-    uint64_t position[RECORD_CURSORS_MAX];
+    uint64_t position[RECORD_CURSORS_MAX]; /* Seen by anybody */
+    uint64_t told[RECORD_CURSORS_MAX];     /* As the answer to what moved it */
+    uint64_t kept[RECORD_CURSORS_MAX];     /* As durable */
 };
 
 struct check {

@@ -210,6 +210,21 @@ static void cursors_may_share_skip_and_forget_what_they_say(void **state)
     expect(f, NULL);
 }
 
+/* Somebody may see a checkpoint that nobody has been told yet: when the daemon dies then, it need
+ * not be kept. */
+static void an_unacknowledged_checkpoint_may_be_seen_and_lost(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t a = append(f, 1, 4, 0);
+    const uint32_t checkpoint = call(f, OP_CHECKPOINT, 3);
+
+    stands(f, call(f, OP_POSITION, 0), 3);
+    record_lost(&f->record, checkpoint, record_death(&f->record));
+    stands(f, call(f, OP_POSITION, 0), 0);
+    final_appends(f, &a, 1);
+    expect(f, NULL);
+}
+
 /* ---- the log ---- */
 
 /* An acknowledged append that is gone is a loss, whatever else is there. */
@@ -486,6 +501,22 @@ static void objects_to_a_strict_cursor_that_forgets(void **state)
     expect(f, "a cursor never goes back");
 }
 
+/* What a cursor list called durable is, whatever the consistency. */
+static void objects_to_a_durable_position_that_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t a = append(f, 1, 9, 0);
+
+    f->record.consistency = 5;
+    stands(f, call(f, OP_CHECKPOINT, 4), 4);
+    record_return(&f->record, call(f, OP_POSITION, 0),
+                  &(struct op){.fate = OP_DONE, .position = 4, .kept_position = 4});
+    (void)record_death(&f->record);
+    stands(f, call(f, OP_POSITION, 0), 3);
+    final_appends(f, &a, 1);
+    expect(f, "a cursor never goes back");
+}
+
 /* One that is not strict forgets no more than it says. */
 static void objects_to_a_cursor_that_forgets_too_much(void **state)
 {
@@ -542,6 +573,7 @@ int main(void)
         TEST(overlapping_requests_may_happen_in_any_order),
         TEST(unknown_appends_may_be_there_or_not),
         TEST(cursors_may_share_skip_and_forget_what_they_say),
+        TEST(an_unacknowledged_checkpoint_may_be_seen_and_lost),
         TEST(objects_to_a_lost_append),
         TEST(objects_to_half_a_batch),
         TEST(objects_to_a_batch_that_is_there_twice),
@@ -565,6 +597,7 @@ int main(void)
         TEST(objects_to_an_acknowledgement_too_early),
         TEST(objects_to_an_entry_consumed_twice),
         TEST(objects_to_a_strict_cursor_that_forgets),
+        TEST(objects_to_a_durable_position_that_is_forgotten),
         TEST(objects_to_a_cursor_that_forgets_too_much),
         TEST(objects_to_entries_that_a_cursor_passed_unseen),
         TEST(objects_to_an_end_in_front_of_entries),

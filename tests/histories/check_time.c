@@ -71,21 +71,36 @@ static void acknowledged(struct check *check, uint32_t number, struct check_know
     raise_to(&now->end, op->to);
 }
 
-/* How far a cursor is known to stand, of a reply that was taken now. A daemon that died meanwhile
- * may have forgotten some of it. */
+/* What is left of a position when the daemon has died. */
+static uint64_t remembered(const struct record *record, uint64_t position)
+{
+    return position - (position < record->consistency ? position : record->consistency);
+}
+
+/* Where a cursor stands, of a reply that was taken now. Of a daemon that died meanwhile it says
+ * only what outlived it. */
 static void raise_position(struct check *check, uint32_t number, struct check_known *now,
                            uint64_t position)
 {
     const struct record *record = check->record;
     const struct op *op = check_op(check, number);
+    const bool looked = op->kind == OP_POSITION; /* Moved nothing, so nothing was promised */
+    bool survived = true;
     uint32_t i;
 
+    raise_to(&now->kept[op->cursor], op->kept_position);
     for (i = 0; i < record->death_count; i++) {
         if (op->called < record->deaths[i] && record->deaths[i] < op->returned) {
-            position -= position < record->consistency ? position : record->consistency;
+            position = remembered(record, position);
+            survived = false;
         }
     }
-    raise_to(&now->position[op->cursor], position);
+    if (!looked) {
+        raise_to(&now->told[op->cursor], position);
+    }
+    if (survived || !looked) {
+        raise_to(&now->position[op->cursor], position);
+    }
 }
 
 static void returned(struct check *check, uint32_t number, struct check_known *known)
@@ -124,17 +139,18 @@ static void returned(struct check *check, uint32_t number, struct check_known *k
     }
 }
 
-/* The death of the daemon: cursors that are not strict may have forgotten something. */
+/* The death of the daemon: of cursors, what was promised is left. */
 static void died(const struct record *record, struct check_known *known)
 {
     uint32_t topic;
-    uint32_t cursor;
+    uint32_t i;
 
     for (topic = 0; topic < RECORD_TOPICS_MAX; topic++) {
-        for (cursor = 0; cursor < RECORD_CURSORS_MAX; cursor++) {
-            uint64_t *position = &known[topic].position[cursor];
+        struct check_known *now = &known[topic];
 
-            *position -= *position < record->consistency ? *position : record->consistency;
+        for (i = 0; i < RECORD_CURSORS_MAX; i++) {
+            now->told[i] = remembered(record, now->told[i]);
+            now->position[i] = now->told[i] > now->kept[i] ? now->told[i] : now->kept[i];
         }
     }
 }

@@ -276,6 +276,7 @@ static void position_reply(struct story *story, const struct op *asked, struct o
     while (message_cursor_list_next(&reader, &item) == 1) {
         if (item.name.size == strlen(name) && memcmp(item.name.data, name, item.name.size) == 0) {
             told->position = item.offset; /* One that does not exist begins at 0 */
+            told->kept_position = item.durable_offset;
         }
     }
 }

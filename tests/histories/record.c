@@ -54,6 +54,7 @@ void record_return(struct record *record, uint32_t number, const struct op *told
     op->end = told->end;
     op->durable_end = told->durable_end;
     op->position = told->position;
+    op->kept_position = told->kept_position;
     if (op->kind != OP_APPEND) {
         op->entry_count = told->entry_count;
         op->entry_first = record->entry_count - told->entry_count;

@@ -52,8 +52,9 @@ struct op {
     uint64_t to;
     uint64_t end;
     uint64_t durable_end;
-    uint64_t position;    /* Told: where the cursor stands */
-    uint32_t entry_first; /* What a read delivered, or an append had: in record->entries */
+    uint64_t position;      /* Told: where the cursor stands, */
+    uint64_t kept_position; /* and where it stands whatever happens (of OP_POSITION) */
+    uint32_t entry_first;   /* What a read delivered, or an append had: in record->entries */
     uint32_t entry_count;
 };
 
