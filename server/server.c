@@ -191,14 +191,19 @@ static void flush_dirty(struct server *server)
     }
 }
 
-/* Ask those that had to wait. True if one of them gave the engine something to do. */
+/* Ask those that had to wait, in the order in which they began to: who goes on waiting stays before
+ * who came later. True if one of them gave the engine something to do. */
 static bool resume_paused(struct server *server)
 {
-    struct connection *connection = server->paused;
+    struct connection *connection = NULL;
     struct connection *next;
     bool taken = false;
 
-    server->paused = NULL;
+    while ((next = server->paused) != NULL) {
+        server->paused = next->paused_next;
+        next->paused_next = connection;
+        connection = next;
+    }
     for (; connection != NULL; connection = next) {
         next = connection->paused_next;
         connection->in_paused = false;
@@ -241,8 +246,8 @@ static void on_idle(uv_idle_t *idle)
     (void)idle; /* Its being there keeps the loop from sleeping */
 }
 
-/* Before a sync the sockets are looked at again, without sleeping, as long as that brings requests: they share the
- * sync, instead of waiting for the one behind it. */
+/* Before a sync the sockets are looked at again, without sleeping, as long as that brings requests:
+ * they share the sync, instead of waiting for the one behind it. */
 static bool gather(struct server *server, uint64_t now_us)
 {
     const uint64_t requests = server->counters.requests;
