@@ -76,13 +76,17 @@ void format_record_header_encode(uint8_t *bytes, struct format_record_header *he
     put_u32(bytes, header->crc);
 }
 
+bool format_record_could_be(const uint8_t *bytes, uint64_t lsn)
+{
+    return get_u64(bytes + 8) == lsn;
+}
+
 int format_record_header_decode(struct format_record_header *header, const uint8_t *bytes,
                                 uint32_t seed, uint64_t lsn)
 {
     header->lsn = get_u64(bytes + 8);
     header->crc = get_u32(bytes);
-    /* The cheap comparison first: a scan tries every multiple of 64. */
-    if (header->lsn != lsn || header->crc != record_crc(bytes, seed)) {
+    if (!format_record_could_be(bytes, lsn) || header->crc != record_crc(bytes, seed)) {
         return TUSK_ECORRUPT;
     }
     header->type = get_u16(bytes + 4);

@@ -86,6 +86,8 @@ uint32_t format_journal_seed(const uint8_t store_id[ENGINE_STORE_ID_SIZE], uint6
 /* Fills header->crc. */
 void format_record_header_encode(uint8_t *bytes, struct format_record_header *header,
                                  uint32_t seed);
+/* False: no record header of that lsn stands here. A scan tries every multiple of 64, and this is the cheap part of it. */
+bool format_record_could_be(const uint8_t *bytes, uint64_t lsn);
 /* TUSK_ECORRUPT unless the checksum matches for lsn and the size is at least a header. The type may be unknown. */
 int format_record_header_decode(struct format_record_header *header, const uint8_t *bytes,
                                 uint32_t seed, uint64_t lsn);

@@ -238,6 +238,31 @@ uint64_t scan_step(const struct scan *scan, uint64_t lsn)
     return best;
 }
 
+uint64_t scan_skip(const struct scan *scan, uint64_t lsn)
+{
+    const uint32_t index = file_of(scan, lsn);
+    const struct scan_file *file;
+    uint64_t window_lsn; /* Of its first byte; wraps below zero where that is the header */
+    uint64_t end;
+
+    if (index == scan->count || index != scan->window_file || scan->window_size == 0) {
+        return scan_step(scan, lsn);
+    }
+    file = &scan->files[index];
+    window_lsn = file->header.first_lsn + scan->window_offset - FORMAT_PAGE;
+    end = capacity_end(file);
+    for (; end - lsn > FORMAT_RECORD_ALIGN; lsn += FORMAT_RECORD_ALIGN) {
+        const uint64_t next = lsn + FORMAT_RECORD_ALIGN;
+        const uint64_t at = next - window_lsn;
+
+        if (at > scan->window_size || FORMAT_RECORD_ALIGN > scan->window_size - at ||
+            format_record_could_be(scan->window + at, next)) {
+            break;
+        }
+    }
+    return scan_step(scan, lsn);
+}
+
 bool scan_reaches(const struct scan *scan, uint64_t lsn)
 {
     uint32_t i;

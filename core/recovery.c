@@ -80,7 +80,7 @@ static int survey(struct recovery *recovery)
                 lsn = scan_step(&recovery->scan, lsn - FORMAT_RECORD_ALIGN);
             }
         } else {
-            lsn = scan_step(&recovery->scan, lsn);
+            lsn = scan_skip(&recovery->scan, lsn);
         }
         if (!recovery_progress(recovery, recovery->scan.bytes_read, 0)) {
             return error_set(recovery->err, TUSK_ECLOSED, "recovery was told to give up");
@@ -169,7 +169,7 @@ static uint64_t skip_lost(struct recovery *recovery, uint64_t lsn)
     struct scan_record record;
 
     do {
-        lsn = scan_step(&recovery->scan, lsn);
+        lsn = scan_skip(&recovery->scan, lsn);
     } while (lsn != UINT64_MAX &&
              scan_at(&recovery->scan, lsn, &record, recovery->err) != SCAN_RECORD);
     recovery->lost = true;

@@ -11,7 +11,7 @@
 #include "core/tail.h"
 
 #define GATHERS 32u
-#define GATHER_SIZE (256u * 1024u)
+#define GATHER_SIZE_MAX (256u * 1024u)
 
 struct gather {
     struct segment *segment; /* NULL: unused */
@@ -19,7 +19,7 @@ struct gather {
     uint32_t position;
     uint32_t size;
     uint64_t used; /* For finding the least recently used */
-    uint8_t *data; /* Owned; GATHER_SIZE bytes */
+    uint8_t *data; /* Owned; gather_size() bytes, or NULL before its first use */
 };
 
 struct redo {
@@ -46,6 +46,14 @@ static int gather_write(struct redo *redo, struct gather *gather)
     return 0;
 }
 
+/* No more than fits into one block. */
+static uint32_t gather_size(const struct redo *redo)
+{
+    const uint32_t block_size = redo->recovery->ns->block_size;
+
+    return block_size < GATHER_SIZE_MAX ? block_size : GATHER_SIZE_MAX;
+}
+
 /* The gather that goes on at a place, or one that can begin there. NULL: err. */
 static struct gather *gather_for(struct redo *redo, struct segment *segment,
                                  const struct format_place *place, uint64_t size)
@@ -58,7 +66,7 @@ static struct gather *gather_for(struct redo *redo, struct segment *segment,
 
         if (gather->segment == segment && gather->index == place->index) {
             if (gather->position + gather->size != place->position ||
-                gather->size + size > GATHER_SIZE) {
+                gather->size + size > gather_size(redo)) {
                 if (gather_write(redo, gather) != 0) {
                     return NULL;
                 }
@@ -70,6 +78,13 @@ static struct gather *gather_for(struct redo *redo, struct segment *segment,
     }
     if (gather_write(redo, oldest) != 0) {
         return NULL;
+    }
+    if (oldest->data == NULL) {
+        oldest->data = malloc(gather_size(redo));
+        if (oldest->data == NULL) {
+            (void)error_set(redo->recovery->err, TUSK_ENOMEM, "redo the journal");
+            return NULL;
+        }
     }
     oldest->segment = segment;
     oldest->index = place->index;
@@ -102,7 +117,7 @@ static int redo_item(struct redo *redo, const struct format_item *item)
         return recovery->err->code;
     }
     gather->used = ++redo->clock;
-    if (item->padded_size > GATHER_SIZE) {
+    if (item->padded_size > gather_size(redo)) {
         struct iovec iov = {.iov_base = (void *)(uintptr_t)item->bytes,
                             .iov_len = item->padded_size};
 
@@ -250,18 +265,12 @@ int recovery_sync_segments(struct recovery *recovery)
 int recovery_redo(struct recovery *recovery)
 {
     struct redo redo = {.recovery = recovery};
-    uint8_t *data = malloc((size_t)GATHERS * GATHER_SIZE);
     uint32_t i;
-    int rc;
+    int rc = redo_all(&redo);
 
-    if (data == NULL) {
-        return error_set(recovery->err, TUSK_ENOMEM, "redo the journal");
-    }
     for (i = 0; i < GATHERS; i++) {
-        redo.gathers[i].data = data + (size_t)i * GATHER_SIZE;
+        free(redo.gathers[i].data);
     }
-    rc = redo_all(&redo);
-    free(data);
     if (rc == 0) {
         rc = write_headers(recovery);
     }

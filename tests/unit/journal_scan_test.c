@@ -8,6 +8,7 @@
 
 #include "proto/bytes.h"
 #include "proto/crc32c.h"
+#include "tests/sim/random.h"
 #include "tests/support/engine_fixture.h"
 
 static const uint8_t store_id[ENGINE_STORE_ID_SIZE] = "a store of tests";
@@ -155,6 +156,57 @@ static void steps_visit_every_place_once(void **state)
     assert_int_equal(steps, 2 * 4096 / 64);
 }
 
+/* What skipping leaves out holds no record: over files larger than the window, with records, remains of an earlier use and
+ * zeros anywhere, it stops at each record that stepping finds, reads the device as often, and ends. */
+static void skipping_misses_no_record(void **state)
+{
+    const uint64_t size = 5u << 20;
+    struct world *w = *state;
+    struct random random;
+    uint64_t lsn = 0;
+    uint64_t next;
+    unsigned skips = 0;
+    unsigned i;
+
+    random_init(&random, 11);
+    make_file(w, 1, 0, 3, size);
+    make_file(w, 2, size, 3, 8192 + 64);
+    make_file(w, 3, 4 * size, 3, size);
+    sim_disk_settle(w->disk);
+    for (i = 0; i < 200; i++) {
+        uint8_t bytes[FORMAT_RECORD_HEADER_SIZE];
+        struct format_record_header record = {
+            .type = RECORD_MARK,
+            .lsn = 64 * random_below(&random, (size - FORMAT_PAGE) / 64),
+            .size = sizeof bytes};
+        const uint64_t at = FORMAT_PAGE + record.lsn;
+
+        record.lsn += i % 4 == 0 ? 64 : 0; /* Of another place */
+        format_record_header_encode(bytes, &record,
+                                    format_journal_seed(store_id, i % 4 == 1 ? 7 : 1001));
+        sim_disk_overwrite(w->disk, "file1", at, bytes, sizeof bytes);
+    }
+    add(w, 1);
+    add(w, 2);
+    add(w, 3);
+    scan_ready(&w->scan);
+    for (next = 0; lsn != UINT64_MAX; lsn = scan_step(&w->scan, lsn)) {
+        const enum scan_kind kind = at(w, lsn);
+
+        assert_true(kind != SCAN_RECORD || lsn == next);
+        if (lsn == next) {
+            const uint64_t read = w->scan.bytes_read;
+
+            next = scan_skip(&w->scan, lsn);
+            assert_true(next > lsn);
+            assert_int_equal(w->scan.bytes_read, read);
+            skips++;
+        }
+    }
+    assert_int_equal(next, UINT64_MAX);
+    assert_in_range(skips, 100, 1000);
+}
+
 /* A file whose header is damaged, of another store, or under another name holds no record. */
 static void a_file_without_its_header_holds_nothing(void **state)
 {
@@ -280,6 +332,7 @@ int main(void)
         TEST(records_are_found_by_lsn),
         TEST(a_later_file_cuts_off_earlier_ones),
         TEST(steps_visit_every_place_once),
+        TEST(skipping_misses_no_record),
         TEST(a_file_without_its_header_holds_nothing),
         TEST(a_short_file_is_no_error),
         TEST(bad_zero_and_unreadable_are_told_apart),
