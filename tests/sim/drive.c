@@ -187,6 +187,10 @@ static unsigned run_jobs(struct job *jobs, const struct settings *settings)
         limits.seed = job->next;
         fprintf(stderr, "FAILED seed %llu (status %x)\n", (unsigned long long)limits.seed,
                 (unsigned)status);
+        if (!limits.scripted && !limits.verbose) {
+            limits.scripted = true; /* Once more, for the last of its script */
+            (void)fails(settings->drive, &limits, false);
+        }
         if (settings->shrink && failures == 1) {
             shrink(settings->drive, limits);
         }
@@ -300,6 +304,7 @@ static bool parse(struct settings *s, const struct drive *drive, int argc, char 
         }
         i++;
     }
+    s->limits.scripted = s->from == s->to;
     return s->jobs >= 1 && s->jobs <= JOBS_MAX && s->from <= s->to;
 }
 

@@ -21,7 +21,8 @@ struct drive_limits {
     bool no_cuts;  /* Crashes only between turns */
     bool one_life; /* And one crash */
     bool verbose;
-    int kind; /* -1: by the seed */
+    bool scripted; /* Has the last of its script at hand, for when it fails */
+    int kind;      /* -1: by the seed */
 };
 
 /* A program. Reports are added up by the program; each begins with its hash, a uint64_t. */

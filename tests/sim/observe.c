@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "proto/batch.h"
+#include "proto/bytes.h"
 #include "tests/sim/io_sim.h"
 #include "tests/sim/random.h"
 
@@ -357,16 +358,21 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return random_split(&hash);
 }
 
+/* By words, because everything that is stored is hashed after every crash. */
 static uint64_t mix_bytes(uint64_t hash, const void *data, size_t size)
 {
     const uint8_t *at = data;
-    size_t i;
+    uint64_t word = 0;
 
     hash = mix(hash, size);
-    for (i = 0; i < size; i++) {
-        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    for (; size >= sizeof word; at += sizeof word, size -= sizeof word) {
+        hash = (hash ^ get_u64(at)) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
     }
-    return hash;
+    for (; size > 0; size--) {
+        word = word << 8 | *at++;
+    }
+    return mix(hash, word);
 }
 
 static uint64_t hash_topic(uint64_t hash, const struct observed_topic *topic)

@@ -70,16 +70,20 @@ static inline bool random_chance(struct random *random, unsigned percent)
 
 static inline void random_fill(struct random *random, void *data, size_t size)
 {
+    struct random local =
+        *random; /* In registers: data could be anything, the generator's state too */
     uint8_t *at = data;
+    uint64_t word;
 
-    while (size > 0) {
-        const uint64_t word = random_u64(random);
-        const size_t part = size < sizeof word ? size : sizeof word;
-
-        memcpy(at, &word, part);
-        at += part;
-        size -= part;
+    for (; size >= sizeof word; at += sizeof word, size -= sizeof word) {
+        word = random_u64(&local);
+        memcpy(at, &word, sizeof word);
     }
+    if (size > 0) {
+        word = random_u64(&local);
+        memcpy(at, &word, size);
+    }
+    *random = local;
 }
 
 #endif
