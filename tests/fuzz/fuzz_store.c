@@ -128,9 +128,11 @@ static bool in_store(const struct store_image *image, const struct observed_batc
 
     for (i = 0; i < image->count; i++) {
         const struct store_file *file = &image->files[i];
+        const size_t left = file->size - file->parsed_end;
+        /* What begins before the last byte that is not zero. */
+        const size_t searched = file->parsed_end + (left < batch->size ? left : batch->size);
 
-        if (file->size >= batch->size &&
-            memmem(file->bytes, file->size, batch->bytes, batch->size) != NULL) {
+        if (memmem(file->bytes, searched, batch->bytes, batch->size) != NULL) {
             return true;
         }
     }

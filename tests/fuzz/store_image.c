@@ -18,6 +18,28 @@
 
 /* ---- files ---- */
 
+/* Bytes of files that were removed, zeroed: an execution is over before so much memory is allocated and cleared. */
+static uint8_t *spare_bytes[2 * STORE_FILES_MAX];
+static unsigned spare_count;
+
+static uint8_t *take_bytes(void)
+{
+    uint8_t *bytes = spare_count > 0 ? spare_bytes[--spare_count] : calloc(1, STORE_FILE_SIZE_MAX);
+
+    REQUIRE(bytes != NULL);
+    return bytes;
+}
+
+static void give_bytes(struct store_file *file)
+{
+    if (spare_count == sizeof spare_bytes / sizeof spare_bytes[0]) {
+        free(file->bytes);
+        return;
+    }
+    memset(file->bytes, 0, file->size); /* They are zero behind it */
+    spare_bytes[spare_count++] = file->bytes;
+}
+
 struct store_file *store_image_find(struct store_image *image, enum store_kind kind,
                                     uint64_t number)
 {
@@ -44,15 +66,14 @@ struct store_file *store_image_add(struct store_image *image, enum store_kind ki
         return NULL;
     }
     *file = (struct store_file){.kind = kind, .number = number, .size = size};
-    file->bytes = calloc(1, STORE_FILE_SIZE_MAX);
-    REQUIRE(file->bytes != NULL);
+    file->bytes = take_bytes();
     image->count++;
     return file;
 }
 
 void store_image_remove(struct store_image *image, unsigned index)
 {
-    free(image->files[index].bytes);
+    give_bytes(&image->files[index]);
     image->count--;
     memmove(&image->files[index], &image->files[index + 1],
             (image->count - index) * sizeof image->files[0]);
@@ -92,6 +113,7 @@ static const uint8_t *parse_runs(struct store_file *file, const uint8_t *at, con
             memcpy(file->bytes + offset, at, count);
         }
         offset += count;
+        file->parsed_end = (uint32_t)offset;
         at += there;
     }
     return NULL;
@@ -128,13 +150,22 @@ bool store_image_parse(struct store_image *image, const uint8_t *data, size_t si
     return true;
 }
 
-/* How often the byte at `at` repeats. */
+/* How often the byte at `at` repeats. Files are mostly runs of one byte: compared with themselves a byte further on, in
+ * large steps as long as they are alike. */
 static uint32_t repeats(const struct store_file *file, uint32_t at, uint32_t limit)
 {
+    const uint32_t left = file->size - at;
+    const uint32_t most = left < limit ? left : limit;
     uint32_t count = 1;
+    uint32_t step = 256;
 
-    while (count < limit && at + count < file->size && file->bytes[at + count] == file->bytes[at]) {
-        count++;
+    while (step > 0) {
+        if (count + step <= most &&
+            memcmp(file->bytes + at + count - 1, file->bytes + at + count, step) == 0) {
+            count += step;
+        } else {
+            step /= 4;
+        }
     }
     return count;
 }

@@ -44,6 +44,7 @@ struct store_file {
     uint64_t number; /* As in its name */
     uint8_t *bytes;  /* Owned; STORE_FILE_SIZE_MAX of them, zero behind size */
     uint32_t size;
+    uint32_t parsed_end; /* Of a parsed file: only zeros lie behind it */
 };
 
 struct store_image {
