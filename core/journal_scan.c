@@ -5,7 +5,21 @@
 
 #include "core/check.h"
 
-#define WINDOW_SIZE (4u * 1024u * 1024u)
+#define WINDOW_SIZE_MAX (4u * 1024u * 1024u)
+
+static uint64_t aligned_up(uint64_t size)
+{
+    return (size + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
+}
+
+/* How much to read from `begin` on to have `need` bytes: more, for what comes next, but not beyond the file's end. */
+static uint64_t window_size(const struct scan_file *file, uint64_t begin, uint64_t need)
+{
+    const uint64_t left = file->file_size - begin;
+    const uint64_t ahead = left < WINDOW_SIZE_MAX ? left : WINDOW_SIZE_MAX;
+
+    return aligned_up(need > ahead ? need : ahead);
+}
 
 static int window_grow(struct scan *scan, uint64_t size)
 {
@@ -25,26 +39,14 @@ static int window_grow(struct scan *scan, uint64_t size)
     return 0;
 }
 
-/* Have [offset, offset + size) of a file in the window. 1: *out; 0: the file ends before; negative: an error. */
-static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t size,
-                    const uint8_t **out, struct error *err)
+/* Read `want` bytes of a file from `begin` on into the window; as many as there are. */
+static int window_read(struct scan *scan, uint32_t index, uint64_t begin, uint64_t want,
+                       struct error *err)
 {
     const struct scan_file *file = &scan->files[index];
-    const uint64_t begin = offset & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
-    uint64_t want;
     size_t got = 0;
     int rc;
 
-    if (offset > file->file_size || size > file->file_size - offset) {
-        return 0;
-    }
-    if (scan->window_file == index && scan->window_size > 0 && offset >= scan->window_offset &&
-        offset + size <= scan->window_offset + scan->window_size) {
-        *out = scan->window + (offset - scan->window_offset);
-        return 1;
-    }
-    want = (offset - begin + size + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
-    want = want < WINDOW_SIZE ? WINDOW_SIZE : want;
     if (window_grow(scan, want) != 0) {
         return error_set(err, TUSK_ENOMEM, "read journal file %016llx",
                          (unsigned long long)file->number);
@@ -58,10 +60,31 @@ static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t
     scan->window_offset = begin;
     scan->window_size = got;
     scan->bytes_read += got;
-    if (offset + size > begin + got) {
+    return 0;
+}
+
+/* Have [offset, offset + size) of a file in the window. 1: *out; 0: the file ends before; negative: an error. */
+static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t size,
+                    const uint8_t **out, struct error *err)
+{
+    const struct scan_file *file = &scan->files[index];
+    const uint64_t begin = offset & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
+    int rc;
+
+    if (offset > file->file_size || size > file->file_size - offset) {
         return 0;
     }
-    *out = scan->window + (offset - begin);
+    if (scan->window_file != index || scan->window_size == 0 || offset < scan->window_offset ||
+        offset + size > scan->window_offset + scan->window_size) {
+        rc = window_read(scan, index, begin, window_size(file, begin, offset - begin + size), err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    if (offset + size > scan->window_offset + scan->window_size) {
+        return 0;
+    }
+    *out = scan->window + (offset - scan->window_offset);
     return 1;
 }
 
@@ -69,7 +92,6 @@ int scan_add(struct scan *scan, const char *path, uint64_t number,
              const uint8_t store_id[ENGINE_STORE_ID_SIZE], struct error *err)
 {
     struct scan_file *file;
-    const uint8_t *page;
     int rc;
 
     if (scan->count == scan->capacity) {
@@ -92,15 +114,18 @@ int scan_add(struct scan *scan, const char *path, uint64_t number,
     if (io_size(file->file, &file->file_size, err) != 0) {
         return err->code;
     }
-    scan->window_size = 0;
-    rc = bytes_at(scan, scan->count - 1, 0, FORMAT_PAGE, &page, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (rc == 0) {
+    if (file->file_size < FORMAT_PAGE) {
         return 0; /* Shorter than a header: it holds no record */
     }
-    rc = format_journal_decode(&file->header, page);
+    /* No more than that: many files lie before the manifest, or are spares. */
+    rc = window_read(scan, scan->count - 1, 0, FORMAT_PAGE, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (scan->window_size < FORMAT_PAGE) {
+        return 0; /* Cut off meanwhile */
+    }
+    rc = format_journal_decode(&file->header, scan->window);
     if (rc == TUSK_EVERSION) {
         return error_set(err, TUSK_EVERSION,
                          "journal file %s is of a format version this build does not know", path);
