@@ -183,6 +183,10 @@ static int manifest_read(struct recovery *recovery, uint64_t number, uint8_t **b
     if (rc == 0) {
         rc = format_manifest_decode(head, *bytes);
     }
+    if (rc == TUSK_EVERSION) {
+        (void)error_set(recovery->err, rc, "manifest %016llx is of a newer format version",
+                        (unsigned long long)number);
+    }
     if (rc == 0 && (head->number != number || head->body_size > got - FORMAT_PAGE ||
                     crc32c(0, *bytes + FORMAT_PAGE, head->body_size) != head->body_crc)) {
         rc = TUSK_ECORRUPT;
@@ -376,10 +380,7 @@ static int choose_manifest(struct recovery *recovery, const struct listing *list
                          "restore a backup, or rebuild from its blocks offline");
     }
     if (rc != 0) {
-        return rc == TUSK_EVERSION
-                   ? error_set(recovery->err, rc, "manifest %016llx is of a newer format version",
-                               (unsigned long long)listing->manifests[i])
-                   : rc;
+        return rc;
     }
     if (i > 0) {
         ns->recovery_rows[ROW_R16]++;

@@ -388,12 +388,34 @@ static void a_manifest_of_a_newer_version_is_refused(void **state)
     }
 }
 
+/* The older of two manifests may be the one of a newer version, too: what stands in it is not known, so nothing is served, and
+ * nothing taken for recovered. */
+static void an_older_manifest_of_a_newer_version_is_refused(void **state)
+{
+    static const char older[] = FIXTURE_DIR "/manifest-0000000000000000";
+    struct fixture *f = *state;
+    uint8_t *bytes;
+    uint64_t size;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_stop(f); /* Writes manifest 1 */
+    bytes = sim_disk_file(f->disk, older, &size);
+    assert_non_null(bytes);
+    bytes[8] ^= 0x40;
+    put_u32(bytes + FORMAT_PAGE - 4, crc32c(0, bytes, FORMAT_PAGE - 4));
+    sim_disk_overwrite(f->disk, older, 0, bytes, FORMAT_PAGE);
+    free(bytes);
+    expect_refusal(f, "newer format version");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_manifest_that_contradicts_itself_is_refused),
         cmocka_unit_test(a_manifest_that_makes_sense_is_taken),
         cmocka_unit_test(a_manifest_of_a_newer_version_is_refused),
+        FIXTURE_TEST(an_older_manifest_of_a_newer_version_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
