@@ -22,6 +22,7 @@ struct append_slot {
 
 struct append_bench {
     struct bench_worker *worker;
+    uint8_t *payload; /* Of every entry */
     struct append_slot *slots;
     struct tusk_bytes *entries;
     char (*topics)[TUSK_NAME_SIZE_MAX + 16];
@@ -102,22 +103,30 @@ static int append_measure(struct append_bench *bench)
     return rc == TUSK_OK ? bench->code : rc;
 }
 
+static void append_release(struct append_bench *bench)
+{
+    free(bench->payload);
+    free(bench->entries);
+    free(bench->slots);
+    free(bench->topics);
+}
+
 static bool append_prepare(struct append_bench *bench)
 {
     const struct bench_options *options = bench->worker->options;
-    uint8_t *payload = calloc(1, options->size > 0 ? options->size : 1);
     uint32_t i;
 
+    bench->payload = calloc(1, options->size > 0 ? options->size : 1);
     bench->slots = calloc(options->window, sizeof *bench->slots);
     bench->entries = calloc(options->batch, sizeof *bench->entries);
     bench->topics = calloc(options->topics, sizeof *bench->topics);
-    if (payload == NULL || bench->slots == NULL || bench->entries == NULL ||
+    if (bench->payload == NULL || bench->slots == NULL || bench->entries == NULL ||
         bench->topics == NULL) {
         return false;
     }
-    memset(payload, 'x', options->size);
+    memset(bench->payload, 'x', options->size);
     for (i = 0; i < options->batch; i++) {
-        bench->entries[i] = (struct tusk_bytes){.data = payload, .size = options->size};
+        bench->entries[i] = (struct tusk_bytes){.data = bench->payload, .size = options->size};
     }
     for (i = 0; i < options->window; i++) {
         bench->slots[i].bench = bench;
@@ -138,6 +147,7 @@ int bench_append(struct bench_worker *worker)
     int rc;
 
     if (!append_prepare(&bench)) {
+        append_release(&bench);
         cli_say("out of memory");
         return CLI_FAILED;
     }
@@ -148,14 +158,13 @@ int bench_append(struct bench_worker *worker)
     for (i = 0; i < options->topics; i++) {
         rc = tusk_append(worker->cli.t, bench.topics[i], "", 0, 0, NULL);
         if (rc != TUSK_OK) {
-            return cli_fail(&worker->cli, rc, "append to %s", bench.topics[i]);
+            rc = cli_fail(&worker->cli, rc, "append to %s", bench.topics[i]);
+            append_release(&bench);
+            return rc;
         }
     }
     rc = append_measure(&bench);
-    free((void *)(uintptr_t)bench.entries[0].data);
-    free(bench.entries);
-    free(bench.slots);
-    free(bench.topics);
+    append_release(&bench);
     return rc == TUSK_OK ? CLI_DONE : cli_fail(&worker->cli, rc, "append to %s", options->topic);
 }
 

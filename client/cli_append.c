@@ -354,6 +354,7 @@ static int append_gathered(const struct append_options *options, struct source *
 
     do {
         while (source_next(source, &data, &size)) {
+            /* fanalyzer-suppress malloc-leak: the copy is in all->entries, which realloc() moved */
             if (!gather(all, data, size)) {
                 cli_say("out of memory: --atomic holds all entries at once");
                 return CLI_FAILED;

@@ -36,8 +36,10 @@ struct read_options {
 };
 
 static const struct argp_option read_options[] = {
-    {"cursor", 'c', "NAME", 0, "Read from this cursor and move it behind what was printed, as output takes it (every 1,000 "
-     "entries and at the end): to stop after N entries, use -C, not head", 0},
+    {"cursor", 'c', "NAME", 0,
+     "Read from this cursor and move it behind what was printed, as output takes it (every 1,000 "
+     "entries and at the end): to stop after N entries, use -C, not head",
+     0},
     {"peek", KEY_PEEK, NULL, 0, "Leave the cursor where it is", 0},
     {"from", KEY_FROM, "WHERE", 0,
      "earliest (default), latest, an offset, @TIME, or -1h (an hour ago); moves no cursor", 0},

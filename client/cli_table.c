@@ -121,24 +121,32 @@ static void table_write_json(struct table *table, const struct column *column, s
 
 /* ---- Tables: held until the end ---- */
 
-static void table_hold(struct table *table, const char *text)
+/* Where the next cell goes. NULL: out of memory. */
+static char **table_room(struct table *table)
 {
-    char *copy = strdup(text);
-
     if (table->cell_count == table->cell_capacity) {
         size_t capacity = table->cell_capacity == 0 ? 64 : 2 * table->cell_capacity;
         char **cells = realloc(table->cells, capacity * sizeof *cells);
 
-        if (cells != NULL) {
-            table->cells = cells;
-            table->cell_capacity = capacity;
+        if (cells == NULL) {
+            return NULL;
         }
+        table->cells = cells;
+        table->cell_capacity = capacity;
     }
-    if (copy == NULL || table->cell_count == table->cell_capacity) {
+    return &table->cells[table->cell_count];
+}
+
+static void table_hold(struct table *table, const char *text)
+{
+    char **cell = table_room(table);
+
+    /* fanalyzer-suppress malloc-leak: the copy is in table->cells, which realloc() moved */
+    if (cell == NULL || (*cell = strdup(text)) == NULL) {
         cli_say("out of memory");
         exit(CLI_FAILED);
     }
-    table->cells[table->cell_count++] = copy;
+    table->cell_count++;
 }
 
 static void table_cell(struct table *table, const char *text)
@@ -213,12 +221,15 @@ static void table_print_row(const struct table *table, const size_t *widths,
 
 static void table_print(const struct table *table)
 {
-    char upper[16][32];
-    const char *names[16];
-    size_t widths[16];
+    char upper[16][32] = {0};
+    const char *names[16] = {0};
+    size_t widths[16] = {0};
     size_t column;
     size_t i;
 
+    if (table->column_count == 0) {
+        return;
+    }
     for (column = 0; column < table->column_count; column++) {
         for (i = 0; i < 31 && table->columns[column].name[i] != '\0'; i++) {
             char c = table->columns[column].name[i];

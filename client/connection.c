@@ -24,7 +24,8 @@ static int options_copy(struct tusk_options *to, const struct tusk_options *from
     *to = (struct tusk_options){.size = sizeof *to};
     if (from != NULL) {
         if (from->size < sizeof from->size) {
-            return failure_set(failure, TUSK_EINVALID, "tusk_options.size is not set");
+            (void)failure_set(failure, TUSK_EINVALID, "tusk_options.size is not set");
+            return TUSK_EINVALID;
         }
         memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
     }

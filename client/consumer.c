@@ -116,7 +116,7 @@ static bool consumer_take(struct tusk_consumer *c, struct tusk_entry *entry)
         }
         c->current = c->queue[0];
         c->queued--;
-        memmove(c->queue, c->queue + 1, c->queued * sizeof *c->queue);
+        memmove(c->queue, c->queue + 1, c->queued * sizeof(struct tusk_batch *));
         arriving = c->reads.in_flight > 0;
         consumer_fetch(c);
         /* So that the daemon reads ahead while this is walked. If nothing else was asked for

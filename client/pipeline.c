@@ -149,23 +149,27 @@ int pipeline_reserve(struct tusk *t, uint64_t frame_size, uint8_t **frame)
         return rc;
     }
     if (frame_size > t->frame_size_max) {
-        return failure_set(&t->failure, TUSK_ETOOBIG,
-                           "a request of %llu bytes; the daemon takes frames of at most %u",
-                           (unsigned long long)frame_size, t->frame_size_max);
+        (void)failure_set(&t->failure, TUSK_ETOOBIG,
+                          "a request of %llu bytes; the daemon takes frames of at most %u",
+                          (unsigned long long)frame_size, t->frame_size_max);
+        return TUSK_ETOOBIG;
     }
     if (t->in_flight >= t->slot_limit ||
         (t->in_flight > 0 && t->in_flight_bytes + frame_size > t->hello.in_flight_bytes_max)) {
-        return failure_set(&t->failure, TUSK_EBUSY, "%u requests are in flight; process them first",
-                           t->in_flight);
+        (void)failure_set(&t->failure, TUSK_EBUSY, "%u requests are in flight; process them first",
+                          t->in_flight);
+        return TUSK_EBUSY;
     }
     if (t->free_slot == REQUEST_NONE && !slots_grow(t)) {
-        return failure_set(&t->failure, TUSK_ENOMEM, "out of memory for another request");
+        (void)failure_set(&t->failure, TUSK_ENOMEM, "out of memory for another request");
+        return TUSK_ENOMEM;
     }
     switch (stream_reserve(&t->stream, (size_t)frame_size, frame)) {
     case STREAM_ROOM:
         return TUSK_OK;
     case STREAM_FULL:
-        return failure_set(&t->failure, TUSK_EBUSY, "the send buffer is full; process it first");
+        (void)failure_set(&t->failure, TUSK_EBUSY, "the send buffer is full; process it first");
+        return TUSK_EBUSY;
     case STREAM_NOMEM:
         break;
     }

@@ -56,14 +56,16 @@ int append_reserve(struct tusk *t, const struct message_topic *topic, uint32_t f
     int rc;
 
     if (count == 0 || (flags & ~(TUSK_APPEND_DURABLE | TUSK_APPEND_NO_CREATE)) != 0) {
-        return failure_set(&t->failure, TUSK_EINVALID,
-                           count == 0 ? "a batch has at least one entry" : "unknown append flags");
+        (void)failure_set(&t->failure, TUSK_EINVALID,
+                          count == 0 ? "a batch has at least one entry" : "unknown append flags");
+        return TUSK_EINVALID;
     }
     if (batch_size == 0 || batch_size - BATCH_HEADER_SIZE > t->hello.batch_size_max) {
-        return failure_set(&t->failure, TUSK_ETOOBIG,
-                           "a batch of %u entries and %llu bytes; the daemon takes batches of at "
-                           "most %u bytes, 4 for each entry included",
-                           count, (unsigned long long)payload_size, t->hello.batch_size_max);
+        (void)failure_set(&t->failure, TUSK_ETOOBIG,
+                          "a batch of %u entries and %llu bytes; the daemon takes batches of at "
+                          "most %u bytes, 4 for each entry included",
+                          count, (unsigned long long)payload_size, t->hello.batch_size_max);
+        return TUSK_ETOOBIG;
     }
     message.type = MESSAGE_APPEND;
     message.u.append = (struct message_append){

@@ -47,7 +47,8 @@ static int take_value(struct cursor *at, const char **value, struct options_erro
         return 0;
     }
     if (at->index + 1 >= at->argc) {
-        return fail(error, "%s: needs a value", at->argv[at->index]);
+        (void)fail(error, "%s: needs a value", at->argv[at->index]);
+        return -1;
     }
     at->index++;
     *value = at->argv[at->index];
