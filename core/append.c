@@ -15,12 +15,16 @@
 #include <string.h>
 
 #include "core/append_state.h"
+#include "core/check.h"
 #include "core/namespace.h"
 
 /* ---- waiting ---- */
 
 static void refuse(struct namespace *ns, struct engine_append *append, int code)
 {
+    CHECK(code < 0);
+    CHECK(append->kept == NULL);
+    CHECK(append->base.ns == ns);
     switch (code) {
     case TUSK_ENOSPACE:
         request_fail(ns, &append->base, code,
@@ -46,6 +50,10 @@ static void park(struct topic *topic, struct engine_append *append)
 {
     struct namespace *ns = topic->ns;
 
+    CHECK(append->kept == NULL);
+    CHECK(append->batch_size >= BATCH_HEADER_SIZE);
+    CHECK(!topic->deleted);
+    CHECK((topic->waiting == NULL) == (topic->waiting_last == NULL));
     if (ns->waiting_bytes + append->batch_size > ns->options->waiting_bytes_max) {
         request_fail(ns, &append->base, TUSK_EBUSY,
                      "too many appends wait for the disk (limit: %llu bytes); try later",
@@ -80,6 +88,9 @@ static void unpark(struct topic *topic)
 {
     struct engine_append *append = topic->waiting;
 
+    CHECK(append != NULL);
+    CHECK(topic->ns->waiting_bytes >= append->batch_size);
+    CHECK(topic->ns->waiting_appends > 0);
     topic->waiting = (struct engine_append *)(void *)append->base.next;
     topic->ns->waiting_bytes -= append->batch_size;
     topic->ns->waiting_appends--;
@@ -92,6 +103,8 @@ static void unpark(struct topic *topic)
 
 static void go_on(struct topic *topic)
 {
+    CHECK(!topic->deleted);
+    CHECK(topic->ns->state == ENGINE_SERVING);
     while (topic->waiting != NULL && topic->ns->journal.failure.code == 0) {
         struct engine_append *append = topic->waiting;
         uint8_t *kept = append->kept;
@@ -99,6 +112,7 @@ static void go_on(struct topic *topic)
         struct batch_header header;
         int rc;
 
+        CHECK(kept != NULL);
         batch_header_decode(&header, kept);
         rc = append_try_stage(topic, append, kept, &header);
         if (rc == STAGED_NOT_YET) {
@@ -123,6 +137,8 @@ void append_work(struct namespace *ns)
 {
     struct link *link;
 
+    CHECK(ns->state == ENGINE_SERVING);
+    CHECK(ns->waiting_appends <= ns->waited_appends);
     if (ns->retry_stalled) {
         ns->retry_stalled = false;
         for (link = ns->stalled_topics.next; link != &ns->stalled_topics; link = link->next) {
@@ -145,9 +161,12 @@ void append_work(struct namespace *ns)
 
 void append_fail_waiting(struct topic *topic, int code, const char *why)
 {
+    CHECK(code < 0);
+    CHECK(why != NULL);
     while (topic->waiting != NULL) {
         struct engine_append *append = topic->waiting;
 
+        CHECK(append->kept != NULL);
         unpark(topic);
         append->base.next = NULL;
         free(append->kept);
@@ -168,6 +187,9 @@ struct topic *append_create_topic(struct namespace *ns, const char *name, size_t
     struct topic *topic;
     int admits;
 
+    CHECK(retention != NULL);
+    CHECK(ticket != NULL);
+    CHECK(err != NULL);
     if (size == 0 || size > ENGINE_NAME_SIZE_MAX) {
         (void)error_set(err, TUSK_EINVALID, "a topic's name has 1 to %u bytes, not %zu",
                         ENGINE_NAME_SIZE_MAX, size);
@@ -193,6 +215,7 @@ struct topic *append_create_topic(struct namespace *ns, const char *name, size_t
         (void)error_set(err, TUSK_ENOMEM, "create a topic");
         return NULL;
     }
+    CHECK(topic->name_size == size);
     ns->next_topic_id++;
     topic->created_us = ns->now.wall_us;
     topic->retention = *retention;
@@ -231,6 +254,8 @@ static int check_batch(struct namespace *ns, struct engine_append *append,
     struct batch_entry entry;
     enum batch_problem problem;
 
+    CHECK(header != NULL);
+    CHECK(block_max < ns->block_size);
     if (append->batch_size >= BATCH_HEADER_SIZE) {
         batch_header_decode(header, append->batch);
         if (header->stored_size > max) {
@@ -285,6 +310,8 @@ static struct topic *find_or_create(struct namespace *ns, struct engine_append *
     struct error err;
     uint64_t ticket;
 
+    CHECK(append->target == NULL);
+    CHECK(append->kept == NULL);
     if (topic != NULL) {
         return topic;
     }
@@ -307,6 +334,8 @@ void engine_append(struct namespace *ns, struct engine_append *append)
     struct topic *topic;
     int rc = STAGED_NOT_YET;
 
+    CHECK(append->base.done != NULL);
+    CHECK(append->batch != NULL || append->batch_size == 0);
     ns->requests++;
     append->base.ns = ns;
     append->base.kind = REQUEST_APPEND;

@@ -5,6 +5,7 @@
  * taken and the bytes of it that the file system has reserved; the next block is taken before the
  * active one is full. What is missing is asked for, and whoever needs it is told to come again. */
 #include "core/append_state.h"
+#include "core/check.h"
 #include "core/namespace.h"
 #include "core/seal.h"
 #include "core/tail.h"
@@ -23,6 +24,9 @@ static void extend_run(struct topic *topic, uint64_t least)
     const uint64_t from = topic->run_end > topic->next_offset ? topic->run_end : topic->next_offset;
     struct format_record record = {.type = RECORD_RUN};
 
+    CHECK(topic->run_pending == topic->run_end);
+    CHECK(now >= topic->run_time_us);
+    CHECK(from >= topic->next_offset);
     if (topic->run_size < RUN_SIZE_MIN) {
         topic->run_size = RUN_SIZE_MIN;
     } else if (now - topic->run_time_us < RUN_LASTS_US && topic->run_size < RUN_SIZE_MAX) {
@@ -31,6 +35,7 @@ static void extend_run(struct topic *topic, uint64_t least)
     if (topic->run_size < least) {
         topic->run_size = least;
     }
+    CHECK(topic->run_size >= least);
     topic->run_time_us = now;
     topic->run_pending = topic->run_size > UINT64_MAX - from ? UINT64_MAX : from + topic->run_size;
     record.field[RUN_TOPIC] = topic->id;
@@ -45,6 +50,7 @@ void append_runs_durable(struct namespace *ns)
 {
     struct link *link = ns->running_topics.next;
 
+    CHECK(ns->state == ENGINE_SERVING);
     while (link != &ns->running_topics) {
         struct topic *topic = link_owner(link, struct topic, running);
 
@@ -52,6 +58,7 @@ void append_runs_durable(struct namespace *ns)
         if (topic->run_ticket > ns->flusher.durable) {
             continue;
         }
+        CHECK(topic->run_pending >= topic->run_end);
         manifest_touch(topic);
         topic->run_end = topic->run_pending;
         link_remove(&topic->running);
@@ -66,6 +73,9 @@ int append_have_offsets(struct topic *topic, uint32_t count)
 {
     struct namespace *ns = topic->ns;
 
+    CHECK(!topic->deleted);
+    CHECK(topic->next_offset <= topic->run_end);
+    CHECK(topic->run_pending >= topic->run_end);
     if (topic->next_offset > UINT64_MAX - 1 - count) {
         return TUSK_ETOOBIG;
     }
@@ -103,6 +113,9 @@ static int start_block(struct topic *topic)
                           .end = FORMAT_BLOCK_DATA};
     struct format_record record = {.type = RECORD_BLOCK_ALLOCATE};
 
+    CHECK(topic->next_index < ns->blocks_per_segment);
+    CHECK(topic->next_segment->slots[topic->next_index].state == SLOT_USED);
+    CHECK(previous == NULL || previous->end_offset <= topic->next_offset);
     if (room != 0) {
         return room; /* Before the block it follows is taken for full */
     }
@@ -133,6 +146,8 @@ static int prepare_block(struct topic *topic, uint32_t want)
     struct namespace *ns = topic->ns;
     int rc;
 
+    CHECK(want > FORMAT_BLOCK_DATA);
+    CHECK(want <= ns->block_size);
     if (topic->next_segment == NULL) {
         if (ns->settings.quota_bytes > 0 &&
             ((uint64_t)ns->space.used_count + 1) * ns->block_size > ns->settings.quota_bytes) {
@@ -144,6 +159,7 @@ static int prepare_block(struct topic *topic, uint32_t want)
             return rc;
         }
     }
+    CHECK(topic->next_index < ns->blocks_per_segment);
     if (topic->next_segment->slots[topic->next_index].reserved < want) {
         space_reserve(&ns->space, topic->next_segment, topic->next_index, want, topic);
     }
@@ -155,6 +171,7 @@ static int take_space_error(struct topic *topic)
 {
     const int rc = topic->space_error;
 
+    CHECK(rc <= 0);
     topic->space_error = 0;
     return rc;
 }
@@ -164,6 +181,8 @@ static int have_new_block(struct topic *topic, uint32_t padded)
     const uint32_t want = FORMAT_BLOCK_DATA + padded;
     int rc = topic->space_error == 0 || topic->next_segment != NULL ? 1 : take_space_error(topic);
 
+    CHECK(padded >= BATCH_HEADER_SIZE);
+    CHECK(want <= format_block_limit(topic->ns->block_size));
     if (rc == 1 && topic->next_segment != NULL &&
         topic->next_segment->slots[topic->next_index].reserved < want && topic->space_error != 0) {
         rc = take_space_error(topic);
@@ -190,6 +209,9 @@ static void reserve_ahead(struct topic *topic, const struct block *block, uint32
     const uint32_t limit = format_block_limit(ns->block_size);
     const struct slot *slot = &block->segment->slots[block->index];
 
+    CHECK(end <= limit);
+    CHECK(end <= slot->reserved);
+    CHECK(slot->state == SLOT_USED);
     if (slot->reserved < ns->block_size && !slot->extending && end > slot->reserved / 2) {
         space_reserve(&ns->space, block->segment, block->index, slot->reserved + FORMAT_PAGE,
                       topic);
@@ -210,6 +232,9 @@ int append_have_space(struct topic *topic, uint32_t padded)
     const struct slot *slot;
     uint32_t end;
 
+    CHECK(padded >= BATCH_HEADER_SIZE);
+    CHECK(padded % BATCH_ALIGN == 0);
+    CHECK(block == NULL || block->end >= FORMAT_BLOCK_DATA);
     if (block == NULL || block->segment == NULL ||
         block->end + padded > format_block_limit(ns->block_size)) {
         return have_new_block(topic, padded);

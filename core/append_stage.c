@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/append_state.h"
+#include "core/check.h"
 #include "core/namespace.h"
 #include "core/tail.h"
 
@@ -13,6 +14,8 @@
 
 static bool goes_direct(const struct namespace *ns, uint32_t padded)
 {
+    CHECK(padded >= BATCH_HEADER_SIZE);
+    CHECK(padded % BATCH_ALIGN == 0);
     return padded >= namespace_direct_threshold(ns) ||
            padded + FORMAT_PLACE_SIZE > journal_item_max(ns->options);
 }
@@ -24,6 +27,9 @@ static uint32_t complete(struct topic *topic, uint8_t *item, const struct block 
         .segment = block->segment_number, .position = block->end, .index = block->index};
     const uint64_t wall = topic->ns->now.wall_us;
 
+    CHECK(block->segment != NULL);
+    CHECK(block->end % BATCH_ALIGN == 0);
+    CHECK(topic->next_offset < topic->run_end);
     format_place_encode(item, &place);
     if (wall > topic->last_time_us) {
         topic->last_time_us = wall;
@@ -45,6 +51,11 @@ static uint64_t stage(struct topic *topic, const uint8_t *batch, const struct ba
     uint64_t ticket;
     uint8_t *item;
 
+    CHECK(block != NULL);
+    CHECK(size <= padded);
+    CHECK(block->end_offset <= topic->next_offset);
+    CHECK(block->end + padded <= format_block_limit(ns->block_size));
+    CHECK(header->entry_count <= topic->run_end - topic->next_offset);
     manifest_touch(topic);
     (void)tail_make_room(ns, item_size); /* A failure is kept and stops the namespace */
     item = journal_item(&ns->journal, direct ? RECORD_DIRECT : RECORD_BATCH, item_size, &position);
@@ -92,6 +103,9 @@ int append_try_stage(struct topic *topic, struct engine_append *append, const ui
     int rc;
     uint64_t ticket;
 
+    CHECK(header->entry_count > 0);
+    CHECK(append->base.ns == ns);
+    CHECK(!topic->deleted);
     if (flusher_full(&ns->flusher)) {
         return STAGED_NOT_YET;
     }
@@ -118,6 +132,7 @@ int append_try_stage(struct topic *topic, struct engine_append *append, const ui
     append->topic_id = topic->id;
     append->first_offset = topic->next_offset;
     ticket = stage(topic, batch, header);
+    CHECK(ticket > ns->journal.written);
     append->end = topic->next_offset;
     if (append->durable || ns->settings.fsync_ms == ENGINE_FSYNC_EACH) {
         request_when_durable(ns, &append->base, ticket);

@@ -16,6 +16,8 @@ static uint64_t free_block(struct topic *topic, const struct block *block)
     struct format_record record = {.type = RECORD_BLOCK_FREE};
     uint64_t ticket;
 
+    CHECK(block->index < ns->blocks_per_segment);
+    CHECK(!topic->deleted);
     record.field[BLOCK_SEGMENT] = block->segment_number;
     record.field[BLOCK_INDEX] = block->index;
     record.field[BLOCK_GENERATION] = block->generation;
@@ -34,6 +36,8 @@ uint64_t topic_trim_to(struct topic *topic, uint64_t first)
     uint64_t ticket;
     uint32_t i;
 
+    CHECK(!topic->deleted);
+    CHECK(topic->tail_bytes == 0 || topic->block_count > 0);
     CHECK(first >= topic->first);
     CHECK(first <= topic->next_offset);
     manifest_touch(topic);
@@ -62,11 +66,15 @@ static uint64_t delete_topic(struct topic *topic)
     uint64_t ticket;
     uint32_t i;
 
+    CHECK(!topic->deleted);
+    CHECK(ns->cursor_count >= topic->cursor_count);
     manifest_touch(topic);
     /* Its bytes leave memory before their journal records can be forgotten. */
     (void)tail_apply(topic);
     append_fail_waiting(topic, TUSK_ENOTFOUND, "the topic was deleted");
     read_fail_topic(topic);
+    CHECK(topic->waiting == NULL);
+    CHECK(list_empty(&topic->readers));
     /* The name goes first: a crash in between leaves blocks without an owner, which recovery
      * finds free, never a topic without its blocks. */
     record.field[TOPIC_ID] = topic->id;
@@ -102,6 +110,8 @@ static uint64_t delete_topic(struct topic *topic)
 
 void command_error(struct namespace *ns, struct engine_command *command, const struct error *err)
 {
+    CHECK(err->code < 0);
+    CHECK(command->base.ns == ns);
     request_fail(ns, &command->base, err->code, "%s", err->text);
 }
 
@@ -109,6 +119,7 @@ static struct topic *command_topic(struct namespace *ns, struct engine_command *
 {
     struct topic *topic = namespace_topic(ns, &command->topic);
 
+    CHECK(command->base.ns == ns);
     if (topic == NULL) {
         request_fail(ns, &command->base, TUSK_ENOTFOUND, "no such topic in namespace \"%s\"",
                      ns->name);
@@ -123,6 +134,7 @@ static void run_topic_create(struct namespace *ns, struct engine_command *comman
     struct error err;
     uint64_t ticket;
 
+    CHECK(command->kind == ENGINE_TOPIC_CREATE);
     if (command->topic.id != 0) {
         request_fail(ns, &command->base, TUSK_EINVALID, "a new topic is named, not numbered");
         return;
@@ -152,6 +164,8 @@ static void run_topic_set(struct namespace *ns, struct engine_command *command, 
     struct format_record record = {.type = RECORD_TOPIC_SET};
     struct error err;
 
+    CHECK(command->kind == ENGINE_TOPIC_SET);
+    CHECK(topic->ns == ns);
     if (settings_apply(&settings, true, command->settings, command->settings_count, &err) != 0) {
         command_error(ns, command, &err);
         return;
@@ -170,6 +184,9 @@ static void run_trim(struct namespace *ns, struct engine_command *command, struc
     const uint64_t end = topic_visible_end(topic);
     uint64_t ticket;
 
+    CHECK(command->kind == ENGINE_TOPIC_TRIM);
+    CHECK(topic->ns == ns);
+    CHECK(topic->first <= end);
     if (command->offset > end) {
         request_fail(ns, &command->base, TUSK_EINVALID,
                      "trim to offset %llu lies beyond the end of the topic, %llu",
@@ -197,6 +214,8 @@ static void run_namespace_set(struct namespace *ns, struct engine_command *comma
     struct topic *next;
     struct error err;
 
+    CHECK(command->kind == ENGINE_NAMESPACE_SET);
+    CHECK(command->base.ns == ns);
     if (settings_apply(&settings, false, command->settings, command->settings_count, &err) != 0) {
         command_error(ns, command, &err);
         return;
@@ -231,6 +250,9 @@ static void run_on_topic(struct namespace *ns, struct engine_command *command)
 {
     struct topic *topic = command_topic(ns, command);
 
+    CHECK(command->kind != ENGINE_SYNC);
+    CHECK(command->kind != ENGINE_NAMESPACE_SET);
+    CHECK(topic == NULL || topic->ns == ns);
     if (topic == NULL) {
         return;
     }
@@ -265,6 +287,9 @@ static void run_on_topic(struct namespace *ns, struct engine_command *command)
 /* Everything put so far; an open record ends behind next_lsn. */
 static void sync_staged(struct namespace *ns, struct engine_command *command)
 {
+    CHECK(command->kind == ENGINE_SYNC);
+    CHECK(command->awaited == 0);
+    CHECK(ns->flusher.durable <= ns->journal.next_lsn);
     if (ns->journal.next_lsn == ns->flusher.durable && !ns->journal.open) {
         request_finish(ns, &command->base);
     } else {
@@ -274,6 +299,8 @@ static void sync_staged(struct namespace *ns, struct engine_command *command)
 
 static void run_sync(struct namespace *ns, struct engine_command *command)
 {
+    CHECK(command->kind == ENGINE_SYNC);
+    CHECK(ns->waiting_appends <= ns->waited_appends);
     command->behind = ns->waited_appends;
     command->awaited = ns->waiting_appends;
     if (command->awaited == 0) {
@@ -288,9 +315,12 @@ void sync_append_settled(struct namespace *ns, uint64_t waiting)
     struct request_queue left = {0};
     struct engine_request *request;
 
+    CHECK(waiting > 0);
+    CHECK(waiting <= ns->waited_appends);
     while ((request = queue_pop(&ns->sync_queue)) != NULL) {
         struct engine_command *command = (struct engine_command *)(void *)request;
 
+        CHECK(command->awaited > 0);
         command->awaited -= waiting <= command->behind ? 1u : 0u;
         if (command->awaited == 0) {
             sync_staged(ns, command);
@@ -305,6 +335,8 @@ void engine_command(struct namespace *ns, struct engine_command *command)
 {
     int admits;
 
+    CHECK(command->base.done != NULL);
+    CHECK(command->settings != NULL || command->settings_count == 0);
     ns->requests++;
     command->base.ns = ns;
     command->base.kind = REQUEST_COMMAND;

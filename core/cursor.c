@@ -17,6 +17,9 @@ static struct format_record cursor_record(const struct cursor *cursor, uint16_t 
     struct format_record record = {
         .type = type, .name = cursor->name, .name_size = cursor->name_size};
 
+    CHECK(type >= RECORD_CURSOR_CREATE);
+    CHECK(type <= RECORD_CURSOR_DELETE);
+    CHECK(cursor->name_size <= FORMAT_NAME_SIZE_MAX);
     record.field[CURSOR_TOPIC] = cursor->topic->id;
     record.field[CURSOR_ID] = cursor->id;
     record.field[CURSOR_OFFSET] = cursor->offset;
@@ -30,10 +33,13 @@ static uint64_t record_cursor(struct cursor *cursor, uint16_t type)
     struct namespace *ns = cursor->topic->ns;
     const struct format_record record = cursor_record(cursor, type);
 
+    CHECK(type != RECORD_CURSOR_DELETE);
+    CHECK(!cursor->topic->deleted);
     cursor->recorded_offset = cursor->offset;
     link_remove(&cursor->unrecorded);
     flusher_cursor(&ns->flusher, cursor);
     cursor->ticket = journal_record(&ns->journal, &record);
+    CHECK(cursor->ticket > ns->journal.written);
     return cursor->ticket;
 }
 
@@ -44,6 +50,9 @@ struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bo
     const uint64_t quota = ns->settings.quota_cursors;
     struct cursor *cursor = topic_cursor_find(topic, name, size);
 
+    CHECK(err != NULL);
+    CHECK(name != NULL || size == 0);
+    CHECK(!topic->deleted);
     if (cursor != NULL) {
         return cursor;
     }
@@ -73,6 +82,7 @@ struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bo
         (void)error_set(err, TUSK_ENOMEM, "create a cursor");
         return NULL;
     }
+    CHECK(cursor->topic == topic);
     ns->cursor_count++;
     (void)record_cursor(cursor, RECORD_CURSOR_CREATE);
     return cursor;
@@ -106,6 +116,8 @@ uint64_t cursor_move(struct cursor *cursor, uint64_t offset)
     struct namespace *ns = cursor->topic->ns;
     const uint64_t every = ns->settings.consistency;
 
+    CHECK(!cursor->topic->deleted);
+    CHECK(cursor->recorded_offset <= cursor->offset);
     CHECK(offset >= cursor->offset);
     if (offset > cursor->offset) {
         manifest_touch(cursor->topic);
@@ -131,9 +143,11 @@ void cursor_work(struct namespace *ns)
 {
     struct link *link;
 
+    CHECK(ns->state == ENGINE_SERVING);
     while ((link = list_first(&ns->unrecorded_cursors)) != NULL) {
         struct cursor *cursor = link_owner(link, struct cursor, unrecorded);
 
+        CHECK(cursor->topic->ns == ns);
         if (ns->now.mono_us < cursor->unrecorded_since_us + NAMESPACE_CURSOR_RECORD_US ||
             journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, JOURNAL_LAST) != 1) {
             return;
@@ -146,6 +160,7 @@ void cursor_record_all(struct namespace *ns)
 {
     struct link *link;
 
+    CHECK(ns->stopping);
     while ((link = list_first(&ns->unrecorded_cursors)) != NULL &&
            journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, JOURNAL_LAST) == 1) {
         (void)record_cursor(link_owner(link, struct cursor, unrecorded), RECORD_CURSOR_CHECKPOINT);
@@ -156,6 +171,7 @@ uint64_t cursor_deadline(const struct namespace *ns)
 {
     const struct link *first = ns->unrecorded_cursors.next;
 
+    CHECK(ns->state == ENGINE_SERVING);
     /* Whatever makes room in the journal has a deadline of its own, or ends in a turn. */
     if (first == &ns->unrecorded_cursors ||
         journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, JOURNAL_LAST) != 1) {
@@ -174,6 +190,9 @@ void cursor_checkpoint(struct namespace *ns, struct engine_command *command, str
     struct error err;
     uint64_t ticket;
 
+    CHECK(command->kind == ENGINE_CHECKPOINT);
+    CHECK(topic->ns == ns);
+    CHECK(command->cursor != NULL || command->cursor_size == 0);
     if (command->offset > end) {
         request_fail(ns, &command->base, TUSK_EINVALID,
                      "checkpoint at offset %llu lies beyond the end of the topic, %llu",
@@ -211,6 +230,9 @@ static void run_position(struct namespace *ns, struct engine_command *command, s
     struct cursor *cursor = topic_cursor_find(topic, command->cursor, command->cursor_size);
     struct error err;
 
+    CHECK(command->kind == ENGINE_SEEK || command->kind == ENGINE_CURSOR_CREATE);
+    CHECK(topic->ns == ns);
+    CHECK(topic->first <= end);
     if (command->kind == ENGINE_CURSOR_CREATE && cursor != NULL) {
         request_fail(ns, &command->base, TUSK_EEXISTS, "the cursor exists already");
         return;
@@ -252,6 +274,9 @@ static uint8_t *lookup_room(struct engine_read *read, size_t used, size_t size)
     struct time_lookup *lookup = (struct time_lookup *)(void *)read;
     uint8_t *buffer = realloc(lookup->buffer, size);
 
+    CHECK(size > 0);
+    CHECK(used <= size);
+    CHECK(lookup->command != NULL);
     (void)used;
     if (buffer != NULL) {
         lookup->buffer = buffer;
@@ -271,6 +296,9 @@ static void lookup_done(struct engine_request *request)
      * trim since is passed. */
     uint64_t offset = status == TUSK_EEND ? request->detail_a : lookup->read.from;
 
+    CHECK(command->state == lookup);
+    CHECK(status <= 0);
+    CHECK(topic == NULL || topic->id == lookup->read.topic_id);
     command->state = NULL;
     if (namespace_broken(ns) || ns->stopping) {
         /* A record now would come behind the clean close. */
@@ -293,6 +321,9 @@ static void find_time(struct namespace *ns, struct engine_command *command, stru
 {
     struct time_lookup *lookup = calloc(1, sizeof *lookup);
 
+    CHECK(command->cursor_size <= sizeof command->kept_cursor);
+    CHECK(command->state == NULL);
+    CHECK(!topic->deleted);
     if (lookup == NULL) {
         request_fail(ns, &command->base, TUSK_ENOMEM, "look up a time");
         return;
@@ -315,6 +346,8 @@ static void find_time(struct namespace *ns, struct engine_command *command, stru
 
 void cursor_seek(struct namespace *ns, struct engine_command *command, struct topic *topic)
 {
+    CHECK(command->kind == ENGINE_SEEK || command->kind == ENGINE_CURSOR_CREATE);
+    CHECK(topic->ns == ns);
     if (command->cursor_size > ENGINE_NAME_SIZE_MAX) {
         request_fail(ns, &command->base, TUSK_EINVALID, "a cursor's name has at most %u bytes",
                      ENGINE_NAME_SIZE_MAX);
@@ -347,6 +380,8 @@ void cursor_delete(struct namespace *ns, struct engine_command *command, struct 
         cursor_get(topic, command->cursor, command->cursor_size, false, 0, &err);
     struct format_record record;
 
+    CHECK(command->kind == ENGINE_CURSOR_DELETE);
+    CHECK(topic->ns == ns);
     if (cursor == NULL) {
         command_error(ns, command, &err);
         return;
@@ -354,6 +389,7 @@ void cursor_delete(struct namespace *ns, struct engine_command *command, struct 
     manifest_touch(topic);
     record = cursor_record(cursor, RECORD_CURSOR_DELETE);
     request_when_durable(ns, &command->base, journal_record(&ns->journal, &record));
+    CHECK(ns->cursor_count > 0);
     topic_cursor_remove(topic, cursor);
     ns->cursor_count--;
 }

@@ -8,6 +8,7 @@
 
 void engine_options_default(struct engine_options *options)
 {
+    CHECK(options != NULL);
     *options = (struct engine_options){
         .settings = {.fsync_ms = 200, .consistency = 0},
         .block_size = 10u << 20,
@@ -35,21 +36,27 @@ void engine_options_default(struct engine_options *options)
 
 const struct engine_options *engine_options_of(const struct engine *engine)
 {
+    CHECK(engine != NULL);
     return &engine->options;
 }
 
 struct io *engine_io(const struct engine *engine)
 {
+    CHECK(engine->io != NULL);
     return engine->io;
 }
 
 uint64_t engine_random(struct engine *engine)
 {
+    CHECK(engine->options.random != NULL);
     return engine->options.random(engine->options.random_arg);
 }
 
 void engine_finished(struct engine *engine, struct engine_request *request)
 {
+    CHECK(request->done != NULL);
+    CHECK(request->ns->engine == engine);
+    CHECK(request->status <= 0);
     queue_push(&engine->finished, request);
 }
 
@@ -83,6 +90,9 @@ void engine_table_insert(struct engine *engine, struct namespace *ns)
 {
     struct namespace **link = &engine->namespaces;
 
+    CHECK(ns->engine == engine);
+    CHECK(ns->name_size > 0);
+    CHECK(engine_namespace_find(engine, ns->name, ns->name_size) == NULL);
     while (*link != NULL &&
            name_compare((*link)->name, (*link)->name_size, ns->name, ns->name_size) < 0) {
         link = &(*link)->next;
@@ -95,7 +105,9 @@ void engine_table_remove(struct engine *engine, struct namespace *ns)
 {
     struct namespace **link = &engine->namespaces;
 
+    CHECK(ns->engine == engine);
     while (*link != ns) {
+        CHECK(*link != NULL);
         link = &(*link)->next;
     }
     *link = ns->next;
@@ -105,6 +117,7 @@ struct namespace *engine_namespace_find(struct engine *engine, const char *name,
 {
     struct namespace *ns = engine->namespaces;
 
+    CHECK(name != NULL || size == 0);
     while (ns != NULL && name_compare(ns->name, ns->name_size, name, size) != 0) {
         ns = ns->next;
     }
@@ -115,6 +128,7 @@ struct namespace *engine_namespace_next(struct engine *engine, const char *after
 {
     struct namespace *ns = engine->namespaces;
 
+    CHECK(after != NULL || size == 0);
     while (ns != NULL && after != NULL && name_compare(ns->name, ns->name_size, after, size) <= 0) {
         ns = ns->next;
     }
@@ -127,6 +141,9 @@ void engine_namespace_info(struct namespace *ns, struct engine_namespace_info *i
                                                    : format_block_limit(ns->block_size) -
                                                          FORMAT_BLOCK_DATA - BATCH_HEADER_SIZE;
 
+    CHECK(info != NULL);
+    CHECK(ns->incarnation_count <= NAMESPACE_INCARNATIONS_MAX);
+    CHECK(ns->name[ns->name_size] == '\0');
     *info = (struct engine_namespace_info){
         .name = ns->name,
         .state = ns->state,
@@ -148,12 +165,14 @@ void engine_namespace_info(struct namespace *ns, struct engine_namespace_info *i
 
 void engine_namespace_use(struct namespace *ns, int change)
 {
+    CHECK(change == 1 || change == -1);
     ns->users += change;
     CHECK(ns->users >= 0);
 }
 
 bool engine_namespace_congested(const struct namespace *ns)
 {
+    CHECK(ns->waiting_bytes <= ns->options->waiting_bytes_max);
     return ns->state == ENGINE_SERVING &&
            (flusher_full(&ns->flusher) || ns->waiting_bytes > ns->options->waiting_bytes_max / 4 ||
             journal_admits(&ns->journal, 1u << 16, JOURNAL_RESERVE) == 0);
@@ -167,6 +186,10 @@ int engine_open(struct engine **out, struct io *io, const struct engine_options 
     struct engine *engine;
     int rc;
 
+    CHECK(out != NULL);
+    CHECK(io != NULL);
+    CHECK(options != NULL);
+    CHECK(now != NULL);
     *out = NULL;
     rc = check_options(options, err);
     if (rc != 0) {
@@ -197,6 +220,8 @@ void engine_now(struct engine *engine, const struct engine_time *now)
 {
     struct namespace *ns;
 
+    CHECK(engine != NULL);
+    CHECK(now != NULL);
     CHECK(now->mono_us >= engine->now.mono_us);
     engine->now = *now;
     for (ns = engine->namespaces; ns != NULL; ns = ns->next) {
@@ -212,6 +237,8 @@ static void run_finished(struct engine *engine)
 
     engine->finished = (struct request_queue){0};
     while ((request = queue_pop(&finished)) != NULL) {
+        CHECK(request->ns->engine == engine);
+        CHECK(request->next == NULL);
         CHECK(request->ns->requests > 0);
         request->ns->requests--;
         request->done(request);
@@ -222,6 +249,8 @@ bool engine_poll(struct engine *engine, const struct engine_time *now)
 {
     struct namespace *ns;
 
+    CHECK(engine != NULL);
+    CHECK(now != NULL);
     engine_now(engine, now);
     (void)io_poll(engine->io);
     for (ns = engine->namespaces; ns != NULL; ns = ns->next) {
@@ -235,6 +264,7 @@ bool engine_would_sync(const struct engine *engine)
 {
     const struct namespace *ns;
 
+    CHECK(engine != NULL);
     for (ns = engine->namespaces; ns != NULL; ns = ns->next) {
         if (ns->state == ENGINE_SERVING && flusher_would_sync(&ns->flusher)) {
             return true;
@@ -248,6 +278,7 @@ uint64_t engine_deadline(const struct engine *engine)
     const struct namespace *ns;
     uint64_t deadline = engine->finished.first != NULL ? 0 : UINT64_MAX;
 
+    CHECK(engine != NULL);
     for (ns = engine->namespaces; ns != NULL; ns = ns->next) {
         const uint64_t own = namespace_deadline(ns);
 
@@ -260,6 +291,7 @@ struct namespace *engine_failed(struct engine *engine, struct error *err)
 {
     struct namespace *ns;
 
+    CHECK(engine != NULL);
     for (ns = engine->namespaces; ns != NULL; ns = ns->next) {
         if (ns->state == ENGINE_STOPPED) {
             (void)error_set(err, TUSK_EIO, "namespace \"%s\" stopped: %s", ns->name, ns->reason);
@@ -274,6 +306,8 @@ int engine_stop(struct engine *engine, const struct engine_time *now, struct err
     struct namespace *ns;
     int rc = 0;
 
+    CHECK(engine != NULL);
+    CHECK(now != NULL);
     engine_now(engine, now);
     for (ns = engine->namespaces; ns != NULL; ns = ns->next) {
         struct error own;
@@ -286,6 +320,7 @@ int engine_stop(struct engine *engine, const struct engine_time *now, struct err
     while (engine->finished.first != NULL) {
         run_finished(engine);
     }
+    CHECK(engine->finished.first == NULL);
     return rc;
 }
 
@@ -297,6 +332,7 @@ void engine_close(struct engine *engine)
     while (engine->namespaces != NULL) {
         struct namespace *ns = engine->namespaces;
 
+        CHECK(ns->engine == engine);
         engine->namespaces = ns->next;
         namespace_free(ns);
     }

@@ -343,16 +343,15 @@ struct engine_cursor_info {
 };
 
 /* TUSK_ENOTFOUND. */
-int engine_topic_info(struct namespace *ns, const struct engine_topic_ref *topic,
+int engine_topic_info(struct namespace *ns, const struct engine_topic_ref *ref,
                       struct engine_topic_info *info, struct error *err);
 /* The first topic whose name is behind `after` (size 0: the first). False: no more. */
 bool engine_topic_next(struct namespace *ns, const char *after, size_t size,
                        struct engine_topic_info *info);
 /* The first cursor of a topic whose name is behind `after` (NULL: the very first). 1 found, 0 no more,
  * TUSK_ENOTFOUND no such topic. */
-int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *topic,
-                       const char *after, size_t size, struct engine_cursor_info *info,
-                       struct error *err);
+int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *ref, const char *after,
+                       size_t size, struct engine_cursor_info *info, struct error *err);
 
 /* Counters since start and gauges. Names are metric names without prefix, stable. */
 typedef void engine_stat_fn(void *arg, const char *name, uint64_t value);

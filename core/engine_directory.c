@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/check.h"
 #include "core/engine_state.h"
 
 #define DEFAULT_NAME "default"
@@ -32,6 +33,9 @@ static int sweep_entry(void *arg, const char *name, enum io_kind kind)
     struct sweep *sweep = arg;
     char path[IO_PATH_SIZE];
 
+    CHECK(sweep->io != NULL);
+    CHECK(name[0] != '\0');
+    CHECK(strchr(name, '/') == NULL);
     (void)snprintf(path, sizeof path, "%s/%s", sweep->dir, name);
     return kind == IO_KIND_DIRECTORY ? sweep_dir(sweep->io, path, sweep->err)
                                      : io_unlink(sweep->io, path, sweep->err);
@@ -42,6 +46,8 @@ static int sweep_dir(struct io *io, const char *dir, struct error *err)
     struct sweep sweep = {.io = io, .dir = dir, .err = err};
     const int rc = io_list_dir(io, dir, sweep_entry, &sweep, err);
 
+    CHECK(strncmp(dir, "ns/.", 4) == 0);
+    CHECK(strlen(dir) < IO_PATH_SIZE);
     return rc != 0 ? rc : io_remove_dir(io, dir, err);
 }
 
@@ -54,6 +60,9 @@ static int create(struct engine *engine, struct namespace *ns,
     char dir[sizeof ns->dir];
     int rc;
 
+    CHECK(ns->next == NULL);
+    CHECK(ns->requests == 0);
+    CHECK(strcmp(ns->dir, MAKING) != 0);
     memcpy(dir, ns->dir, sizeof dir);
     (void)snprintf(ns->dir, sizeof ns->dir, "%s", MAKING);
     ns->now = engine->now;
@@ -66,6 +75,7 @@ static int create(struct engine *engine, struct namespace *ns,
         rc = io_sync_dir(engine->io, "ns", err);
     }
     memcpy(ns->dir, dir, sizeof dir);
+    CHECK(strcmp(ns->dir, MAKING) != 0);
     return rc;
 }
 
@@ -79,6 +89,8 @@ int engine_namespace_create(struct engine *engine, const char *name, size_t size
     struct error swept;
     int rc;
 
+    CHECK(name != NULL || size == 0);
+    CHECK(settings != NULL || count == 0);
     if (size == 0 || size > ENGINE_NAME_SIZE_MAX || !format_name_encode(encoded, name, size)) {
         return error_set(err, TUSK_EINVALID,
                          "a namespace's name has 1 to %u bytes, percent-encoded too",
@@ -101,6 +113,8 @@ int engine_namespace_create(struct engine *engine, const char *name, size_t size
         (void)sweep_dir(engine->io, MAKING, &swept); /* Or at the next start */
         return rc;
     }
+    CHECK(ns->state == ENGINE_SERVING);
+    CHECK(ns->topic_count == 0);
     engine_table_insert(engine, ns);
     return 0;
 }
@@ -111,6 +125,7 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
     struct error swept;
     int rc;
 
+    CHECK(name != NULL || size == 0);
     if (ns == NULL) {
         return error_set(err, TUSK_ENOTFOUND, "no namespace \"%.*s\"", (int)size, name);
     }
@@ -142,6 +157,8 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
         return error_wrap(err, "delete namespace \"%s\"", ns->name);
     }
     (void)sweep_dir(engine->io, REMOVING, &swept);
+    CHECK(ns->requests == 0);
+    CHECK(ns->users == 0);
     engine_table_remove(engine, ns);
     free(ns);
     return 0;
@@ -163,6 +180,8 @@ static int open_entry(void *arg, const char *name, enum io_kind kind)
     size_t size;
     struct namespace *ns;
 
+    CHECK(opening->rc == 0);
+    CHECK(name[0] != '\0');
     if (strcmp(name, MAKING_NAME) == 0 || strcmp(name, REMOVING_NAME) == 0) {
         return 0;
     }
@@ -188,6 +207,9 @@ static int recover_one(struct engine *engine, struct namespace *ns, struct error
     const char *accept = engine->options.accept_loss;
     int rc;
 
+    CHECK(ns->state == ENGINE_SERVING);
+    CHECK(ns->topic_count == 0);
+    CHECK(ns->journal.files == NULL);
     ns->now = engine->now;
     rc = recovery_run(ns, accept != NULL && strcmp(accept, ns->name) == 0, err);
     if (rc == TUSK_ECLOSED || rc == TUSK_EBUSY || rc == TUSK_ENOMEM) {
@@ -212,6 +234,8 @@ static int prepare_dir(struct engine *engine, struct error *err)
     struct error ignored;
     const int made = io_make_dir(engine->io, "ns", err);
 
+    CHECK(engine->namespaces == NULL);
+    CHECK(err != NULL);
     if ((made != 0 && made != TUSK_EEXISTS) || io_sync_dir(engine->io, "", err) != 0 ||
         io_sync_dir(engine->io, "ns", err) != 0) {
         return err->code;
@@ -230,6 +254,7 @@ int engine_open_namespaces(struct engine *engine, struct error *err)
     struct namespace *ns;
     int rc = prepare_dir(engine, err);
 
+    CHECK(err != NULL);
     if (rc == 0) {
         rc = io_list_dir(engine->io, "ns", open_entry, &opening, err);
         rc = opening.rc != 0 ? opening.rc : rc;
@@ -240,5 +265,6 @@ int engine_open_namespaces(struct engine *engine, struct error *err)
     if (rc == 0 && engine_namespace_find(engine, DEFAULT_NAME, sizeof DEFAULT_NAME - 1) == NULL) {
         rc = engine_namespace_create(engine, DEFAULT_NAME, sizeof DEFAULT_NAME - 1, NULL, 0, err);
     }
+    CHECK(rc <= 0);
     return rc;
 }

@@ -5,10 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/check.h"
+
 int error_set(struct error *err, int code, const char *format, ...)
 {
     va_list args;
 
+    CHECK(code < 0);
+    CHECK(format != NULL);
     if (err == NULL) {
         return code;
     }
@@ -26,6 +30,8 @@ int error_errno(struct error *err, int os_error, const char *format, ...)
     va_list args;
     size_t used;
 
+    CHECK(os_error >= 0);
+    CHECK(format != NULL);
     if (err == NULL) {
         return code;
     }
@@ -45,9 +51,11 @@ int error_wrap(struct error *err, const char *format, ...)
     va_list args;
     size_t used;
 
+    CHECK(format != NULL);
     if (err == NULL) {
         return TUSK_EIO;
     }
+    CHECK(err->code < 0);
     memcpy(inner, err->text, sizeof inner);
     va_start(args, format);
     (void)vsnprintf(err->text, sizeof err->text, format, args);
@@ -59,6 +67,7 @@ int error_wrap(struct error *err, const char *format, ...)
 
 int error_code_of(int os_error)
 {
+    CHECK(os_error >= 0);
     switch (os_error) {
     case ENOSPC:
     case EDQUOT:

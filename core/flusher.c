@@ -7,17 +7,22 @@
 
 void flusher_init(struct flusher *flusher, struct namespace *ns, uint64_t durable)
 {
+    CHECK(ns != NULL);
+    CHECK(durable < FORMAT_COUNTER_MAX);
     *flusher = (struct flusher){.ns = ns, .durable = durable, .covers = durable, .wanted = durable};
 }
 
 void flusher_deinit(struct flusher *flusher)
 {
+    CHECK(flusher->pending == 0);
     free(flusher->ops);
     flusher->ops = NULL;
 }
 
 void flusher_want(struct flusher *flusher, uint64_t ticket)
 {
+    CHECK(ticket > 0);
+    CHECK(flusher->ns != NULL);
     if (ticket > flusher->wanted) {
         flusher->wanted = ticket;
     }
@@ -25,6 +30,8 @@ void flusher_want(struct flusher *flusher, uint64_t ticket)
 
 void flusher_wrote(struct flusher *flusher, uint64_t bytes, uint64_t mono_us)
 {
+    CHECK(flusher->ns != NULL);
+    CHECK(mono_us >= flusher->idle_since_us);
     if (flusher->unsynced_bytes == 0) {
         flusher->dirty_since_us = mono_us;
     }
@@ -34,6 +41,8 @@ void flusher_wrote(struct flusher *flusher, uint64_t bytes, uint64_t mono_us)
 
 void flusher_topic(struct flusher *flusher, struct topic *topic)
 {
+    CHECK(topic->ns == flusher->ns);
+    CHECK(topic->written_end <= topic->next_offset);
     if (!link_linked(&topic->dirty)) {
         list_append(&flusher->ns->dirty_topics, &topic->dirty);
     }
@@ -41,6 +50,8 @@ void flusher_topic(struct flusher *flusher, struct topic *topic)
 
 void flusher_cursor(struct flusher *flusher, struct cursor *cursor)
 {
+    CHECK(cursor->topic->ns == flusher->ns);
+    CHECK(cursor->recorded_offset == cursor->offset);
     if (!link_linked(&cursor->dirty)) {
         list_append(&flusher->ns->dirty_cursors, &cursor->dirty);
     }
@@ -48,6 +59,7 @@ void flusher_cursor(struct flusher *flusher, struct cursor *cursor)
 
 static bool schedule_is_timed(const struct namespace *ns)
 {
+    CHECK(ns != NULL);
     return ns->settings.fsync_ms != ENGINE_FSYNC_EACH && ns->settings.fsync_ms != ENGINE_FSYNC_NONE;
 }
 
@@ -55,6 +67,8 @@ bool flusher_full(const struct flusher *flusher)
 {
     const struct namespace *ns = flusher->ns;
 
+    CHECK(ns != NULL);
+    CHECK(!flusher->in_flight || ns->now.mono_us >= flusher->syncing_since_us);
     if (!schedule_is_timed(ns)) {
         return false;
     }
@@ -70,6 +84,10 @@ static void group_done(struct flusher *flusher)
     struct namespace *ns = flusher->ns;
     struct link *link;
 
+    CHECK(flusher->in_flight);
+    CHECK(flusher->pending == 0);
+    CHECK(flusher->covers <= ns->journal.written);
+    CHECK(flusher->covers_mark <= flusher->covers);
     CHECK(flusher->covers >= flusher->durable);
     flusher->in_flight = false;
     flusher->durable = flusher->covers;
@@ -91,6 +109,8 @@ static void group_done(struct flusher *flusher)
             read_wake(topic);
         }
     }
+    CHECK(list_empty(&ns->syncing_cursors));
+    CHECK(flusher->marked <= flusher->durable);
     namespace_durable(ns);
     ns->retry_stalled = true;
 }
@@ -99,6 +119,9 @@ static void group_failed(struct flusher *flusher)
 {
     struct namespace *ns = flusher->ns;
 
+    CHECK(flusher->in_flight);
+    CHECK(flusher->pending == 0);
+    CHECK(flusher->result < 0 || ns->journal.failure.code < 0);
     if (ns->journal.failure.code == 0) {
         (void)error_errno(&ns->journal.failure, flusher->os_error,
                           "sync namespace \"%s\": it is never tried again, because a second sync "
@@ -115,6 +138,8 @@ static void group_end(struct flusher *flusher)
 {
     struct namespace *ns = flusher->ns;
 
+    CHECK(flusher->in_flight);
+    CHECK(flusher->pending == 0);
     flusher->awaits = false;
     if (ns->state != ENGINE_SERVING) {
         flusher->in_flight = false;
@@ -131,6 +156,9 @@ static void sync_done(struct io_op *op)
 {
     struct flusher *flusher = op->arg;
 
+    CHECK(op->kind == IO_OP_SYNC);
+    CHECK(flusher->in_flight);
+    CHECK(op->result <= 0);
     CHECK(flusher->pending > 0);
     flusher->pending--;
     if (op->result != 0 && flusher->result == 0) {
@@ -153,6 +181,8 @@ static unsigned files_to_sync(struct namespace *ns)
     const struct journal_file *file;
     unsigned count = 0;
 
+    CHECK(ns->journal.current != NULL);
+    CHECK(ns->space.direct_dirty_count <= ns->space.count);
     for (file = ns->journal.files; file != NULL; file = file->next) {
         count += file->unsynced ? 1u : 0u;
     }
@@ -161,6 +191,8 @@ static unsigned files_to_sync(struct namespace *ns)
 
 static void op_prepare(struct flusher *flusher, struct io_op *op, struct io_file *file)
 {
+    CHECK(file != NULL);
+    CHECK(flusher->in_flight);
     *op = (struct io_op){.kind = IO_OP_SYNC, .file = file, .done = sync_done, .arg = flusher};
 }
 
@@ -170,6 +202,10 @@ static void group_begin(struct flusher *flusher)
     struct namespace *ns = flusher->ns;
     struct link *link;
 
+    CHECK(!flusher->awaits);
+    CHECK(flusher->pending == 0);
+    CHECK(list_empty(&ns->syncing_topics));
+    CHECK(list_empty(&ns->syncing_cursors));
     CHECK(!flusher->in_flight);
     CHECK(ns->journal.written == ns->journal.next_lsn);
     flusher->in_flight = true;
@@ -182,12 +218,15 @@ static void group_begin(struct flusher *flusher)
     while ((link = list_take(&ns->dirty_topics)) != NULL) {
         struct topic *topic = link_owner(link, struct topic, dirty);
 
+        CHECK(topic->written_end >= topic->durable_end);
+        CHECK(!link_linked(&topic->syncing));
         topic->syncing_end = topic->written_end;
         list_append(&ns->syncing_topics, &topic->syncing);
     }
     while ((link = list_take(&ns->dirty_cursors)) != NULL) {
         struct cursor *cursor = link_owner(link, struct cursor, dirty);
 
+        CHECK(!link_linked(&cursor->syncing));
         cursor->syncing_offset = cursor->recorded_offset;
         list_append(&ns->syncing_cursors, &cursor->syncing);
     }
@@ -199,6 +238,8 @@ static bool sync_inline(struct flusher *flusher, unsigned count)
     struct journal_file *file;
     uint32_t elapsed_us = 0;
 
+    CHECK(count > 0);
+    CHECK(!flusher->in_flight);
     if (!ns->options->inline_sync || ns->settings.fsync_ms != ENGINE_FSYNC_EACH || count != 1 ||
         flusher->unsynced_bytes > FLUSHER_INLINE_BYTES ||
         flusher->sync_us > FLUSHER_INLINE_US_MAX || !ns->journal.current->unsynced) {
@@ -227,6 +268,8 @@ static void sync_waiting(struct flusher *flusher)
     struct journal_file *file;
     uint32_t i;
 
+    CHECK(!flusher->in_flight);
+    CHECK(flusher->pending == 0);
     group_begin(flusher);
     flusher->watched = true;
     syncs_begin(&ns->syncs, &flusher->sync_watch);
@@ -255,6 +298,8 @@ static void sync_submit(struct flusher *flusher, unsigned count)
     unsigned used = 0;
     uint32_t i;
 
+    CHECK(count > 0);
+    CHECK(!flusher->in_flight);
     if (count > flusher->op_capacity) {
         struct io_op *ops = realloc(flusher->ops, count * sizeof *ops);
 
@@ -283,6 +328,7 @@ static void sync_submit(struct flusher *flusher, unsigned count)
     }
     CHECK(used == count);
     flusher->pending = used;
+    CHECK(used <= flusher->op_capacity);
     if (flusher->watched) {
         syncs_begin(&ns->syncs, &flusher->sync_watch);
     }
@@ -298,6 +344,9 @@ static void mark_if_due(struct flusher *flusher, uint64_t mono_us)
     struct namespace *ns = flusher->ns;
     const bool wanted = space_wants_mark(&ns->space);
 
+    CHECK(!flusher->in_flight);
+    CHECK(flusher->marked <= flusher->durable);
+    CHECK(ns->journal.last_mark <= flusher->durable);
     if (ns->journal.next_lsn > flusher->durable || ns->journal.last_mark >= flusher->durable ||
         journal_admits(&ns->journal, 0, JOURNAL_LAST) != 1) {
         return;
@@ -317,6 +366,7 @@ static bool due(const struct flusher *flusher, uint64_t mono_us)
 {
     const struct namespace *ns = flusher->ns;
 
+    CHECK(flusher->durable <= ns->journal.written);
     if (ns->settings.fsync_ms == ENGINE_FSYNC_EACH || flusher->wanted > flusher->durable) {
         return true;
     }
@@ -333,6 +383,7 @@ bool flusher_would_sync(const struct flusher *flusher)
 {
     const struct namespace *ns = flusher->ns;
 
+    CHECK(flusher->durable <= flusher->covers);
     return !flusher->in_flight && (ns->journal.open || ns->journal.span_count > 0) &&
            (ns->settings.fsync_ms == ENGINE_FSYNC_EACH || flusher->wanted > flusher->durable);
 }
@@ -341,6 +392,8 @@ void flusher_work(struct flusher *flusher, uint64_t mono_us)
 {
     unsigned count;
 
+    CHECK(flusher->durable <= flusher->covers);
+    CHECK(!flusher->awaits || flusher->in_flight);
     if (flusher->awaits) {
         /* Reads that it wakes may record their cursors: the next group begins behind the next flush. */
         group_end(flusher);
@@ -365,6 +418,8 @@ uint64_t flusher_deadline(const struct flusher *flusher)
 {
     const struct namespace *ns = flusher->ns;
 
+    CHECK(flusher->durable <= flusher->covers);
+    CHECK(flusher->durable <= ns->journal.written);
     if (flusher->in_flight) {
         return UINT64_MAX;
     }

@@ -13,6 +13,8 @@ static const char journal_magic[8] = "TUSKJNL\n";
 
 void format_journal_encode(uint8_t page[FORMAT_PAGE], const struct format_journal *header)
 {
+    CHECK(header->first_lsn < FORMAT_COUNTER_MAX);
+    CHECK(header->mark <= header->first_lsn);
     memset(page, 0, FORMAT_PAGE);
     memcpy(page, journal_magic, 8);
     put_u16(page + 8, FORMAT_VERSION);
@@ -29,6 +31,8 @@ void format_journal_encode(uint8_t page[FORMAT_PAGE], const struct format_journa
 
 int format_journal_decode(struct format_journal *header, const uint8_t page[FORMAT_PAGE])
 {
+    CHECK(header != NULL);
+    CHECK(page != NULL);
     if (memcmp(page, journal_magic, 8) != 0 ||
         get_u32(page + FORMAT_PAGE - 4) != crc32c(0, page, FORMAT_PAGE - 4)) {
         return TUSK_ECORRUPT;
@@ -52,6 +56,7 @@ uint32_t format_journal_seed(const uint8_t store_id[ENGINE_STORE_ID_SIZE], uint6
 {
     uint8_t bytes[8];
 
+    CHECK(store_id != NULL);
     put_u64(bytes, generation);
     return crc32c(crc32c(0, store_id, ENGINE_STORE_ID_SIZE), bytes, sizeof bytes);
 }
@@ -59,6 +64,7 @@ uint32_t format_journal_seed(const uint8_t store_id[ENGINE_STORE_ID_SIZE], uint6
 /* The sequence number stands in the header, so seeding with it is covering it, and comparing. */
 static uint32_t record_crc(const uint8_t *bytes, uint32_t seed)
 {
+    CHECK(bytes != NULL);
     return crc32c(seed, bytes + 4, FORMAT_RECORD_HEADER_SIZE - 4);
 }
 
@@ -84,6 +90,8 @@ bool format_record_could_be(const uint8_t *bytes, uint64_t lsn)
 int format_record_header_decode(struct format_record_header *header, const uint8_t *bytes,
                                 uint32_t seed, uint64_t lsn)
 {
+    CHECK(header != NULL);
+    CHECK(bytes != NULL);
     header->lsn = get_u64(bytes + 8);
     header->crc = get_u32(bytes);
     if (!format_record_could_be(bytes, lsn) || header->crc != record_crc(bytes, seed)) {
@@ -101,6 +109,7 @@ int format_record_header_decode(struct format_record_header *header, const uint8
 
 uint64_t format_record_padded(uint64_t size)
 {
+    CHECK(size <= UINT64_MAX - FORMAT_RECORD_ALIGN);
     return (size + FORMAT_RECORD_ALIGN - 1) & ~(uint64_t)(FORMAT_RECORD_ALIGN - 1);
 }
 
@@ -147,6 +156,7 @@ uint32_t format_record_size(const struct format_record *record)
 {
     const struct record_type *type = &record_types[record->type];
 
+    CHECK(record->type < RECORD_TYPE_END);
     CHECK(type->name != NULL);
     CHECK(!type->items);
     return FORMAT_RECORD_HEADER_SIZE + 8u * type->fields +
@@ -160,6 +170,8 @@ uint32_t format_record_body_encode(uint8_t *record_bytes, const struct format_re
     uint8_t *body = record_bytes + FORMAT_RECORD_HEADER_SIZE;
     unsigned i;
 
+    CHECK(record_bytes != NULL);
+    CHECK(record->name != NULL || !type->named);
     for (i = 0; i < type->fields; i++) {
         put_u64(body + 8u * i, record->field[i]);
     }
@@ -168,6 +180,7 @@ uint32_t format_record_body_encode(uint8_t *record_bytes, const struct format_re
         put_u16(body + 8u * type->fields, record->name_size);
         memcpy(body + 8u * type->fields + 2, record->name, record->name_size);
     }
+    CHECK(format_record_size(record) == size + FORMAT_RECORD_HEADER_SIZE);
     return crc32c(0, body, size);
 }
 
@@ -180,6 +193,7 @@ int format_record_body_decode(struct format_record *record,
     const struct record_type *type;
     unsigned i;
 
+    CHECK(header->size >= FORMAT_RECORD_HEADER_SIZE);
     if (crc32c(0, body, size) != header->body_crc) {
         return TUSK_ECORRUPT;
     }
@@ -194,6 +208,8 @@ int format_record_body_decode(struct format_record *record,
     if (size < 8u * type->fields + (type->named ? 2u : 0u)) {
         return TUSK_ECORRUPT;
     }
+    CHECK(type->fields <= FORMAT_FIELDS_MAX);
+    CHECK(!type->items || type->fields == 0);
     for (i = 0; i < type->fields; i++) {
         record->field[i] = get_u64(body + 8u * i);
     }
@@ -216,6 +232,7 @@ void format_place_encode(uint8_t *bytes, const struct format_place *place)
 
 void format_place_decode(struct format_place *place, const uint8_t *bytes)
 {
+    CHECK(place != NULL);
     place->segment = get_u64(bytes);
     place->position = get_u32(bytes + 8);
     place->index = get_u16(bytes + 12);
@@ -246,6 +263,8 @@ int format_items_check(const struct format_record_header *header, const uint8_t 
     uint32_t at = FORMAT_RECORD_HEADER_SIZE;
     uint32_t crc = 0;
 
+    CHECK(header->size >= FORMAT_RECORD_HEADER_SIZE);
+    CHECK(format_record_has_items(header->type));
     while (at < header->size) {
         struct batch_header batch;
         uint64_t step = pair;
@@ -263,12 +282,15 @@ int format_items_check(const struct format_record_header *header, const uint8_t 
         }
         at += (uint32_t)step;
     }
+    CHECK(at == header->size);
     return crc == header->body_crc ? 0 : TUSK_ECORRUPT;
 }
 
 void format_items_begin(struct format_items *items, const struct format_record_header *header,
                         const uint8_t *record_bytes)
 {
+    CHECK(header->size >= FORMAT_RECORD_HEADER_SIZE);
+    CHECK(format_record_has_items(header->type));
     items->at = record_bytes + FORMAT_RECORD_HEADER_SIZE;
     items->end = record_bytes + header->size;
     items->direct = header->type == RECORD_DIRECT;
@@ -276,6 +298,8 @@ void format_items_begin(struct format_items *items, const struct format_record_h
 
 int format_items_next(struct format_items *items, struct format_item *item)
 {
+    CHECK(items->at <= items->end);
+    CHECK((size_t)(items->end - items->at) >= FORMAT_PLACE_SIZE || items->at == items->end);
     if (items->at == items->end) {
         return 0;
     }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/check.h"
 #include "core/engine.h"
 #include "proto/batch.h"
 
@@ -193,6 +194,7 @@ int format_items_next(struct format_items *items, struct format_item *item);
 /* Where batches must end: the last page is the sparse index's. */
 static inline uint32_t format_block_limit(uint32_t block_size)
 {
+    CHECK(block_size > FORMAT_PAGE);
     return block_size - FORMAT_PAGE;
 }
 
@@ -202,6 +204,7 @@ static inline uint32_t format_index_interval(uint32_t block_size)
     const uint32_t interval =
         (format_block_limit(block_size) - FORMAT_BLOCK_DATA) / (FORMAT_INDEX_MAX / 2u);
 
+    CHECK(block_size >= FORMAT_BLOCK_SIZE_MIN);
     return interval < FORMAT_PAGE ? FORMAT_PAGE : interval;
 }
 

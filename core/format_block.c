@@ -15,6 +15,9 @@ static const char seal_magic[8] = "TUSKSEA\n";
 static void header_encode(uint8_t page[FORMAT_PAGE], const struct format_block *block,
                           const char magic[8])
 {
+    CHECK(block->block_size >= FORMAT_BLOCK_SIZE_MIN);
+    CHECK(block->block_size % FORMAT_PAGE == 0);
+    CHECK(block->name != NULL || block->name_size == 0);
     CHECK(block->name_size <= FORMAT_NAME_SIZE_MAX);
     memset(page, 0, FORMAT_PAGE);
     memcpy(page, magic, 8);
@@ -36,6 +39,8 @@ static void header_encode(uint8_t page[FORMAT_PAGE], const struct format_block *
 static int header_decode(struct format_block *block, const uint8_t page[FORMAT_PAGE],
                          const char magic[8])
 {
+    CHECK(block != NULL);
+    CHECK(page != NULL);
     if (memcmp(page, magic, 8) != 0 ||
         get_u32(page + FORMAT_PAGE - 4) != crc32c(0, page, FORMAT_PAGE - 4)) {
         return TUSK_ECORRUPT;
@@ -59,12 +64,14 @@ static int header_decode(struct format_block *block, const uint8_t page[FORMAT_P
 
 void format_block_encode(uint8_t page[FORMAT_PAGE], const struct format_block *block)
 {
+    CHECK(page != NULL);
     header_encode(page, block, block_magic);
     put_u32(page + FORMAT_PAGE - 4, crc32c(0, page, FORMAT_PAGE - 4));
 }
 
 int format_block_decode(struct format_block *block, const uint8_t page[FORMAT_PAGE])
 {
+    CHECK(block != NULL);
     return header_decode(block, page, block_magic);
 }
 
@@ -90,6 +97,8 @@ int format_seal_decode(struct format_seal *seal, const struct format_block *bloc
     struct format_block own;
     const int rc = header_decode(&own, page, seal_magic);
 
+    CHECK(seal != NULL);
+    CHECK(block->block_size >= FORMAT_BLOCK_SIZE_MIN);
     if (rc != 0) {
         return rc;
     }
@@ -115,9 +124,11 @@ uint32_t format_index_encode(uint8_t page[FORMAT_PAGE], const struct format_inde
 {
     uint32_t i;
 
+    CHECK(entries != NULL || count == 0);
     CHECK(count <= FORMAT_INDEX_MAX);
     memset(page, 0, FORMAT_PAGE);
     for (i = 0; i < count; i++) {
+        CHECK(entries[i].position >= FORMAT_BLOCK_DATA);
         put_u64(page + 16u * i, entries[i].offset);
         put_u32(page + 16u * i + 8, entries[i].position);
         put_u32(page + 16u * i + 12, entries[i].entries);
@@ -130,6 +141,8 @@ int format_index_decode(struct format_index_entry *entries, uint32_t count, uint
 {
     uint32_t i;
 
+    CHECK(entries != NULL);
+    CHECK(page != NULL);
     if (count > FORMAT_INDEX_MAX || crc32c(0, page, FORMAT_PAGE) != crc) {
         return TUSK_ECORRUPT;
     }

@@ -11,6 +11,8 @@ static const char manifest_magic[8] = "TUSKMAN\n";
 
 static void settings_encode(uint8_t *at, const struct engine_settings *settings)
 {
+    CHECK(at != NULL);
+    CHECK(settings != NULL);
     put_u64(at, settings->retention.kind);
     put_u64(at + 8, settings->retention.age_ms);
     put_u64(at + 16, settings->retention.bytes);
@@ -23,6 +25,8 @@ static void settings_encode(uint8_t *at, const struct engine_settings *settings)
 
 static void settings_decode(struct engine_settings *settings, const uint8_t *at)
 {
+    CHECK(settings != NULL);
+    CHECK(at != NULL);
     settings->retention.kind = get_u64(at);
     settings->retention.age_ms = get_u64(at + 8);
     settings->retention.bytes = get_u64(at + 16);
@@ -35,6 +39,8 @@ static void settings_decode(struct engine_settings *settings, const uint8_t *at)
 
 void format_manifest_encode(uint8_t page[FORMAT_PAGE], const struct format_manifest *manifest)
 {
+    CHECK(manifest->lsn < FORMAT_COUNTER_MAX);
+    CHECK(manifest->number < FORMAT_COUNTER_MAX);
     memset(page, 0, FORMAT_PAGE);
     memcpy(page, manifest_magic, 8);
     put_u16(page + 8, FORMAT_VERSION);
@@ -60,6 +66,8 @@ void format_manifest_encode(uint8_t page[FORMAT_PAGE], const struct format_manif
 
 int format_manifest_decode(struct format_manifest *manifest, const uint8_t page[FORMAT_PAGE])
 {
+    CHECK(manifest != NULL);
+    CHECK(page != NULL);
     if (memcmp(page, manifest_magic, 8) != 0 ||
         get_u32(page + FORMAT_PAGE - 4) != crc32c(0, page, FORMAT_PAGE - 4)) {
         return TUSK_ECORRUPT;
@@ -90,6 +98,8 @@ int format_manifest_decode(struct format_manifest *manifest, const uint8_t page[
 
 size_t format_incarnation_encode(uint8_t *out, const struct format_incarnation *incarnation)
 {
+    CHECK(out != NULL);
+    CHECK(incarnation->lsn < FORMAT_COUNTER_MAX);
     put_u64(out, incarnation->ordinal);
     put_u64(out + 8, incarnation->id);
     put_u64(out + 16, incarnation->time_us);
@@ -100,6 +110,8 @@ size_t format_incarnation_encode(uint8_t *out, const struct format_incarnation *
 int format_incarnation_decode(struct format_incarnation *incarnation, const uint8_t **at,
                               const uint8_t *end)
 {
+    CHECK(incarnation != NULL);
+    CHECK(*at <= end);
     if ((size_t)(end - *at) < FORMAT_INCARNATION_SIZE) {
         return TUSK_ECORRUPT;
     }
@@ -141,6 +153,8 @@ int format_topic_decode(struct format_topic *topic, const uint8_t **at, const ui
 {
     const uint8_t *in = *at;
 
+    CHECK(topic != NULL);
+    CHECK(in <= end);
     if ((size_t)(end - in) < TOPIC_FIXED) {
         return TUSK_ECORRUPT;
     }
@@ -170,6 +184,7 @@ int format_topic_decode(struct format_topic *topic, const uint8_t **at, const ui
 
 size_t format_cursor_encode(uint8_t *out, const struct format_cursor *cursor)
 {
+    CHECK(out != NULL);
     CHECK(cursor->name_size <= FORMAT_NAME_SIZE_MAX);
     put_u64(out, cursor->id);
     put_u64(out + 8, cursor->offset);
@@ -183,6 +198,8 @@ int format_cursor_decode(struct format_cursor *cursor, const uint8_t **at, const
 {
     const uint8_t *in = *at;
 
+    CHECK(cursor != NULL);
+    CHECK(in <= end);
     if ((size_t)(end - in) < CURSOR_FIXED) {
         return TUSK_ECORRUPT;
     }
@@ -201,6 +218,8 @@ int format_cursor_decode(struct format_cursor *cursor, const uint8_t **at, const
 
 size_t format_topic_block_encode(uint8_t *out, const struct format_topic_block *block)
 {
+    CHECK(block->first_offset <= block->end_offset);
+    CHECK(block->sealed <= 1);
     put_u64(out, block->segment);
     put_u64(out + 8, block->generation);
     put_u64(out + 16, block->first_offset);
@@ -218,6 +237,8 @@ int format_topic_block_decode(struct format_topic_block *block, const uint8_t **
 {
     const uint8_t *in = *at;
 
+    CHECK(block != NULL);
+    CHECK(in <= end);
     if ((size_t)(end - in) < FORMAT_TOPIC_BLOCK_SIZE) {
         return TUSK_ECORRUPT;
     }
@@ -246,6 +267,7 @@ bool format_name_encode(char out[FORMAT_ENCODED_NAME_SIZE], const char *name, si
     size_t used = 0;
     size_t i;
 
+    CHECK(name != NULL || size == 0);
     for (i = 0; i < size; i++) {
         const size_t need = stands_for_itself(name[i]) ? 1 : 3;
 
@@ -262,6 +284,7 @@ bool format_name_encode(char out[FORMAT_ENCODED_NAME_SIZE], const char *name, si
         used += need;
     }
     out[used] = '\0';
+    CHECK(used < FORMAT_ENCODED_NAME_SIZE);
     return used > 0;
 }
 
@@ -270,6 +293,7 @@ static int hex_value(char c)
     if (c >= '0' && c <= '9') {
         return c - '0';
     }
+    CHECK(c < '0' || c > '9');
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
@@ -279,6 +303,7 @@ size_t format_name_decode(char *out, const char *encoded)
     const char *at = encoded;
     size_t size = 0;
 
+    CHECK(encoded != NULL);
     while (*at != '\0' && size < FORMAT_NAME_SIZE_MAX) {
         if (*at == '%') {
             const int high = hex_value(at[1]);
@@ -293,6 +318,7 @@ size_t format_name_decode(char *out, const char *encoded)
             out[size++] = *at++;
         }
     }
+    CHECK(size <= FORMAT_NAME_SIZE_MAX);
     out[size] = '\0';
     /* One name, one directory: only the form that encoding gives counts. */
     if (*at != '\0' || !format_name_encode(again, out, size) || strcmp(again, encoded) != 0) {
@@ -308,6 +334,8 @@ bool format_file_number(const char *file_name, const char *prefix, const char *s
     uint64_t value = 0;
     unsigned i;
 
+    CHECK(file_name != NULL);
+    CHECK(number != NULL);
     if (strncmp(file_name, prefix, prefix_size) != 0) {
         return false;
     }

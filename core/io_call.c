@@ -24,6 +24,7 @@ bool io_call_path_ok(const char *path)
 {
     const char *part = path;
 
+    CHECK(path != NULL);
     if (strlen(path) >= IO_PATH_SIZE) {
         return false;
     }
@@ -49,6 +50,8 @@ static int openat2_beneath(int dir, const char *path, int flags)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
 
+    CHECK(path != NULL);
+    CHECK((flags & O_CLOEXEC) != 0);
     return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 }
 
@@ -57,6 +60,8 @@ int io_call_root_open(struct io_root *root, const char *data_dir)
     const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
     int probe;
 
+    CHECK(root != NULL);
+    CHECK(data_dir != NULL);
     /* The operator's own path may go through links; what lies beneath may not. */
     root->fd = open(data_dir, flags);
     if (root->fd < 0) {
@@ -72,6 +77,7 @@ int io_call_root_open(struct io_root *root, const char *data_dir)
 
 void io_call_root_close(struct io_root *root)
 {
+    CHECK(root != NULL);
     if (root->fd >= 0) {
         (void)close(root->fd); /* An O_PATH descriptor holds no data */
         root->fd = -1;
@@ -83,6 +89,9 @@ static int open_one(int dir, const char *name, int flags, int *fd)
 {
     struct stat st;
 
+    CHECK(fd != NULL);
+    CHECK(name[0] != '\0');
+    CHECK(strchr(name, '/') == NULL);
     *fd = openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC, IO_CALL_FILE_MODE);
     if (*fd >= 0) {
         return 0;
@@ -104,9 +113,14 @@ static int open_parts(const struct io_root *root, const char *path, size_t size,
     int dir = root->fd;
     int rc;
 
+    CHECK(root->fd >= 0);
+    CHECK(size > 0);
+    CHECK(size < sizeof part);
     while (start < size) {
         const size_t length = strcspn(path + start, "/");
 
+        CHECK(length > 0);
+        CHECK(length < sizeof part);
         memcpy(part, path + start, length);
         part[length] = '\0';
         rc = open_one(dir, part, O_PATH | O_DIRECTORY, fd);
@@ -127,6 +141,8 @@ int io_call_parent_open(const struct io_root *root, const char *path, struct io_
     const char *slash = strrchr(path, '/');
     char dir[IO_PATH_SIZE];
 
+    CHECK(root->fd >= 0);
+    CHECK(parent != NULL);
     CHECK(io_call_path_ok(path));
     *parent = (struct io_parent){.fd = root->fd, .name = path};
     if (slash == NULL) {
@@ -137,6 +153,7 @@ int io_call_parent_open(const struct io_root *root, const char *path, struct io_
     if (!root->has_openat2) {
         return open_parts(root, path, (size_t)(slash - path), &parent->fd);
     }
+    CHECK((size_t)(slash - path) < sizeof dir);
     memcpy(dir, path, (size_t)(slash - path));
     dir[slash - path] = '\0';
     return io_call_open(root, dir, O_PATH | O_DIRECTORY, &parent->fd);
@@ -144,6 +161,7 @@ int io_call_parent_open(const struct io_root *root, const char *path, struct io_
 
 void io_call_parent_close(struct io_parent *parent)
 {
+    CHECK(parent != NULL);
     if (parent->owned && parent->fd >= 0) {
         (void)close(parent->fd); /* O_PATH: no data */
     }
@@ -155,6 +173,7 @@ static int open_in_parent(const struct io_root *root, const char *path, int flag
     struct io_parent parent;
     int rc = io_call_parent_open(root, path, &parent);
 
+    CHECK(fd != NULL);
     if (rc == 0) {
         rc = open_one(parent.fd, parent.name, flags, fd);
         io_call_parent_close(&parent);
@@ -167,6 +186,8 @@ int io_call_open(const struct io_root *root, const char *path, int flags, int *f
     unsigned tries = 0;
     int rc;
 
+    CHECK(root->fd >= 0);
+    CHECK(fd != NULL);
     flags |= O_CLOEXEC;
     if (path[0] == '\0') {
         *fd = openat(root->fd, ".", flags);
@@ -187,6 +208,7 @@ int io_call_open(const struct io_root *root, const char *path, int flags, int *f
 
 int io_call_create(const struct io_root *root, const char *path, int *fd)
 {
+    CHECK(fd != NULL);
     return open_in_parent(root, path, IO_CALL_CREATE_FLAGS, fd);
 }
 
@@ -195,6 +217,7 @@ int io_call_make_dir(const struct io_root *root, const char *path)
     struct io_parent parent;
     int rc = io_call_parent_open(root, path, &parent);
 
+    CHECK(path != NULL);
     if (rc == 0) {
         rc = mkdirat(parent.fd, parent.name, IO_CALL_DIR_MODE) == 0 ? 0 : errno;
         io_call_parent_close(&parent);
@@ -207,6 +230,7 @@ static int unlink_at(const struct io_root *root, const char *path, int flags)
     struct io_parent parent;
     int rc = io_call_parent_open(root, path, &parent);
 
+    CHECK(flags == 0 || flags == AT_REMOVEDIR);
     if (rc == 0) {
         rc = unlinkat(parent.fd, parent.name, flags) == 0 ? 0 : errno;
         io_call_parent_close(&parent);
@@ -216,6 +240,7 @@ static int unlink_at(const struct io_root *root, const char *path, int flags)
 
 int io_call_remove_dir(const struct io_root *root, const char *path)
 {
+    CHECK(path != NULL);
     return unlink_at(root, path, AT_REMOVEDIR);
 }
 
@@ -230,6 +255,8 @@ int io_call_rename(const struct io_root *root, const char *from, const char *to)
     struct io_parent new;
     int rc = io_call_parent_open(root, from, &old);
 
+    CHECK(from != NULL);
+    CHECK(to != NULL);
     if (rc != 0) {
         return rc;
     }
@@ -247,6 +274,7 @@ int io_call_sync_dir(const struct io_root *root, const char *path)
     int fd;
     int rc = io_call_open(root, path, O_RDONLY | O_DIRECTORY, &fd);
 
+    CHECK(path != NULL);
     if (rc == 0) {
         rc = fsync(fd) == 0 ? 0 : errno;
         (void)close(fd); /* Read-only */
@@ -258,6 +286,8 @@ int io_call_size(int fd, uint64_t *size)
 {
     struct stat st;
 
+    CHECK(fd >= 0);
+    CHECK(size != NULL);
     if (fstat(fd, &st) != 0) {
         return errno;
     }
@@ -269,6 +299,8 @@ int io_call_truncate(int fd, uint64_t size)
 {
     int rc;
 
+    CHECK(fd >= 0);
+    CHECK(size <= (uint64_t)INT64_MAX);
     do {
         rc = ftruncate(fd, (off_t)size);
     } while (rc != 0 && errno == EINTR);
@@ -280,6 +312,8 @@ static ssize_t write_some(int fd, const struct iovec *iov, int count, size_t ski
 {
     struct iovec window[WRITE_WINDOW];
 
+    CHECK(count > 0);
+    CHECK(skip < iov->iov_len || skip == 0);
     if (skip == 0) {
         return pwritev(fd, iov, count < IOV_MAX ? count : IOV_MAX, (off_t)offset);
     }
@@ -295,6 +329,8 @@ int io_call_write(int fd, const struct iovec *iov, int count, uint64_t offset)
     size_t skip = 0;
     ssize_t rc;
 
+    CHECK(fd >= 0);
+    CHECK(count > 0);
     for (;;) {
         while (count > 0 && skip >= iov->iov_len) {
             skip -= iov->iov_len;
@@ -320,6 +356,8 @@ int io_call_write(int fd, const struct iovec *iov, int count, uint64_t offset)
 
 int io_call_read(int fd, uint8_t *data, size_t size, uint64_t offset, size_t *got)
 {
+    CHECK(fd >= 0);
+    CHECK(data != NULL || size == 0);
     *got = 0;
     while (*got < size) {
         const ssize_t rc = pread(fd, data + *got, size - *got, (off_t)(offset + *got));
@@ -352,6 +390,8 @@ int io_call_read_cached(int fd, uint8_t *data, size_t size, uint64_t offset, siz
     const struct iovec iov = {.iov_base = data, .iov_len = size};
     ssize_t rc;
 
+    CHECK(fd >= 0);
+    CHECK(data != NULL || size == 0);
     *got = 0;
     if (size == 0) {
         return 0; /* With nothing to read some file systems still say EAGAIN */
@@ -371,6 +411,8 @@ int io_call_read_cached(int fd, uint8_t *data, size_t size, uint64_t offset, siz
 
 int io_call_read_direct(int fd, uint8_t *data, size_t size, uint64_t offset, size_t *got)
 {
+    CHECK(offset % IO_DIRECT_ALIGN == 0);
+    CHECK(size % IO_DIRECT_ALIGN == 0);
     *got = 0;
     while (*got < size) {
         const ssize_t rc = pread(fd, data + *got, size - *got, (off_t)(offset + *got));
@@ -393,6 +435,7 @@ int io_call_drop_cache(int fd, uint64_t offset, uint64_t size)
     const unsigned flags =
         SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
+    CHECK(fd >= 0);
     /* Only clean pages can be dropped. Its error is the device refusing what is being read. */
     if (sync_file_range(fd, (off_t)offset, (off_t)size, flags) != 0 && errno != EOPNOTSUPP &&
         errno != ENOSYS) {
@@ -405,14 +448,16 @@ int io_call_drop_cache(int fd, uint64_t offset, uint64_t size)
 
 int io_call_sync(int fd)
 {
+    CHECK(fd >= 0);
     return fdatasync(fd) == 0 ? 0 : errno;
 }
 
 int io_call_extend(int fd, uint64_t size)
 {
-    uint64_t now;
+    uint64_t now = 0;
     const int rc = io_call_size(fd, &now);
 
+    CHECK(fd >= 0);
     if (rc != 0 || now >= size) {
         return rc;
     }
@@ -423,6 +468,8 @@ int io_call_allocate(int fd, uint64_t offset, uint64_t size)
 {
     int rc;
 
+    CHECK(fd >= 0);
+    CHECK(size > 0);
     do {
         rc = fallocate(fd, 0, (off_t)offset, (off_t)size);
     } while (rc != 0 && errno == EINTR);
@@ -437,6 +484,8 @@ int io_call_punch(int fd, uint64_t offset, uint64_t size)
     const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     int rc;
 
+    CHECK(fd >= 0);
+    CHECK(size > 0);
     do {
         rc = fallocate(fd, mode, (off_t)offset, (off_t)size);
     } while (rc != 0 && errno == EINTR);
@@ -445,5 +494,6 @@ int io_call_punch(int fd, uint64_t offset, uint64_t size)
 
 void io_call_writeback(int fd, uint64_t offset, uint64_t size)
 {
+    CHECK(fd >= 0);
     (void)sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE); /* Advice */
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/check.h"
 #include "core/error.h"
 #include "core/io_files.h"
 
@@ -23,6 +24,8 @@ int disk_make_dir(struct io *io, const char *path, struct error *err)
 {
     int rc = disk_check_path(path, err);
 
+    CHECK(path != NULL);
+    CHECK(disk_of(io)->root.fd >= 0);
     if (rc != 0) {
         return rc;
     }
@@ -34,6 +37,8 @@ int disk_remove_dir(struct io *io, const char *path, struct error *err)
 {
     int rc = disk_check_path(path, err);
 
+    CHECK(path != NULL);
+    CHECK(disk_of(io)->root.fd >= 0);
     if (rc != 0) {
         return rc;
     }
@@ -45,6 +50,8 @@ int disk_sync_dir(struct io *io, const char *path, struct error *err)
 {
     int rc = path[0] == '\0' ? 0 : disk_check_path(path, err);
 
+    CHECK(path != NULL);
+    CHECK(disk_of(io)->root.fd >= 0);
     if (rc != 0) {
         return rc;
     }
@@ -56,6 +63,9 @@ int disk_rename(struct io *io, const char *from, const char *to, struct error *e
 {
     int rc = disk_check_path(from, err);
 
+    CHECK(from != NULL);
+    CHECK(to != NULL);
+    CHECK(disk_of(io)->root.fd >= 0);
     if (rc == 0) {
         rc = disk_check_path(to, err);
     }
@@ -75,6 +85,8 @@ int disk_unlink(struct io *io, const char *path, struct error *err)
 {
     int rc = disk_check_path(path, err);
 
+    CHECK(path != NULL);
+    CHECK(disk_of(io)->root.fd >= 0);
     if (rc != 0) {
         return rc;
     }
@@ -86,6 +98,8 @@ static enum io_kind entry_kind(DIR *dir, const struct dirent *entry)
 {
     struct stat st;
 
+    CHECK(dir != NULL);
+    CHECK(entry != NULL);
     if (entry->d_type == DT_REG) {
         return IO_KIND_FILE;
     }
@@ -109,6 +123,9 @@ static int list_entries(DIR *dir, io_list_fn *fn, void *arg, int *os_error)
     const struct dirent *entry;
     int rc = 0;
 
+    CHECK(dir != NULL);
+    CHECK(fn != NULL);
+    CHECK(*os_error == 0);
     while (rc == 0) {
         errno = 0;
         entry = readdir(dir);
@@ -130,6 +147,8 @@ int disk_list_dir(struct io *io, const char *path, io_list_fn *fn, void *arg, st
     DIR *dir;
     int fd;
 
+    CHECK(path != NULL);
+    CHECK(fn != NULL);
     if (rc != 0) {
         return rc;
     }
@@ -137,6 +156,7 @@ int disk_list_dir(struct io *io, const char *path, io_list_fn *fn, void *arg, st
     if (rc != 0) {
         return disk_fail(err, rc, "list", path);
     }
+    CHECK(fd >= 0);
     dir = fdopendir(fd);
     if (dir == NULL) {
         rc = errno;
@@ -154,6 +174,7 @@ static long read_pid(int fd)
     char text[PID_TEXT_SIZE] = "";
     size_t got;
 
+    CHECK(fd >= 0);
     if (io_call_read(fd, (uint8_t *)text, sizeof text - 1, 0, &got) != 0) {
         return 0;
     }
@@ -167,11 +188,15 @@ static int write_pid(int fd)
     const struct iovec iov = {.iov_base = text, .iov_len = (size_t)size};
     const int rc = io_call_truncate(fd, 0);
 
+    CHECK(fd >= 0);
+    CHECK(size > 0);
+    CHECK((size_t)size < sizeof text);
     return rc == 0 ? io_call_write(fd, &iov, 1, 0) : rc;
 }
 
 static int lock_refused(struct error *err, const char *path, long pid)
 {
+    CHECK(path != NULL);
     if (pid <= 0) {
         return error_set(err, TUSK_ELOCKED, "lock %s: data directory in use by another process",
                          path);
@@ -185,6 +210,8 @@ static int lock_take(int fd, const char *path, struct error *err)
     struct stat st;
     int rc;
 
+    CHECK(fd >= 0);
+    CHECK(path != NULL);
     if (fstat(fd, &st) != 0) {
         return disk_fail(err, errno, "lock", path);
     }
@@ -212,6 +239,8 @@ int disk_lock(struct io *io, const char *path, struct error *err)
     struct disk_lock *lock;
     int rc = disk_check_path(path, err);
 
+    CHECK(path != NULL);
+    CHECK(disk->root.fd >= 0);
     if (rc != 0) {
         return rc;
     }
@@ -237,9 +266,11 @@ int disk_lock(struct io *io, const char *path, struct error *err)
 
 void disk_unlock_all(struct disk *disk)
 {
+    CHECK(disk != NULL);
     while (disk->locks != NULL) {
         struct disk_lock *lock = disk->locks;
 
+        CHECK(lock->fd >= 0);
         disk->locks = lock->next;
         (void)close(lock->fd); /* Drops the lock; the file stays, as its name is the lock's */
         free(lock);

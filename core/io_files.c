@@ -19,6 +19,7 @@ _Static_assert(offsetof(struct disk_file, base) == 0, "struct io_file * is a str
 
 int disk_code_of(int os_error)
 {
+    CHECK(os_error > 0);
     switch (os_error) {
     case ELOOP:
         return TUSK_EDENIED;
@@ -40,6 +41,9 @@ int disk_fail(struct error *err, int os_error, const char *doing, const char *pa
 {
     const int code = disk_code_of(os_error);
 
+    CHECK(os_error > 0);
+    CHECK(doing != NULL);
+    CHECK(path != NULL);
     (void)error_errno(err, os_error, "%s %s", doing, path[0] == '\0' ? "the data directory" : path);
     if (err != NULL) {
         err->code = code;
@@ -53,6 +57,8 @@ static int file_fail(struct error *err, int os_error, const char *doing,
 {
     const int code = disk_code_of(os_error);
 
+    CHECK(os_error > 0);
+    CHECK(file->fd >= 0);
     (void)error_errno(err, os_error, "%s %s at %" PRIu64, doing, file->path, offset);
     if (err != NULL) {
         err->code = code;
@@ -62,6 +68,7 @@ static int file_fail(struct error *err, int os_error, const char *doing,
 
 int disk_check_path(const char *path, struct error *err)
 {
+    CHECK(path != NULL);
     if (io_call_path_ok(path)) {
         return 0;
     }
@@ -71,11 +78,13 @@ int disk_check_path(const char *path, struct error *err)
 
 struct disk *disk_of(struct io *io)
 {
+    CHECK(io != NULL);
     return (struct disk *)io;
 }
 
 struct disk_file *disk_file_of(struct io_file *file)
 {
+    CHECK(file != NULL);
     return (struct disk_file *)file;
 }
 
@@ -84,6 +93,8 @@ int disk_init(struct disk *disk, const struct io_ops *ops, const char *data_dir,
 {
     int rc;
 
+    CHECK(ops != NULL);
+    CHECK(data_dir != NULL);
     CHECK(file_size >= sizeof(struct disk_file));
     *disk = (struct disk){.base = {.ops = ops}, .root = {.fd = -1}, .file_size = file_size};
     rc = io_call_root_open(&disk->root, data_dir);
@@ -92,6 +103,8 @@ int disk_init(struct disk *disk, const struct io_ops *ops, const char *data_dir,
 
 void disk_deinit(struct disk *disk)
 {
+    CHECK(disk != NULL);
+    CHECK(disk->base.in_flight == 0);
     disk_unlock_all(disk);
     io_call_root_close(&disk->root);
 }
@@ -100,6 +113,9 @@ struct disk_file *disk_file_new(struct disk *disk, const char *path, int fd)
 {
     struct disk_file *file = calloc(1, disk->file_size);
 
+    CHECK(fd >= 0);
+    CHECK(io_call_path_ok(path));
+    CHECK(disk->file_size >= sizeof *file);
     if (file == NULL) {
         return NULL;
     }
@@ -117,6 +133,8 @@ static int check_opened(int fd, const char *path, struct error *err)
     struct stat st;
     int flags;
 
+    CHECK(fd >= 0);
+    CHECK(path != NULL);
     if (fstat(fd, &st) != 0) {
         return disk_fail(err, errno, "open", path);
     }
@@ -135,6 +153,8 @@ static int open_existing(struct disk *disk, const char *path, int access_flags, 
 {
     int rc = io_call_open(&disk->root, path, access_flags | O_NONBLOCK | O_NOCTTY, fd);
 
+    CHECK(access_flags == O_RDONLY || access_flags == O_RDWR);
+    CHECK(fd != NULL);
     if (rc != 0) {
         return disk_fail(err, rc, "open", path);
     }
@@ -153,6 +173,8 @@ int disk_open(struct io *io, const char *path, enum io_open_mode mode, struct io
     int fd;
     int rc = disk_check_path(path, err);
 
+    CHECK(path != NULL);
+    CHECK(out != NULL);
     if (rc != 0) {
         return rc;
     }
@@ -167,6 +189,7 @@ int disk_open(struct io *io, const char *path, enum io_open_mode mode, struct io
             return rc;
         }
     }
+    CHECK(fd >= 0);
     file = disk_file_new(disk, path, fd);
     if (file == NULL) {
         (void)close(fd); /* Nothing was written */
@@ -180,6 +203,9 @@ void disk_close_file(struct io_file *base)
 {
     struct disk_file *file = disk_file_of(base);
 
+    CHECK(file->fd >= 0);
+    CHECK(base->in_flight == 0);
+    CHECK((file->direct == DISK_DIRECT_OPEN) == (file->direct_fd >= 0));
     /* What close() could still report, the sync before it has reported: unsynced bytes are nobody's
      * promise. And it is not repeated: on Linux the descriptor is gone even after EINTR. */
     (void)close(file->fd);
@@ -194,6 +220,8 @@ int disk_size(struct io_file *base, uint64_t *size, struct error *err)
     const struct disk_file *file = disk_file_of(base);
     const int rc = io_call_size(file->fd, size);
 
+    CHECK(file->fd >= 0);
+    CHECK(size != NULL);
     return rc == 0 ? 0 : disk_fail(err, rc, "size of", file->path);
 }
 
@@ -202,6 +230,7 @@ int disk_truncate(struct io_file *base, uint64_t size, struct error *err)
     const struct disk_file *file = disk_file_of(base);
     const int rc = io_call_truncate(file->fd, size);
 
+    CHECK(file->fd >= 0);
     return rc == 0 ? 0 : file_fail(err, rc, "truncate", file, size);
 }
 
@@ -211,6 +240,8 @@ int disk_write(struct io_file *base, const struct iovec *iov, int count, uint64_
     const struct disk_file *file = disk_file_of(base);
     const int rc = io_call_write(file->fd, iov, count, offset);
 
+    CHECK(count > 0);
+    CHECK(iov != NULL);
     return rc == 0 ? 0 : file_fail(err, rc, "write", file, offset);
 }
 
@@ -219,6 +250,8 @@ static bool same_file(int fd, int other)
     struct stat a;
     struct stat b;
 
+    CHECK(fd >= 0);
+    CHECK(other >= 0);
     return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev &&
            a.st_ino == b.st_ino;
 }
@@ -233,6 +266,8 @@ static void open_direct(struct disk_file *file)
     char proc[32];
     int fd;
 
+    CHECK(file->direct == DISK_DIRECT_UNTRIED);
+    CHECK(file->direct_fd < 0);
     file->direct = DISK_DIRECT_NONE;
     if (io_call_open(&disk->root, file->path, flags, &fd) != 0) {
         fd = -1;
@@ -256,10 +291,13 @@ int disk_read_direct(struct io_file *base, uint8_t *data, size_t size, uint64_t 
     struct disk_file *file = disk_file_of(base);
     int rc;
 
+    CHECK(file->fd >= 0);
+    CHECK(got != NULL);
     if (file->direct == DISK_DIRECT_UNTRIED) {
         open_direct(file);
     }
     if (file->direct == DISK_DIRECT_OPEN) {
+        CHECK(file->direct_fd >= 0);
         rc = io_call_read_direct(file->direct_fd, data, size, offset, got);
         if (rc != EINVAL && rc != EOPNOTSUPP) {
             return rc == 0 ? 0 : file_fail(err, rc, "read", file, offset);
@@ -280,6 +318,7 @@ int disk_read_cached(struct io_file *base, uint8_t *data, size_t size, uint64_t 
 {
     const int rc = io_call_read_cached(disk_file_of(base)->fd, data, size, offset, got);
 
+    CHECK(got != NULL);
     if (rc == 0) {
         return 0;
     }
@@ -292,6 +331,7 @@ int disk_sync(struct io_file *base, uint32_t *elapsed_us, struct error *err)
     const uint32_t start = disk_clock_us();
     const int rc = io_call_sync(file->fd);
 
+    CHECK(file->fd >= 0);
     if (elapsed_us != NULL) {
         *elapsed_us = disk_clock_us() - start;
     }
@@ -303,6 +343,8 @@ int disk_allocate(struct io_file *base, uint64_t offset, uint64_t size, struct e
     const struct disk_file *file = disk_file_of(base);
     int rc = io_call_allocate(file->fd, offset, size);
 
+    CHECK(file->fd >= 0);
+    CHECK(size > 0);
     if (rc == 0) {
         rc = io_call_sync(file->fd);
     }
@@ -314,5 +356,7 @@ int disk_punch(struct io_file *base, uint64_t offset, uint64_t size, struct erro
     const struct disk_file *file = disk_file_of(base);
     const int rc = io_call_punch(file->fd, offset, size);
 
+    CHECK(file->fd >= 0);
+    CHECK(size > 0);
     return rc == 0 ? 0 : file_fail(err, rc, "punch", file, offset);
 }

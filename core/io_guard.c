@@ -26,6 +26,7 @@ static bool is_guarded(const void *address)
     const uintptr_t at = (uintptr_t)address;
     const uintptr_t from = (uintptr_t)guard.from;
 
+    CHECK(from <= UINTPTR_MAX - guard.size);
     return guard.from != NULL && at >= from && at - from < guard.size;
 }
 
@@ -70,6 +71,8 @@ void io_guard_install(void)
 
 bool io_guard_copy(uint8_t *to, const uint8_t *from, size_t size)
 {
+    CHECK(to != NULL || size == 0);
+    CHECK(from != NULL);
     CHECK(guard.from == NULL);
     if (sigsetjmp(guard.out, 0) != 0) {
         guard.from = NULL;

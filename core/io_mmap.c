@@ -40,12 +40,15 @@ static const uint8_t *map_get(struct map_file *file, uint64_t size)
     uint8_t *map;
     uint8_t *expected = NULL;
 
+    CHECK(file->file.fd >= 0);
+    CHECK(size > 0);
     while (level < MAP_LEVELS && size > (uint64_t)1 << (MAP_LEVEL_MIN + level)) {
         level++;
     }
     if (level == MAP_LEVELS) {
         return NULL;
     }
+    CHECK(level < MAP_LEVELS);
     map = atomic_load(&file->maps[level]);
     if (map != NULL) {
         return map;
@@ -65,6 +68,8 @@ static void map_close_file(struct io_file *base)
 {
     struct map_file *file = (struct map_file *)base;
 
+    CHECK(base->in_flight == 0);
+    CHECK(file->file.fd >= 0);
     for (unsigned i = 0; i < MAP_LEVELS; i++) {
         uint8_t *map = atomic_load(&file->maps[i]);
 
@@ -82,6 +87,8 @@ static int map_read(struct map_file *file, uint8_t *data, size_t size, uint64_t 
     uint64_t end;
     const int rc = io_call_size(file->file.fd, &end);
 
+    CHECK(file->file.fd >= 0);
+    CHECK(data != NULL || size == 0);
     if (rc != 0 || size == 0) {
         return rc;
     }
@@ -97,6 +104,8 @@ static int map_read(struct map_file *file, uint8_t *data, size_t size, uint64_t 
 
 static void map_op_run(struct disk *disk, struct io_op *op)
 {
+    CHECK(disk != NULL);
+    CHECK(op != NULL);
     if (op->kind == IO_OP_READ) {
         struct map_file *file = (struct map_file *)op->file;
 
@@ -117,10 +126,14 @@ static size_t map_resident(const uint8_t *map, size_t size, uint64_t offset)
     size_t count;
     size_t resident = 0;
 
+    CHECK(page_size > 0);
+    CHECK(size > 0);
     if (size > sizeof pages * page_size - lead) {
         size = sizeof pages * page_size - lead;
     }
     count = (lead + size + page_size - 1) / page_size;
+    CHECK(count > 0);
+    CHECK(count <= sizeof pages);
     /* It does not write to the map; its argument just is not const. */
     if (mincore((void *)(uintptr_t)(map + start), count * page_size, pages) != 0) {
         return 0;
@@ -131,6 +144,7 @@ static size_t map_resident(const uint8_t *map, size_t size, uint64_t offset)
     if (resident == 0) {
         return 0;
     }
+    CHECK(lead < page_size);
     return resident == count ? size : resident * page_size - lead;
 }
 
@@ -141,6 +155,8 @@ static int map_read_cached(struct io_file *base, uint8_t *data, size_t size, uin
     const uint8_t *map;
     uint64_t end;
 
+    CHECK(data != NULL || size == 0);
+    CHECK(file->file.fd >= 0);
     *got = 0;
     if (io_call_size(file->file.fd, &end) != 0) {
         return TUSK_EIO;
@@ -160,6 +176,7 @@ static int map_read_cached(struct io_file *base, uint8_t *data, size_t size, uin
     if (!io_guard_copy(data, map + offset, size)) {
         return TUSK_EIO;
     }
+    CHECK(size <= end - offset);
     *got = size;
     return 0;
 }
@@ -178,6 +195,9 @@ static const struct io_ops mmap_ops = {
 
 int io_mmap_open(struct io **out, const char *data_dir, unsigned threads, struct error *err)
 {
+    CHECK(out != NULL);
+    CHECK(data_dir != NULL);
+    CHECK(threads > 0);
     io_guard_install();
     return io_threads_open(out, &mmap_ops, data_dir, sizeof(struct map_file), map_op_run, threads,
                            err);

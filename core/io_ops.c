@@ -9,6 +9,7 @@
 
 void disk_queue_push(struct disk_queue *queue, struct io_op *op)
 {
+    CHECK((queue->first == NULL) == (queue->last == NULL));
     op->next = NULL;
     if (queue->last == NULL) {
         CHECK(queue->count == 0);
@@ -24,6 +25,7 @@ struct io_op *disk_queue_pop(struct disk_queue *queue)
 {
     struct io_op *op = queue->first;
 
+    CHECK((op == NULL) == (queue->count == 0));
     if (op == NULL) {
         return NULL;
     }
@@ -38,6 +40,9 @@ struct io_op *disk_queue_pop(struct disk_queue *queue)
 
 void disk_queue_append(struct disk_queue *to, struct disk_queue *from)
 {
+    CHECK((from->first == NULL) == (from->count == 0));
+    CHECK((to->first == NULL) == (to->count == 0));
+    CHECK(to != from);
     if (from->first == NULL) {
         return;
     }
@@ -56,12 +61,15 @@ uint32_t disk_clock_us(void)
     struct timespec now;
 
     CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    CHECK(now.tv_sec >= 0);
+    CHECK(now.tv_nsec >= 0);
     return (uint32_t)((uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u);
 }
 
 /* Whether op->file is the caller's: for the rest it is the outcome (CREATE) or not looked at. */
 static bool has_file(const struct io_op *op)
 {
+    CHECK(op != NULL);
     switch (op->kind) {
     case IO_OP_SYNC:
     case IO_OP_READ:
@@ -81,6 +89,7 @@ static bool has_file(const struct io_op *op)
 
 static bool paths_ok(const struct io_op *op)
 {
+    CHECK(op->path != NULL || has_file(op));
     if (has_file(op)) {
         return true;
     }
@@ -94,6 +103,8 @@ int disk_op_begin(struct disk *disk, struct io_op *op)
 {
     const unsigned in_flight = disk->base.in_flight++;
 
+    CHECK(op->done != NULL);
+    CHECK(disk != NULL);
     op->elapsed_us = disk_clock_us(); /* The start, until disk_op_result() */
     if (has_file(op)) {
         CHECK(op->file->io == &disk->base);
@@ -113,6 +124,7 @@ int disk_op_begin(struct disk *disk, struct io_op *op)
 
 void disk_op_result(struct io_op *op, int os_error)
 {
+    CHECK(os_error >= 0);
     op->elapsed_us = disk_clock_us() - op->elapsed_us;
     op->os_error = os_error;
     op->result = os_error == 0 ? 0 : disk_code_of(os_error);
@@ -120,6 +132,8 @@ void disk_op_result(struct io_op *op, int os_error)
 
 void disk_op_end(struct disk *disk, struct io_op *op)
 {
+    CHECK(op->done != NULL);
+    CHECK(op->result <= 0);
     CHECK(disk->base.in_flight > 0);
     disk->base.in_flight--;
     if (has_file(op)) {
@@ -135,6 +149,8 @@ static int run_create(struct disk *disk, struct io_op *op)
     int fd;
     const int rc = io_call_create(&disk->root, op->path, &fd);
 
+    CHECK(op->kind == IO_OP_CREATE);
+    CHECK(op->file == NULL);
     if (rc != 0) {
         return rc;
     }
@@ -151,6 +167,9 @@ static int run_allocate(int fd, const struct io_op *op)
 {
     const int rc = io_call_allocate(fd, op->offset, op->size);
 
+    CHECK(fd >= 0);
+    CHECK(op->kind == IO_OP_ALLOCATE);
+    CHECK(op->size > 0);
     if (rc != 0) {
         return rc;
     }
@@ -162,6 +181,8 @@ static int run_on_file(const struct io_op *op)
     const struct iovec iov = {.iov_base = op->data, .iov_len = op->size};
     const int fd = disk_file_of(op->file)->fd;
 
+    CHECK(fd >= 0);
+    CHECK(has_file(op));
     switch (op->kind) {
     case IO_OP_SYNC:
         return io_call_sync(fd);
@@ -189,6 +210,8 @@ void disk_op_run(struct disk *disk, struct io_op *op)
 {
     int rc;
 
+    CHECK(disk != NULL);
+    CHECK(op->done != NULL);
     switch (op->kind) {
     case IO_OP_CREATE:
         rc = run_create(disk, op);

@@ -18,6 +18,7 @@ static void done_push(struct io_threads *pool, struct io_op *op)
 {
     const uint64_t one = 1;
 
+    CHECK(op != NULL);
     if (pool->done.count == 0) {
         CHECK(write(pool->event_fd, &one, sizeof one) == (ssize_t)sizeof one);
     }

@@ -41,6 +41,7 @@ static const uint8_t opcodes_needed[] = {
 
 static void fill_slots(struct uring *uring)
 {
+    CHECK(uring->slots_used <= URING_SLOTS);
     while (uring->free != NULL && uring->backlog.count > 0) {
         uring_slot_take(uring, disk_queue_pop(&uring->backlog));
     }
@@ -48,6 +49,8 @@ static void fill_slots(struct uring *uring)
 
 static void drop(struct uring *uring, struct io_op *op)
 {
+    CHECK(uring->broken != 0);
+    CHECK(op != NULL);
     disk_op_result(op, uring->broken);
     disk_queue_push(&uring->dropped, op);
 }
@@ -55,6 +58,8 @@ static void drop(struct uring *uring, struct io_op *op)
 /* The kernel has none of our requests and takes none. */
 static void give_up(struct uring *uring, int os_error)
 {
+    CHECK(uring->broken == 0);
+    CHECK(os_error > 0);
     uring->broken = os_error;
     for (unsigned i = 0; i < URING_SLOTS; i++) {
         struct io_op *op = uring->slots[i].op;
@@ -67,6 +72,8 @@ static void give_up(struct uring *uring, int os_error)
     while (uring->backlog.count > 0) {
         drop(uring, disk_queue_pop(&uring->backlog));
     }
+    CHECK(uring->slots_used == 0);
+    CHECK(uring->backlog.count == 0);
 }
 
 /* Make the kernel take what is on the ring. Where it does not for now, it has requests of ours,
@@ -76,6 +83,7 @@ static void uring_flush(struct uring *uring)
     unsigned tries = 0;
     int rc;
 
+    CHECK(uring->slots_used <= URING_SLOTS);
     while (uring->broken == 0 && io_uring_sq_ready(&uring->ring) > 0) {
         rc = io_uring_submit(&uring->ring);
         if (rc > 0 || rc == -EINTR) {
@@ -95,6 +103,7 @@ static void uring_submit(struct io *io, struct io_op *op)
 {
     struct uring *uring = (struct uring *)io;
 
+    CHECK(op->done != NULL);
     op->os_error = disk_op_begin(&uring->disk, op);
     if (uring->broken != 0) {
         drop(uring, op);
@@ -103,6 +112,7 @@ static void uring_submit(struct io *io, struct io_op *op)
     disk_queue_push(&uring->backlog, op);
     fill_slots(uring);
     uring_flush(uring);
+    CHECK(uring->broken != 0 || uring->backlog.count == 0 || uring->free == NULL);
 }
 
 /* Returns how many operations finished: 0 or 1. */
@@ -111,6 +121,10 @@ static int slot_completed(struct uring *uring, struct uring_slot *slot, int res)
     struct io_op *op = slot->op;
     int os_error;
 
+    CHECK(slot != NULL);
+    CHECK(uring->slots_used > 0);
+    CHECK(slot >= uring->slots);
+    CHECK(slot < uring->slots + URING_SLOTS);
     CHECK(op != NULL); /* One completion a request */
     if (!uring_slot_advance(uring, slot, res, &os_error)) {
         uring_slot_request(uring, slot);
@@ -130,6 +144,7 @@ static int uring_poll(struct io *io)
     unsigned budget;
     int count = 0;
 
+    CHECK(io != NULL);
     /* What done() submits is for the next poll, however fast it is. A done() that polls or waits
      * may take the rest of this poll's completions. */
     for (budget = io_uring_cq_ready(&uring->ring); budget > 0; budget--) {
@@ -139,6 +154,7 @@ static int uring_poll(struct io *io)
         if (io_uring_peek_cqe(&uring->ring, &cqe) != 0) {
             break;
         }
+        CHECK(cqe != NULL);
         slot = io_uring_cqe_get_data(cqe);
         res = cqe->res;
         io_uring_cqe_seen(&uring->ring, cqe);
@@ -159,17 +175,20 @@ static int uring_wait(struct io *io)
     int count = uring_poll(io);
     int rc;
 
+    CHECK(io != NULL);
     /* A completion may only be a step of its operation, so that nothing has finished yet. */
     while (count == 0 && io->in_flight > 0) {
         rc = io_uring_wait_cqe(&uring->ring, &cqe);
         CHECK(rc == 0 || rc == -EINTR || rc == -EAGAIN);
         count = uring_poll(io);
     }
+    CHECK(count > 0 || io->in_flight == 0);
     return count;
 }
 
 static int uring_poll_fd(struct io *io)
 {
+    CHECK(io != NULL);
     return ((struct uring *)io)->ring.ring_fd;
 }
 
@@ -177,6 +196,8 @@ static void uring_close(struct io *io)
 {
     struct uring *uring = (struct uring *)io;
 
+    CHECK(io->in_flight == 0);
+    CHECK(uring->dropped.count == 0);
     CHECK(uring->slots_used == 0);
     CHECK(uring->backlog.count == 0);
     io_uring_queue_exit(&uring->ring);
@@ -201,6 +222,7 @@ static int check_opcodes(struct io_uring *ring, struct error *err)
     struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
     int rc = 0;
 
+    CHECK(ring != NULL);
     if (probe == NULL) {
         return error_set(err, TUSK_EUNSUPPORTED,
                          "io_uring: the kernel does not say what it can do");
@@ -220,6 +242,7 @@ static int ring_init(struct io_uring *ring, struct error *err)
     struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE, .cq_entries = URING_CQ_SIZE};
     int rc = io_uring_queue_init_params(URING_SLOTS, ring, &params);
 
+    CHECK(ring != NULL);
     if (rc == -ENOSYS || rc == -EPERM || rc == -EACCES || rc == -EINVAL) {
         (void)error_errno(err, -rc, "io_uring: forbidden by the kernel or a sandbox, or too old");
         if (err != NULL) {
@@ -235,6 +258,7 @@ static int ring_init(struct io_uring *ring, struct error *err)
     if (rc != 0) {
         io_uring_queue_exit(ring);
     }
+    CHECK(rc <= 0);
     return rc;
 }
 
@@ -243,6 +267,8 @@ int io_uring_open(struct io **out, const char *data_dir, struct error *err)
     struct uring *uring = calloc(1, sizeof *uring);
     int rc;
 
+    CHECK(out != NULL);
+    CHECK(data_dir != NULL);
     if (uring == NULL) {
         return error_set(err, TUSK_ENOMEM, "open data directory %s: out of memory", data_dir);
     }
@@ -261,6 +287,8 @@ int io_uring_open(struct io **out, const char *data_dir, struct error *err)
         uring->slots[i].next_free = uring->free;
         uring->free = &uring->slots[i];
     }
+    CHECK(uring->slots_used == 0);
+    CHECK(uring->disk.base.in_flight == 0);
     *out = &uring->disk.base;
     return 0;
 }

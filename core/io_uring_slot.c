@@ -12,12 +12,14 @@
 
 static int slot_fd(const struct uring_slot *slot)
 {
+    CHECK(slot->op->file != NULL);
     return disk_file_of(slot->op->file)->fd;
 }
 
 /* What is still to be moved. An operation of no bytes may come without any. */
 static uint8_t *slot_data(const struct uring_slot *slot)
 {
+    CHECK(slot->progress <= slot->op->size);
     return slot->progress == 0 ? slot->op->data : slot->op->data + slot->progress;
 }
 
@@ -29,6 +31,8 @@ static void request_run(struct io_uring_sqe *sqe, const struct uring_slot *slot)
     const uint32_t left = op->size - slot->progress;
     const uint64_t offset = op->offset + slot->progress;
 
+    CHECK(slot->step == SLOT_RUN);
+    CHECK(slot->progress <= op->size);
     switch (op->kind) {
     case IO_OP_SYNC:
         io_uring_prep_fsync(sqe, slot_fd(slot), IORING_FSYNC_DATASYNC);
@@ -70,6 +74,7 @@ void uring_slot_request(struct uring *uring, struct uring_slot *slot)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
 
+    CHECK(slot->op != NULL);
     CHECK(sqe != NULL); /* As many entries as slots, and one request a slot */
     switch (slot->step) {
     case SLOT_RUN:
@@ -92,6 +97,9 @@ static int slot_open_dirs(struct uring *uring, struct uring_slot *slot)
     const struct io_op *op = slot->op;
     int rc = 0;
 
+    CHECK(slot->dir_fd < 0);
+    CHECK(slot->parent.fd < 0);
+    CHECK(slot->parent_to.fd < 0);
     if (op->kind == IO_OP_SYNC_DIR) {
         rc = io_call_open(root, op->path, O_RDONLY | O_DIRECTORY, &slot->dir_fd);
     } else if (op->kind == IO_OP_CREATE || op->kind == IO_OP_UNLINK || op->kind == IO_OP_RENAME) {
@@ -107,6 +115,10 @@ void uring_slot_take(struct uring *uring, struct io_op *op)
 {
     struct uring_slot *slot = uring->free;
 
+    CHECK(op != NULL);
+    CHECK(slot != NULL);
+    CHECK(slot->op == NULL);
+    CHECK(uring->slots_used < URING_SLOTS);
     uring->free = slot->next_free;
     uring->slots_used++;
     *slot = (struct uring_slot){.op = op, .dir_fd = -1, .failure = op->os_error};
@@ -121,6 +133,8 @@ void uring_slot_take(struct uring *uring, struct io_op *op)
 
 void uring_slot_release(struct uring *uring, struct uring_slot *slot)
 {
+    CHECK(slot->op != NULL);
+    CHECK(uring->slots_used > 0);
     io_call_parent_close(&slot->parent);
     io_call_parent_close(&slot->parent_to);
     if (slot->dir_fd >= 0) {
@@ -137,6 +151,8 @@ static bool advance_transfer(struct uring_slot *slot, int res, int *os_error)
 {
     const struct io_op *op = slot->op;
 
+    CHECK(res >= 0);
+    CHECK(op->kind == IO_OP_READ || op->kind == IO_OP_WRITE);
     CHECK((uint32_t)res <= op->size - slot->progress);
     slot->progress += (uint32_t)res;
     slot->repeats = 0;
@@ -154,6 +170,9 @@ static bool advance_allocate(struct uring_slot *slot, int res, int *os_error)
 {
     const struct io_op *op = slot->op;
 
+    CHECK(op->kind == IO_OP_ALLOCATE);
+    CHECK(slot->step == SLOT_RUN);
+    CHECK(res <= 0);
     if (res == -EOPNOTSUPP) {
         *os_error = io_call_extend(slot_fd(slot), op->offset + op->size);
     } else {
@@ -167,6 +186,8 @@ static int finish_create(struct uring *uring, struct io_op *op, int fd)
 {
     struct disk_file *file;
 
+    CHECK(op->kind == IO_OP_CREATE);
+    CHECK(op->file == NULL);
     if (fd < 0) {
         return -fd;
     }
@@ -183,6 +204,8 @@ bool uring_slot_advance(struct uring *uring, struct uring_slot *slot, int res, i
 {
     struct io_op *op = slot->op;
 
+    CHECK(op != NULL);
+    CHECK((slot->step == SLOT_FAILED) == (slot->failure != 0));
     *os_error = res < 0 ? -res : 0;
     if (slot->step == SLOT_FAILED) {
         *os_error = slot->failure;

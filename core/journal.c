@@ -19,6 +19,7 @@ static uint64_t record_size_max(const struct engine_options *options)
 {
     const uint64_t quarter = (options->journal_file_min - FORMAT_PAGE) / 4u;
 
+    CHECK(options->journal_file_min >= 8u * FORMAT_PAGE);
     return quarter < RECORD_SIZE_MAX ? quarter : RECORD_SIZE_MAX;
 }
 
@@ -26,11 +27,14 @@ uint64_t journal_item_max(const struct engine_options *options)
 {
     const uint64_t half = (options->journal_file_min - FORMAT_PAGE) / 2u;
 
+    CHECK(options->journal_file_min >= 8u * FORMAT_PAGE);
+    CHECK(half > FORMAT_RECORD_HEADER_SIZE + FORMAT_RECORD_ALIGN);
     return (half - FORMAT_RECORD_HEADER_SIZE - FORMAT_RECORD_ALIGN) & ~(uint64_t)15u;
 }
 
 int journal_init(struct journal *journal, struct namespace *ns)
 {
+    CHECK(ns->options != NULL);
     *journal = (struct journal){.ns = ns, .next_number = 1};
     journal->file_size = ns->options->journal_file_min;
     journal->zeros = calloc(1, JOURNAL_ZERO_STEP);
@@ -40,6 +44,7 @@ int journal_init(struct journal *journal, struct namespace *ns)
 static void files_free(struct journal_file *file)
 {
     while (file != NULL) {
+        CHECK(file->next != file);
         struct journal_file *next = file->next;
 
         io_close_file(file->file);
@@ -50,6 +55,7 @@ static void files_free(struct journal_file *file)
 
 void journal_deinit(struct journal *journal)
 {
+    CHECK((journal->spares == NULL) == (journal->spare_count == 0));
     files_free(journal->files);
     files_free(journal->spares);
     files_free(journal->retired);
@@ -60,6 +66,8 @@ void journal_deinit(struct journal *journal)
 
 void journal_path(const struct journal *journal, char path[IO_PATH_SIZE], uint64_t number)
 {
+    CHECK(path != NULL);
+    CHECK(number < FORMAT_COUNTER_MAX);
     (void)snprintf(path, IO_PATH_SIZE, "%s/journal/%016llx.jnl", journal->ns->dir,
                    (unsigned long long)number);
 }
@@ -71,6 +79,8 @@ int journal_activate(struct journal *journal, struct error *err)
     struct format_journal header;
     struct iovec iov = {.iov_base = page, .iov_len = sizeof page};
 
+    CHECK((file == NULL) == (journal->spare_count == 0));
+    CHECK(journal->next_lsn < FORMAT_COUNTER_MAX);
     if (file == NULL) {
         return error_set(err, TUSK_ENOSPACE, "no journal file is ready");
     }
@@ -90,6 +100,8 @@ int journal_activate(struct journal *journal, struct error *err)
         return error_wrap(err, "begin journal file %016llx", (unsigned long long)file->number);
     }
     file->unsynced = true;
+    CHECK(file->size > FORMAT_PAGE);
+    CHECK(file->file != NULL);
     journal->spares = file->next;
     journal->spare_count--;
     file->next = NULL;
@@ -109,6 +121,8 @@ static int roll(struct journal *journal, struct error *err)
     const uint64_t now = journal->ns->now.mono_us;
     const uint64_t max = journal->ns->options->journal_file_max;
 
+    CHECK(now >= journal->rolled_us);
+    CHECK(journal->file_size >= journal->ns->options->journal_file_min);
     if (now - journal->rolled_us < ROLL_US && journal->file_size < max) {
         journal->file_size = journal->file_size * 2 > max ? max : journal->file_size * 2;
     }
@@ -118,6 +132,8 @@ static int roll(struct journal *journal, struct error *err)
 
 static uint64_t file_used(const struct journal *journal)
 {
+    CHECK(journal->current != NULL);
+    CHECK(journal->next_lsn >= journal->current->first_lsn);
     return FORMAT_PAGE + (journal->next_lsn - journal->current->first_lsn);
 }
 
@@ -125,11 +141,15 @@ static int write_spans(struct journal *journal)
 {
     unsigned i;
 
+    CHECK(journal->span_count <= JOURNAL_SPANS_MAX);
     for (i = 0; i < journal->span_count && journal->failure.code == 0; i++) {
         const struct journal_span *span = &journal->spans[i];
         struct iovec iov = {.iov_base = ring_at(&journal->ns->ring, span->position),
                             .iov_len = span->size};
 
+        CHECK(span->size > 0);
+        CHECK(span->offset >= FORMAT_PAGE);
+        CHECK(span->position % journal->ns->ring.size + span->size <= journal->ns->ring.size);
         span->file->unsynced = true;
         if (io_write(span->file->file, &iov, 1, span->offset, &journal->failure) != 0) {
             (void)error_wrap(&journal->failure, "write the journal");
@@ -152,6 +172,9 @@ static void place_record(struct journal *journal, uint64_t position, uint64_t pa
     struct journal_span *last;
     uint64_t offset;
 
+    CHECK(padded > 0);
+    CHECK(padded % FORMAT_RECORD_ALIGN == 0);
+    CHECK(position % FORMAT_RECORD_ALIGN == 0);
     if (file_used(journal) + padded > journal->current->size && journal->failure.code == 0) {
         (void)roll(journal, &journal->failure);
     }
@@ -172,6 +195,7 @@ static void place_record(struct journal *journal, uint64_t position, uint64_t pa
             .position = position, .size = padded, .file = journal->current, .offset = offset};
     }
     journal->span_bytes += padded;
+    CHECK(journal->span_count <= JOURNAL_SPANS_MAX);
 }
 
 /* Give the record at a ring position its header and its place in the order. */
@@ -182,6 +206,10 @@ static void finish_record(struct journal *journal, uint64_t position, uint64_t s
     uint8_t *bytes = ring_at(&journal->ns->ring, position);
     struct format_record_header header;
 
+    CHECK(type < RECORD_TYPE_END);
+    CHECK(size >= FORMAT_RECORD_HEADER_SIZE);
+    CHECK(padded - size < FORMAT_RECORD_ALIGN);
+    CHECK(!journal->open);
     place_record(journal, position, padded);
     memset(bytes + size, 0, padded - size);
     header = (struct format_record_header){.type = type,
@@ -193,6 +221,7 @@ static void finish_record(struct journal *journal, uint64_t position, uint64_t s
     CHECK(header.mark <= header.lsn);
     format_record_header_encode(bytes, &header, journal->current->seed);
     journal->last_crc = header.crc;
+    CHECK(header.mark >= journal->last_mark);
     journal->last_mark = header.mark;
     journal->last_type = type;
     journal->next_lsn += padded;
@@ -209,6 +238,8 @@ static void close_record(struct journal *journal)
     if (!journal->open) {
         return;
     }
+    CHECK(journal->open_size > FORMAT_RECORD_HEADER_SIZE);
+    CHECK(format_record_has_items(journal->open_type));
     journal->open = false;
     bytes = ring_at(&journal->ns->ring, journal->open_position);
     if (type == RECORD_BATCH && stretch_end(&journal->stretch, journal->ns, &record)) {
@@ -229,6 +260,8 @@ uint8_t *journal_item(struct journal *journal, uint16_t type, uint32_t size, uin
 {
     struct ring *ring = &journal->ns->ring;
 
+    CHECK(type == RECORD_BATCH || type == RECORD_DIRECT);
+    CHECK(size >= FORMAT_PLACE_SIZE + BATCH_HEADER_SIZE);
     CHECK(size % BATCH_ALIGN == 0);
     CHECK(size <= journal_item_max(journal->ns->options));
     if (journal->open &&
@@ -246,14 +279,17 @@ uint8_t *journal_item(struct journal *journal, uint16_t type, uint32_t size, uin
         journal->open_size = FORMAT_RECORD_HEADER_SIZE;
         stretch_begin(&journal->stretch);
     }
+    CHECK(journal->open_position % FORMAT_RECORD_ALIGN == 0);
     *position = journal->open_position + journal->open_size;
     journal->open_size += size;
     ring->head = journal->open_position + format_record_padded(journal->open_size);
+    CHECK(ring->head >= *position + size);
     return ring_at(ring, *position);
 }
 
 uint64_t journal_item_done(struct journal *journal)
 {
+    CHECK(journal->open_size > FORMAT_RECORD_HEADER_SIZE);
     CHECK(journal->open);
     return journal->next_lsn + 1;
 }
@@ -265,9 +301,12 @@ uint64_t journal_record(struct journal *journal, const struct format_record *rec
     uint64_t position;
     uint32_t crc;
 
+    CHECK(record != NULL);
+    CHECK(!format_record_has_items(record->type));
     /* A failure here is kept in journal->failure, like any other. */
     (void)tail_make_room(journal->ns, size);
     close_record(journal);
+    CHECK(!journal->open);
     position = ring_place(ring, format_record_padded(size));
     ring->head = position + format_record_padded(size);
     crc = format_record_body_encode(ring_at(ring, position), record);
@@ -277,6 +316,7 @@ uint64_t journal_record(struct journal *journal, const struct format_record *rec
 
 int journal_flush(struct journal *journal, struct error *err)
 {
+    CHECK(journal->written <= journal->next_lsn);
     if (journal->failure.code == 0) {
         close_record(journal);
         if (journal->span_count > 0) {
@@ -289,12 +329,15 @@ int journal_flush(struct journal *journal, struct error *err)
         }
         return journal->failure.code;
     }
+    CHECK(!journal->open);
+    CHECK(journal->span_count == 0);
     journal->written = journal->next_lsn;
     return 0;
 }
 
 uint64_t journal_unwritten_position(const struct journal *journal)
 {
+    CHECK(journal->span_count <= JOURNAL_SPANS_MAX);
     if (journal->span_count > 0) {
         return journal->spans[0].position;
     }
@@ -309,6 +352,9 @@ int journal_admits(const struct journal *journal, uint64_t size, unsigned reserv
     const uint64_t need =
         format_record_padded(FORMAT_RECORD_HEADER_SIZE + size) + FORMAT_RECORD_ALIGN;
 
+    CHECK(journal->current != NULL);
+    CHECK(reserve <= JOURNAL_RESERVE);
+    CHECK((journal->spares == NULL) == (journal->spare_count == 0));
     if (reserve >= JOURNAL_RESERVE &&
         journal_behind(journal, manifest->older_lsn) > journal->ns->options->journal_size_max) {
         /* The next manifest makes room; if that has no space for itself, say so. */
@@ -326,6 +372,7 @@ void journal_retire(struct journal *journal, uint64_t lsn)
      * never needs this file to know where the history goes on. */
     while (journal->files != journal->current && journal->files->end_lsn <= lsn &&
            journal->files->end_lsn < journal->ns->flusher.durable) {
+        CHECK(journal->files->next != NULL || journal->current == NULL);
         struct journal_file *file = journal->files;
 
         /* What it holds is in two manifests: whether its last bytes were synced no longer matters,
@@ -338,6 +385,8 @@ void journal_retire(struct journal *journal, uint64_t lsn)
 
 void journal_keep(struct journal_file **list, struct journal_file *file)
 {
+    CHECK(list != NULL);
+    CHECK(file->file != NULL);
     while (*list != NULL) {
         list = &(*list)->next;
     }

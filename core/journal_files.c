@@ -14,6 +14,9 @@ static void step_done(struct io_op *op);
 
 static void submit(struct journal *journal, enum journal_step step, enum io_op_kind kind)
 {
+    CHECK(journal->op.file != NULL || journal->op.path != NULL);
+    CHECK(step != JOURNAL_IDLE);
+    CHECK(journal->making != NULL);
     journal->step = step;
     journal->op.kind = kind;
     journal->op.done = step_done;
@@ -23,6 +26,8 @@ static void submit(struct journal *journal, enum journal_step step, enum io_op_k
 
 static void spare_append(struct journal *journal, struct journal_file *file)
 {
+    CHECK(file != NULL);
+    CHECK(file->file != NULL);
     journal_keep(&journal->spares, file);
     journal->spare_count++;
 }
@@ -31,6 +36,8 @@ static struct journal_file *file_new(uint64_t number, uint64_t size)
 {
     struct journal_file *file = calloc(1, sizeof *file);
 
+    CHECK(size > FORMAT_PAGE);
+    CHECK(number < FORMAT_COUNTER_MAX);
     if (file != NULL) {
         file->number = number;
         file->size = size;
@@ -43,6 +50,8 @@ int journal_make_spare(struct journal *journal, uint64_t size, struct error *err
     struct journal_file *file = file_new(journal->next_number, size);
     uint64_t at;
 
+    CHECK(journal->zeros != NULL);
+    CHECK(size % FORMAT_PAGE == 0);
     if (file == NULL) {
         return error_set(err, TUSK_ENOMEM, "make a journal file");
     }
@@ -79,6 +88,7 @@ fail:
 
 static void give_up(struct journal *journal)
 {
+    CHECK(journal->file_size >= journal->ns->options->journal_file_min);
     journal->no_space = true;
     /* A small file may still fit. */
     journal->file_size = journal->ns->options->journal_file_min;
@@ -89,6 +99,8 @@ static void give_up(struct journal *journal)
 /* The half-made file, at journal->path, goes; without a name on disk it would come back as an unknown file. */
 static void discard_making(struct journal *journal)
 {
+    CHECK(journal->making != NULL);
+    CHECK(journal->step == JOURNAL_IDLE);
     give_up(journal);
     io_close_file(journal->making->file);
     journal->making->file = NULL;
@@ -100,6 +112,8 @@ static void zero_next(struct journal *journal)
 {
     const uint64_t left = journal->making->size - journal->zeroed;
 
+    CHECK(journal->making->file != NULL);
+    CHECK(journal->zeroed <= journal->making->size);
     journal->op.file = journal->making->file;
     if (left == 0) {
         submit(journal, JOURNAL_SYNCING, IO_OP_SYNC);
@@ -115,6 +129,8 @@ static void zero_next(struct journal *journal)
  * costs a second one). Where commits are rare, reserved space serves, and writing everything twice does not. */
 static void fill(struct journal *journal)
 {
+    CHECK(journal->making->file != NULL);
+    CHECK(journal->making->size <= UINT32_MAX);
     journal->zeroed = 0;
     if (journal->ns->settings.fsync_ms == ENGINE_FSYNC_EACH) {
         zero_next(journal);
@@ -128,6 +144,8 @@ static void fill(struct journal *journal)
 
 static void sync_dir(struct journal *journal)
 {
+    CHECK(journal->making != NULL);
+    CHECK(journal->making->file != NULL);
     (void)snprintf(journal->path, sizeof journal->path, "%s/journal", journal->ns->dir);
     journal->op.path = journal->path;
     submit(journal, JOURNAL_SYNCING_DIR, IO_OP_SYNC_DIR);
@@ -137,6 +155,8 @@ static void step_failed(struct journal *journal, const struct io_op *op)
 {
     const enum journal_step step = journal->step;
 
+    CHECK(op->result < 0);
+    CHECK(step != JOURNAL_IDLE);
     journal->step = JOURNAL_IDLE;
     if (step == JOURNAL_CREATING && op->result == TUSK_EEXISTS) {
         free(journal->making); /* A leftover of an earlier run: the next number then */
@@ -170,6 +190,7 @@ static void step_done(struct io_op *op)
 {
     struct journal *journal = op->arg;
 
+    CHECK(op == &journal->op);
     if (journal->ns->state != ENGINE_SERVING) {
         journal->step = JOURNAL_IDLE;
         if (journal->making != NULL && op->kind == IO_OP_CREATE && op->result == 0) {
@@ -177,6 +198,7 @@ static void step_done(struct io_op *op)
         }
         return;
     }
+    CHECK(journal->making != NULL);
     if (op->result != 0) {
         step_failed(journal, op);
         return;
@@ -218,6 +240,8 @@ static unsigned spares_wanted(const struct journal *journal)
 {
     const uint64_t used = journal->next_lsn - journal->current->first_lsn;
 
+    CHECK(journal->current != NULL);
+    CHECK(journal->next_lsn >= journal->current->first_lsn);
     return JOURNAL_RESERVE + (used > journal->current->size / 8 ? 1u : 0u) +
            (used > journal->current->size / 2 ? 1u : 0u);
 }
@@ -226,6 +250,8 @@ static struct journal_file *take_retired(struct journal *journal)
 {
     struct journal_file *file = journal->retired;
 
+    CHECK(file == NULL || !file->unsynced);
+    CHECK(file == NULL || file != journal->current);
     /* A sync begun before it was retired may still be using it. */
     if (file == NULL || file->file->in_flight > 0) {
         return NULL;
@@ -238,6 +264,7 @@ static struct journal_file *take_retired(struct journal *journal)
 /* A file that has served is used again; that needs no space, so on a full disk a small one will do. */
 static bool can_recycle(const struct journal *journal)
 {
+    CHECK(journal->file_size >= journal->ns->options->journal_file_min);
     return journal->retired != NULL &&
            journal->retired->size >=
                (journal->no_space ? journal->ns->options->journal_file_min : journal->file_size);
@@ -248,6 +275,8 @@ int journal_recycle_now(struct journal *journal, struct error *err)
     struct journal_file *file;
     int rc;
 
+    CHECK(journal->step == JOURNAL_IDLE);
+    CHECK(journal->making == NULL);
     journal->no_space = true; /* So that a small one will do */
     if (!can_recycle(journal)) {
         return 0;
@@ -264,6 +293,8 @@ int journal_recycle_now(struct journal *journal, struct error *err)
 
 static void make_spare(struct journal *journal)
 {
+    CHECK(journal->step == JOURNAL_IDLE);
+    CHECK(journal->making == NULL);
     if (can_recycle(journal)) {
         journal->making = take_retired(journal);
         if (journal->making == NULL) {
@@ -290,6 +321,8 @@ static void make_spare(struct journal *journal)
 
 void journal_work(struct journal *journal, uint64_t mono_us)
 {
+    CHECK(journal->ns->state == ENGINE_SERVING);
+    CHECK(journal->step != JOURNAL_IDLE || journal->making == NULL || journal->failure.code != 0);
     if (journal->step != JOURNAL_IDLE || journal->failure.code != 0) {
         return;
     }
@@ -314,5 +347,6 @@ void journal_work(struct journal *journal, uint64_t mono_us)
 
 bool journal_busy(const struct journal *journal)
 {
+    CHECK(journal->step <= JOURNAL_UNLINKING);
     return journal->step != JOURNAL_IDLE;
 }

@@ -25,6 +25,8 @@ static int window_grow(struct scan *scan, uint64_t size)
 {
     uint8_t *window;
 
+    CHECK(size > 0);
+    CHECK(size % IO_DIRECT_ALIGN == 0);
     if (size <= scan->window_capacity) {
         return 0;
     }
@@ -52,6 +54,8 @@ static int window_read(struct scan *scan, uint32_t index, uint64_t begin, uint64
                          (unsigned long long)file->number);
     }
     scan->window_size = 0;
+    CHECK(want <= scan->window_capacity);
+    CHECK(file->file != NULL);
     rc = io_read_direct(file->file, scan->window, want, begin, &got, err);
     if (rc != 0) {
         return error_wrap(err, "read journal file %016llx", (unsigned long long)file->number);
@@ -94,6 +98,9 @@ int scan_add(struct scan *scan, const char *path, uint64_t number,
     struct scan_file *file;
     int rc;
 
+    CHECK(scan->io != NULL);
+    CHECK(store_id != NULL);
+    CHECK(scan->count <= scan->capacity);
     if (scan->count == scan->capacity) {
         const uint32_t capacity = scan->capacity == 0 ? 8 : scan->capacity * 2;
         struct scan_file *files = realloc(scan->files, capacity * sizeof *files);
@@ -141,6 +148,8 @@ static int by_number(const void *a, const void *b)
     const struct scan_file *left = a;
     const struct scan_file *right = b;
 
+    CHECK(left->file != NULL);
+    CHECK(right->file != NULL);
     return left->number < right->number ? -1 : left->number > right->number;
 }
 
@@ -149,6 +158,7 @@ void scan_ready(struct scan *scan)
     uint64_t least = UINT64_MAX;
     uint32_t i;
 
+    CHECK(scan->count <= scan->capacity);
     if (scan->count > 0) {
         qsort(scan->files, scan->count, sizeof *scan->files, by_number);
     }
@@ -167,6 +177,7 @@ void scan_deinit(struct scan *scan)
 {
     uint32_t i;
 
+    CHECK(scan->count <= scan->capacity);
     for (i = 0; i < scan->count; i++) {
         io_close_file(scan->files[i].file);
     }
@@ -182,6 +193,7 @@ static uint64_t capacity_end(const struct scan_file *file)
     const uint64_t end = size <= FORMAT_PAGE ? file->header.first_lsn
                                              : file->header.first_lsn + (size - FORMAT_PAGE);
 
+    CHECK(file->valid);
     return end < file->end_lsn ? end : file->end_lsn;
 }
 
@@ -190,6 +202,7 @@ static uint32_t file_of(const struct scan *scan, uint64_t lsn)
 {
     uint32_t i;
 
+    CHECK(scan->count <= scan->capacity);
     for (i = 0; i < scan->count; i++) {
         const struct scan_file *file = &scan->files[i];
 
@@ -204,6 +217,8 @@ static bool all_zero(const uint8_t *bytes, size_t size)
 {
     size_t i;
 
+    CHECK(bytes != NULL);
+    CHECK(size > 0);
     for (i = 0; i < size; i++) {
         if (bytes[i] != 0) {
             return false;
@@ -218,18 +233,23 @@ enum scan_kind scan_at(struct scan *scan, uint64_t lsn, struct scan_record *reco
     const uint32_t index = file_of(scan, lsn);
     const struct scan_file *file;
     uint64_t offset;
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     int rc;
 
+    CHECK(record != NULL);
+    CHECK(err != NULL);
     if (index == scan->count) {
         return SCAN_NONE;
     }
     file = &scan->files[index];
     offset = FORMAT_PAGE + (lsn - file->header.first_lsn);
+    CHECK(lsn >= file->header.first_lsn);
+    CHECK(file->valid);
     rc = bytes_at(scan, index, offset, FORMAT_RECORD_ALIGN, &bytes, err);
     if (rc <= 0) {
         return rc == 0 ? SCAN_BAD : SCAN_UNREADABLE;
     }
+    CHECK(bytes != NULL);
     if (format_record_header_decode(&record->header, bytes, file->seed, lsn) != 0) {
         return all_zero(bytes, FORMAT_RECORD_ALIGN) ? SCAN_ZERO : SCAN_BAD;
     }
@@ -249,6 +269,7 @@ uint64_t scan_step(const struct scan *scan, uint64_t lsn)
     uint64_t best = UINT64_MAX;
     uint32_t i;
 
+    CHECK(lsn < UINT64_MAX - FORMAT_RECORD_ALIGN);
     if (file_of(scan, next) < scan->count) {
         return next;
     }
@@ -260,6 +281,7 @@ uint64_t scan_step(const struct scan *scan, uint64_t lsn)
             best = file->header.first_lsn;
         }
     }
+    CHECK(best == UINT64_MAX || best >= next);
     return best;
 }
 
@@ -292,6 +314,7 @@ bool scan_reaches(const struct scan *scan, uint64_t lsn)
 {
     uint32_t i;
 
+    CHECK(scan->count <= scan->capacity);
     for (i = 0; i < scan->count; i++) {
         const struct scan_file *file = &scan->files[i];
 

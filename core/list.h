@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/check.h"
+
 struct link {
     struct link *previous;
     struct link *next;
@@ -17,23 +19,28 @@ struct link {
 
 static inline void link_init(struct link *link)
 {
+    CHECK(link != NULL);
     link->previous = link;
     link->next = link;
 }
 
 static inline bool link_linked(const struct link *link)
 {
+    CHECK(link->next != NULL);
     return link->next != link;
 }
 
 /* Also the test for an empty list. */
 static inline bool list_empty(const struct link *list)
 {
+    CHECK(list->next != NULL);
     return list->next == list;
 }
 
 static inline void link_remove(struct link *link)
 {
+    CHECK(link->previous->next == link);
+    CHECK(link->next->previous == link);
     link->previous->next = link->next;
     link->next->previous = link->previous;
     link_init(link);
@@ -42,6 +49,8 @@ static inline void link_remove(struct link *link)
 /* Put a link that is in no list at the end. */
 static inline void list_append(struct link *list, struct link *link)
 {
+    CHECK(!link_linked(link));
+    CHECK(list->previous->next == list);
     link->previous = list->previous;
     link->next = list;
     list->previous->next = link;
@@ -51,6 +60,7 @@ static inline void list_append(struct link *list, struct link *link)
 /* The first link, or NULL. */
 static inline struct link *list_first(struct link *list)
 {
+    CHECK(list->next != NULL);
     return list->next == list ? NULL : list->next;
 }
 
@@ -59,6 +69,7 @@ static inline struct link *list_take(struct link *list)
 {
     struct link *first = list_first(list);
 
+    CHECK(list->next->previous == list);
     if (first != NULL) {
         link_remove(first);
     }
@@ -68,6 +79,8 @@ static inline struct link *list_take(struct link *list)
 /* Move everything of `from` behind what `to` has. */
 static inline void list_splice(struct link *to, struct link *from)
 {
+    CHECK(to != from);
+    CHECK(to->previous->next == to);
     if (!list_empty(from)) {
         from->next->previous = to->previous;
         to->previous->next = from->next;

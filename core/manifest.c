@@ -16,11 +16,13 @@
 
 void manifest_init(struct manifest *manifest, struct namespace *ns)
 {
+    CHECK(ns != NULL);
     *manifest = (struct manifest){.ns = ns};
 }
 
 void manifest_deinit(struct manifest *manifest)
 {
+    CHECK(manifest->pending == 0);
     io_close_file(manifest->spare);
     free(manifest->body);
     free(manifest->segment_ops);
@@ -29,11 +31,14 @@ void manifest_deinit(struct manifest *manifest)
 
 void manifest_path(const struct namespace *ns, char path[IO_PATH_SIZE], uint64_t number)
 {
+    CHECK(path != NULL);
+    CHECK(number < FORMAT_COUNTER_MAX);
     (void)snprintf(path, IO_PATH_SIZE, "%s/manifest-%016llx", ns->dir, (unsigned long long)number);
 }
 
 void manifest_spare_path(const struct namespace *ns, char path[IO_PATH_SIZE])
 {
+    CHECK(path != NULL);
     (void)snprintf(path, IO_PATH_SIZE, "%s/manifest-spare", ns->dir);
 }
 
@@ -42,6 +47,9 @@ void manifest_spare_path(const struct namespace *ns, char path[IO_PATH_SIZE])
 /* Room for `size` more bytes of the snapshot. */
 static uint8_t *body_room(struct manifest *manifest, size_t size)
 {
+    CHECK(size > 0);
+    CHECK(manifest->body_size <= manifest->body_capacity);
+    CHECK((manifest->body == NULL) == (manifest->body_capacity == 0));
     if (manifest->body_capacity - manifest->body_size < size) {
         size_t capacity = manifest->body_capacity == 0 ? 65536 : manifest->body_capacity * 2;
         uint8_t *body;
@@ -57,11 +65,14 @@ static uint8_t *body_room(struct manifest *manifest, size_t size)
         manifest->body = body;
         manifest->body_capacity = capacity;
     }
+    CHECK(manifest->body_capacity - manifest->body_size >= size);
     return manifest->body + manifest->body_size;
 }
 
 static void save_cursor(struct manifest *manifest, const struct cursor *cursor)
 {
+    CHECK(manifest->no_memory || manifest->body_size > FORMAT_PAGE);
+    CHECK(cursor->topic->saved_epoch == manifest->epoch);
     /* What the journal says of it up to R: a position not recorded yet comes with its record. */
     const struct format_cursor saved = {.id = cursor->id,
                                         .offset = cursor->recorded_offset,
@@ -88,6 +99,8 @@ static void save_block(struct manifest *manifest, const struct block *block)
                                              .sealed = block->sealed ? 1 : 0};
     uint8_t *out = body_room(manifest, FORMAT_TOPIC_BLOCK_SIZE);
 
+    CHECK(manifest->no_memory || manifest->body_size > FORMAT_PAGE);
+    CHECK(block->end >= FORMAT_BLOCK_DATA);
     if (out != NULL) {
         manifest->body_size += format_topic_block_encode(out, &saved);
     }
@@ -112,6 +125,9 @@ static void save_topic(struct manifest *manifest, struct topic *topic)
     uint8_t *out = body_room(manifest, FORMAT_TOPIC_SIZE_MAX);
     uint32_t i;
 
+    CHECK(topic->saved_epoch != manifest->epoch);
+    CHECK(!topic->deleted);
+    CHECK(topic->next_offset <= topic->run_pending);
     topic->saved_epoch = manifest->epoch;
     manifest->topics_saved++;
     if (out == NULL) {
@@ -131,6 +147,9 @@ static void snapshot_begin(struct manifest *manifest)
     struct namespace *ns = manifest->ns;
     uint32_t i;
 
+    CHECK(manifest->step == MANIFEST_IDLE);
+    CHECK(!ns->journal.open);
+    CHECK(ns->incarnation_count <= NAMESPACE_INCARNATIONS_MAX);
     CHECK(ns->journal.written == ns->journal.next_lsn);
     manifest->epoch++;
     manifest->no_memory = false;
@@ -161,6 +180,7 @@ static void snapshot_begin(struct manifest *manifest)
         manifest->body_size +=
             format_incarnation_encode(manifest->body + manifest->body_size, &ns->incarnations[i]);
     }
+    CHECK(manifest->body_size == FORMAT_PAGE + ns->incarnation_count * FORMAT_INCARNATION_SIZE);
 }
 
 /* Save topics until a slice is full. True: all are saved. */
@@ -168,6 +188,8 @@ static bool snapshot_slice(struct manifest *manifest, size_t slice)
 {
     const size_t stop = manifest->body_size + slice;
 
+    CHECK(slice > 0);
+    CHECK(manifest->body_size >= FORMAT_PAGE || manifest->no_memory);
     while (manifest->next_topic != NULL && manifest->body_size < stop && !manifest->no_memory) {
         struct topic *topic = manifest->next_topic;
 
@@ -181,6 +203,9 @@ static bool snapshot_slice(struct manifest *manifest, size_t slice)
 
 static void snapshot_end(struct manifest *manifest, uint64_t wall_us)
 {
+    CHECK(!manifest->no_memory);
+    CHECK(manifest->next_topic == NULL);
+    CHECK(manifest->body_size >= FORMAT_PAGE);
     CHECK(manifest->ns->flusher.durable >= manifest->head.lsn);
     manifest->head.mark = manifest->ns->flusher.durable;
     manifest->head.time_us = wall_us;
@@ -189,12 +214,15 @@ static void snapshot_end(struct manifest *manifest, uint64_t wall_us)
     manifest->head.body_crc =
         crc32c(0, manifest->body + FORMAT_PAGE, manifest->body_size - FORMAT_PAGE);
     format_manifest_encode(manifest->body, &manifest->head);
+    CHECK(manifest->head.number == manifest->next_number);
 }
 
 void manifest_touch(struct topic *topic)
 {
     struct manifest *manifest = &topic->ns->manifest;
 
+    CHECK(!topic->deleted);
+    CHECK(topic->ns != NULL);
     if ((manifest->step == MANIFEST_APPLYING || manifest->step == MANIFEST_SAVING) &&
         topic->saved_epoch != manifest->epoch) {
         save_topic(manifest, topic);
@@ -203,6 +231,7 @@ void manifest_touch(struct topic *topic)
 
 void manifest_forget(struct manifest *manifest, struct topic *topic)
 {
+    CHECK(manifest->ns == topic->ns);
     if (manifest->next_topic == topic) {
         manifest->next_topic = topic->by_id.next;
     }
@@ -215,6 +244,7 @@ bool manifest_journal_starves(const struct manifest *manifest)
 {
     const struct journal *journal = &manifest->ns->journal;
 
+    CHECK(journal->current != NULL);
     return journal->no_space && journal->spare_count <= JOURNAL_RESERVE &&
            manifest->older_lsn < journal->current->first_lsn;
 }
@@ -226,6 +256,8 @@ static bool due(const struct manifest *manifest, uint64_t mono_us)
     const uint64_t behind = journal_behind(&ns->journal, manifest->lsn);
     const uint64_t twice = manifest->size * 2;
 
+    CHECK(manifest->step == MANIFEST_IDLE);
+    CHECK(manifest->lsn <= ns->journal.next_lsn);
     if (mono_us < manifest->retry_us) {
         return false;
     }
@@ -240,6 +272,8 @@ static bool due(const struct manifest *manifest, uint64_t mono_us)
 
 void manifest_abandon(struct manifest *manifest, uint64_t mono_us)
 {
+    CHECK(manifest->pending == 0);
+    CHECK(manifest->step != MANIFEST_IDLE);
     manifest->step = MANIFEST_IDLE;
     manifest->requested = true; /* What made it due may be gone: its tails are applied */
     manifest->retry_us = mono_us + RETRY_US;
@@ -255,12 +289,22 @@ static bool apply_tails(struct manifest *manifest)
                        ns->options->journal_size_max - ns->options->journal_size_max / 4;
     uint64_t applied = 0;
 
+    CHECK(manifest->step == MANIFEST_APPLYING);
+    CHECK(manifest->ring_end <= ns->ring.head);
     while (tail_oldest(ns) < manifest->ring_end && (hurry || applied < TAIL_APPLY_TURN)) {
-        struct topic *topic = link_owner(list_first(&ns->tailed_topics), struct topic, tailed);
-        const struct block *block = topic_active(topic);
-        const uint64_t offset = (uint64_t)block->index * ns->block_size + topic->tail_position;
-        const uint32_t size = topic->tail_bytes;
+        struct link *first = list_first(&ns->tailed_topics);
+        struct topic *topic;
+        const struct block *block;
+        uint64_t offset;
+        uint32_t size;
 
+        CHECK(first != NULL);
+        topic = link_owner(first, struct topic, tailed);
+        block = topic_active(topic);
+        CHECK(block != NULL);
+        offset = (uint64_t)block->index * ns->block_size + topic->tail_position;
+        size = topic->tail_bytes;
+        CHECK(size > 0);
         applied += size;
         if (tail_apply(topic) != 0) {
             return false;
@@ -274,6 +318,7 @@ static void work_once(struct manifest *manifest, uint64_t mono_us)
 {
     struct namespace *ns = manifest->ns;
 
+    CHECK(ns->state == ENGINE_SERVING);
     if (manifest->step == MANIFEST_IDLE && due(manifest, mono_us)) {
         manifest->requested = false;
         manifest->retry_us = 0;
@@ -299,6 +344,8 @@ static void work_once(struct manifest *manifest, uint64_t mono_us)
             manifest_abandon(manifest, mono_us);
             return;
         }
+        CHECK(manifest->segment_ops == NULL);
+        CHECK(manifest->next_topic == NULL);
         seal_write(ns, manifest->head.lsn);
         snapshot_end(manifest, ns->now.wall_us);
         manifest_write(manifest);
@@ -307,6 +354,7 @@ static void work_once(struct manifest *manifest, uint64_t mono_us)
 
 void manifest_work(struct manifest *manifest, uint64_t mono_us)
 {
+    CHECK(manifest->ns != NULL);
     if (manifest->ns->journal.failure.code == 0) {
         work_once(manifest, mono_us);
     }
@@ -316,6 +364,7 @@ uint64_t manifest_deadline(const struct manifest *manifest)
 {
     const struct namespace *ns = manifest->ns;
 
+    CHECK(ns->state == ENGINE_SERVING);
     if (manifest->step == MANIFEST_APPLYING || manifest->step == MANIFEST_SAVING) {
         return 0; /* The next slice, in the next turn */
     }
@@ -331,6 +380,8 @@ uint64_t manifest_deadline(const struct manifest *manifest)
 
 int manifest_write_now(struct manifest *manifest, uint64_t wall_us, struct error *err)
 {
+    CHECK(err != NULL);
+    CHECK(manifest->pending == 0);
     CHECK(manifest->step == MANIFEST_IDLE);
     CHECK(list_empty(&manifest->ns->tailed_topics));
     snapshot_begin(manifest);

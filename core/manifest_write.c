@@ -21,6 +21,8 @@ static void fail(struct manifest *manifest, int code, int os_error, const char *
 {
     struct namespace *ns = manifest->ns;
 
+    CHECK(code < 0);
+    CHECK(doing != NULL);
     if (ns->journal.failure.code == 0) {
         (void)error_errno(&ns->journal.failure, os_error, "%s of namespace \"%s\"", doing,
                           ns->name);
@@ -31,6 +33,8 @@ static void fail(struct manifest *manifest, int code, int os_error, const char *
 
 static void submit(struct manifest *manifest, enum manifest_step step, enum io_op_kind kind)
 {
+    CHECK(step > MANIFEST_SYNCING_DATA);
+    CHECK(manifest->spare != NULL || manifest->op.path != NULL);
     manifest->step = step;
     manifest->op.kind = kind;
     manifest->op.file = manifest->spare;
@@ -43,6 +47,9 @@ static void segment_synced(struct io_op *op)
 {
     struct manifest *manifest = op->arg;
 
+    CHECK(op->kind == IO_OP_SYNC);
+    CHECK(manifest->segment_ops != NULL);
+    CHECK(op->result <= 0);
     CHECK(manifest->pending > 0);
     manifest->pending--;
     if (op->result != 0 && manifest->ns->state == ENGINE_SERVING) {
@@ -62,6 +69,9 @@ void manifest_sync_data(struct manifest *manifest)
     uint32_t count = 0;
     uint32_t i;
 
+    CHECK(manifest->step == MANIFEST_SAVING);
+    CHECK(manifest->pending == 0);
+    CHECK(manifest->segment_ops == NULL);
     for (i = 0; i < space->count; i++) {
         count += space->segments[i]->dirty ? 1u : 0u;
     }
@@ -96,6 +106,7 @@ void manifest_sync_data(struct manifest *manifest)
 /* The spare cannot be used: remove it, with whatever it holds. */
 static void discard_spare(struct manifest *manifest)
 {
+    CHECK(manifest->ns != NULL);
     io_close_file(manifest->spare);
     manifest->spare = NULL;
     manifest->spare_size = 0;
@@ -110,6 +121,8 @@ static bool take_older(struct manifest *manifest)
     struct io *io = manifest->ns->io;
     struct error ignored;
 
+    CHECK(manifest->spare == NULL);
+    CHECK(manifest->body_size >= FORMAT_PAGE);
     if (!manifest->have_older) {
         return false;
     }
@@ -128,6 +141,8 @@ static bool take_older(struct manifest *manifest)
         return false;
     }
     manifest->have_older = false;
+    CHECK(manifest->spare != NULL);
+    CHECK(manifest->spare_size >= manifest->body_size);
     return true;
 }
 
@@ -135,6 +150,8 @@ static void write_next(struct manifest *manifest)
 {
     const uint64_t left = manifest->body_size - manifest->write_at;
 
+    CHECK(manifest->write_at <= manifest->body_size);
+    CHECK(manifest->spare != NULL);
     if (left == 0) {
         submit(manifest, MANIFEST_SYNCING, IO_OP_SYNC);
         return;
@@ -147,6 +164,8 @@ static void write_next(struct manifest *manifest)
 
 void manifest_write(struct manifest *manifest)
 {
+    CHECK(manifest->body_size >= FORMAT_PAGE);
+    CHECK(manifest->pending == 0);
     manifest->write_at = 0;
     if (manifest->spare == NULL) {
         manifest_spare_path(manifest->ns, manifest->path);
@@ -162,6 +181,10 @@ void manifest_write(struct manifest *manifest)
 /* It is durable under its name: the tables move on. */
 static void adopt(struct manifest *manifest)
 {
+    CHECK(manifest->spare == NULL);
+    CHECK(manifest->body_size >= FORMAT_PAGE);
+    CHECK(manifest->head.number == manifest->next_number);
+    CHECK(manifest->head.lsn >= manifest->lsn);
     manifest->older_number = manifest->number;
     manifest->older_lsn = manifest->have_newest ? manifest->lsn : manifest->head.lsn;
     manifest->have_older = manifest->have_newest;
@@ -178,6 +201,7 @@ static void adopt(struct manifest *manifest)
 
 static uint64_t spare_wanted(const struct manifest *manifest)
 {
+    CHECK(manifest->size <= UINT64_MAX / 2);
     return manifest->size * 2 < SPARE_SIZE_MIN ? SPARE_SIZE_MIN : manifest->size * 2;
 }
 
@@ -185,6 +209,7 @@ static void allocate_spare(struct manifest *manifest)
 {
     const uint64_t wanted = spare_wanted(manifest);
 
+    CHECK(manifest->spare != NULL);
     if (manifest->spare_size >= wanted) {
         manifest->step = MANIFEST_IDLE;
         return;
@@ -200,6 +225,7 @@ void manifest_hold_space(struct manifest *manifest)
     const uint64_t wanted = spare_wanted(manifest);
     struct error err;
 
+    CHECK(manifest->step == MANIFEST_IDLE);
     CHECK(manifest->spare == NULL);
     manifest_spare_path(manifest->ns, manifest->path);
     if (io_open(io, manifest->path, IO_OPEN_WRITE, &manifest->spare, &err) != 0 &&
@@ -228,6 +254,8 @@ static void open_recycled(struct manifest *manifest)
 {
     struct error err;
 
+    CHECK(manifest->spare == NULL);
+    CHECK(manifest->step == MANIFEST_RECYCLING);
     manifest_spare_path(manifest->ns, manifest->path);
     if (io_open(manifest->ns->io, manifest->path, IO_OPEN_WRITE, &manifest->spare, &err) != 0 ||
         io_size(manifest->spare, &manifest->spare_size, &err) != 0) {
@@ -243,6 +271,8 @@ static void named(struct manifest *manifest)
     const uint64_t oldest = manifest->older_number;
     const bool have_oldest = manifest->have_older;
 
+    CHECK(manifest->step == MANIFEST_SYNCING_DIR);
+    CHECK(manifest->spare != NULL);
     io_close_file(manifest->spare);
     manifest->spare = NULL;
     manifest->spare_size = 0;
@@ -266,6 +296,8 @@ static void step_failed(struct manifest *manifest, const struct io_op *op)
     const bool harmless =
         op->result == TUSK_ENOSPACE || op->result == TUSK_ENOMEM || op->result == TUSK_EBUSY;
 
+    CHECK(op->result < 0);
+    CHECK(manifest->step > MANIFEST_SYNCING_DATA);
     if (manifest->step == MANIFEST_RECYCLING &&
         (harmless || op->result == TUSK_ENOTFOUND || op->result == TUSK_EEXISTS)) {
         manifest->step = MANIFEST_IDLE; /* No spare: the next one is created when it is needed */
@@ -294,6 +326,8 @@ static void step_done(struct io_op *op)
     struct manifest *manifest = op->arg;
     struct namespace *ns = manifest->ns;
 
+    CHECK(op == &manifest->op);
+    CHECK(manifest->step != MANIFEST_IDLE);
     if (op->kind == IO_OP_CREATE && op->result == 0) {
         manifest->spare = op->file;
         manifest->spare_size = 0;
@@ -351,6 +385,8 @@ static int publish(struct manifest *manifest, struct error *err)
     struct namespace *ns = manifest->ns;
     struct iovec iov = {.iov_base = manifest->body, .iov_len = manifest->body_size};
 
+    CHECK(manifest->spare != NULL);
+    CHECK(manifest->body_size >= FORMAT_PAGE);
     manifest_spare_path(ns, manifest->path);
     manifest_path(ns, manifest->path_to, manifest->next_number);
     if (io_write(manifest->spare, &iov, 1, 0, err) != 0 ||
@@ -367,6 +403,8 @@ static int open_and_publish(struct manifest *manifest, struct error *err)
     struct namespace *ns = manifest->ns;
     int rc = 0;
 
+    CHECK(manifest->step == MANIFEST_IDLE);
+    CHECK(err != NULL);
     manifest_spare_path(ns, manifest->path);
     if (manifest->spare == NULL) {
         rc = io_open(ns->io, manifest->path, IO_OPEN_WRITE, &manifest->spare, err);
@@ -378,6 +416,7 @@ static int open_and_publish(struct manifest *manifest, struct error *err)
             return error_wrap(err, "open the spare manifest");
         }
     }
+    CHECK(manifest->spare != NULL);
     rc = publish(manifest, err);
     io_close_file(manifest->spare);
     manifest->spare = NULL;
@@ -392,6 +431,8 @@ int manifest_write_blocking(struct manifest *manifest, struct error *err)
     bool have_oldest;
     int rc = open_and_publish(manifest, err);
 
+    CHECK(manifest->step == MANIFEST_IDLE);
+    CHECK(err != NULL);
     /* The next open needs a journal file; this manifest would give one back. */
     if (rc == TUSK_ENOSPACE && ns->journal.spare_count == 0 && take_older(manifest)) {
         rc = open_and_publish(manifest, err);

@@ -15,6 +15,7 @@ struct topic *namespace_topic_by_id(struct namespace *ns, uint64_t id)
 {
     struct topic *topic;
 
+    CHECK(ns != NULL);
     HASH_FIND(by_id, ns->topics_by_id, &id, sizeof id, topic);
     return topic;
 }
@@ -23,6 +24,7 @@ struct topic *namespace_topic(struct namespace *ns, const struct engine_topic_re
 {
     struct topic *topic = NULL;
 
+    CHECK(ref->id != 0 || ref->name != NULL || ref->name_size == 0);
     if (ref->id != 0) {
         return namespace_topic_by_id(ns, ref->id);
     }
@@ -35,6 +37,7 @@ struct topic *namespace_topic(struct namespace *ns, const struct engine_topic_re
     if (ref->name_size > 0) {
         HASH_FIND(by_name, ns->topics_by_name, ref->name, ref->name_size, topic);
     }
+    CHECK(topic == NULL || topic->name_size == ref->name_size);
     if (topic != NULL) {
         ns->last_named = topic;
     }
@@ -43,6 +46,9 @@ struct topic *namespace_topic(struct namespace *ns, const struct engine_topic_re
 
 int namespace_add_topic(struct namespace *ns, struct topic *topic)
 {
+    CHECK(topic->ns == ns);
+    CHECK(!topic->deleted);
+    CHECK(namespace_topic_by_id(ns, topic->id) == NULL);
     HASH_ADD_KEYPTR(by_name, ns->topics_by_name, topic->name, topic->name_size, topic);
     if (topic->by_name.tbl == NULL) {
         return TUSK_ENOMEM;
@@ -59,6 +65,8 @@ int namespace_add_topic(struct namespace *ns, struct topic *topic)
 
 void namespace_remove_topic(struct namespace *ns, struct topic *topic)
 {
+    CHECK(topic->ns == ns);
+    CHECK(ns->topic_count > 0);
     manifest_forget(&ns->manifest, topic);
     ns->last_named = NULL;
     HASH_DELETE(by_name, ns->topics_by_name, topic);
@@ -75,11 +83,13 @@ void namespace_remove_topic(struct namespace *ns, struct topic *topic)
 
 void namespace_add_incarnation(struct namespace *ns, const struct format_incarnation *incarnation)
 {
+    CHECK(ns->incarnation_count <= NAMESPACE_INCARNATIONS_MAX);
     if (ns->incarnation_count == NAMESPACE_INCARNATIONS_MAX) {
         memmove(ns->incarnations, ns->incarnations + 1,
                 (NAMESPACE_INCARNATIONS_MAX - 1) * sizeof ns->incarnations[0]);
         ns->incarnation_count--;
     }
+    CHECK(ns->incarnation_count < NAMESPACE_INCARNATIONS_MAX);
     ns->incarnations[ns->incarnation_count++] = *incarnation;
 }
 
@@ -90,6 +100,8 @@ struct namespace *namespace_new(struct engine *engine, const char *name, size_t 
     char encoded[FORMAT_ENCODED_NAME_SIZE];
     struct namespace *ns;
 
+    CHECK(engine != NULL);
+    CHECK(name != NULL);
     CHECK(size > 0);
     CHECK(size <= FORMAT_NAME_SIZE_MAX);
     CHECK(format_name_encode(encoded, name, size));
@@ -141,6 +153,7 @@ static void free_topics(struct namespace *ns)
         while (topic->waiting != NULL) {
             struct engine_append *append = topic->waiting;
 
+            CHECK(append->base.ns == ns);
             topic->waiting = (struct engine_append *)(void *)append->base.next;
             free(append->kept);
             append->kept = NULL;
@@ -149,6 +162,7 @@ static void free_topics(struct namespace *ns)
     }
     while (ns->graveyard != NULL) {
         topic = ns->graveyard;
+        CHECK(topic->deleted);
         ns->graveyard = topic->next_dead;
         topic_free(topic);
     }
@@ -156,6 +170,7 @@ static void free_topics(struct namespace *ns)
 
 void namespace_close_files(struct namespace *ns)
 {
+    CHECK(ns != NULL);
     /* Callbacks of what is in flight must find the namespace stopped, and memory still there. */
     if (ns->state == ENGINE_SERVING) {
         ns->state = ENGINE_STOPPED;
@@ -179,16 +194,21 @@ void namespace_close_files(struct namespace *ns)
     ns->sorted_capacity = 0;
     ns->topic_count = 0;
     ns->cursor_count = 0;
+    CHECK(ns->seals == NULL);
+    CHECK(ns->graveyard == NULL);
 }
 
 void namespace_free(struct namespace *ns)
 {
+    CHECK(ns != NULL);
     namespace_close_files(ns);
     free(ns);
 }
 
 int namespace_prepare(struct namespace *ns)
 {
+    CHECK(ns->ring.data == NULL);
+    CHECK(ns->options->ring_size > 0);
     ns->retention_us = ns->now.mono_us + NAMESPACE_RETENTION_US;
     return ring_init(&ns->ring, ns->options->ring_size);
 }
@@ -197,6 +217,9 @@ int namespace_sync_now(struct namespace *ns, struct error *err)
 {
     struct journal_file *file;
 
+    CHECK(err != NULL);
+    CHECK(!ns->flusher.in_flight);
+    CHECK(ns->flusher.pending == 0);
     if (journal_flush(&ns->journal, err) != 0) {
         return err->code;
     }
@@ -212,6 +235,7 @@ int namespace_sync_now(struct namespace *ns, struct error *err)
     ns->flusher.covers = ns->journal.written;
     ns->flusher.marked = ns->journal.last_mark;
     ns->flusher.unsynced_bytes = 0;
+    CHECK(ns->flusher.marked <= ns->flusher.durable);
     return 0;
 }
 
@@ -221,6 +245,9 @@ int namespace_begin(struct namespace *ns, bool clean, struct error *err)
     struct format_incarnation incarnation = {.time_us = ns->now.wall_us};
     char path[IO_PATH_SIZE];
 
+    CHECK(ns->journal.current == NULL);
+    CHECK(ns->ring.data != NULL);
+    CHECK(err != NULL);
     if (ns->journal.spares == NULL &&
         journal_make_spare(&ns->journal, ns->options->journal_file_min, err) != 0 &&
         (err->code != TUSK_ENOSPACE || journal_recycle_now(&ns->journal, err) != 1)) {
@@ -234,6 +261,7 @@ int namespace_begin(struct namespace *ns, bool clean, struct error *err)
     if (ns->incarnation_count > 0) {
         incarnation.ordinal = ns->incarnations[ns->incarnation_count - 1].ordinal + 1;
     }
+    CHECK(ns->journal.current != NULL);
     incarnation.id = engine_random(ns->engine);
     incarnation.lsn = ns->journal.next_lsn;
     namespace_add_incarnation(ns, &incarnation);
@@ -249,6 +277,8 @@ static int make_directories(struct namespace *ns, struct error *err)
 {
     char path[IO_PATH_SIZE];
 
+    CHECK(ns->dir[0] != '\0');
+    CHECK(err != NULL);
     (void)snprintf(path, sizeof path, "%s/journal", ns->dir);
     if (io_make_dir(ns->io, ns->dir, err) != 0 || io_make_dir(ns->io, path, err) != 0 ||
         io_sync_dir(ns->io, path, err) != 0 || io_sync_dir(ns->io, ns->dir, err) != 0) {
@@ -262,6 +292,9 @@ int namespace_create(struct namespace *ns, const struct engine_settings *setting
 {
     unsigned i;
 
+    CHECK(settings != NULL);
+    CHECK(ns->topic_count == 0);
+    CHECK(ns->journal.files == NULL);
     for (i = 0; i < ENGINE_STORE_ID_SIZE / 8u; i++) {
         const uint64_t word = engine_random(ns->engine);
 
@@ -278,6 +311,7 @@ int namespace_create(struct namespace *ns, const struct engine_settings *setting
     if (make_directories(ns, err) != 0 || space_create_now(&ns->space, err) != 0) {
         return error_wrap(err, "create namespace \"%s\"", ns->name);
     }
+    CHECK(ns->space.count == 1);
     manifest_hold_space(&ns->manifest); /* Manifest 0 has a spare's size, to become one */
     if (manifest_write_now(&ns->manifest, ns->now.wall_us, err) != 0 ||
         namespace_begin(ns, false, err) != 0) {
@@ -298,6 +332,7 @@ static void fail_queue(struct namespace *ns, struct request_queue *queue)
 {
     struct engine_request *request;
 
+    CHECK(ns->state != ENGINE_SERVING);
     while ((request = queue_pop(queue)) != NULL) {
         request_fail(ns, request, TUSK_EUNKNOWN,
                      "the outcome is unknown, stored or not: namespace \"%s\" stopped: %s",
@@ -310,6 +345,7 @@ void namespace_fail(struct namespace *ns, const struct error *err)
     struct topic *topic;
     struct topic *next;
 
+    CHECK(err->code < 0);
     if (ns->state != ENGINE_SERVING) {
         return;
     }
@@ -328,6 +364,7 @@ void namespace_fail(struct namespace *ns, const struct error *err)
 
 bool namespace_broken(struct namespace *ns)
 {
+    CHECK(ns->journal.failure.code <= 0);
     if (ns->state == ENGINE_SERVING && ns->journal.failure.code != 0) {
         namespace_fail(ns, &ns->journal.failure);
     }

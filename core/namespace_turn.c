@@ -4,6 +4,7 @@
  * A stop: (1) whoever waits is refused, (2) turns go on until nothing is under way and the journal
  * is durable, (3) all tails and seals are in their blocks, durably, (4) a manifest, (5) the clean
  * close, alone and last. A failure on the way stops the namespace as any other does. */
+#include "core/check.h"
 #include "core/namespace.h"
 #include "core/seal.h"
 #include "core/tail.h"
@@ -15,9 +16,12 @@ static void bury(struct namespace *ns)
 {
     struct topic **link = &ns->graveyard;
 
+    CHECK(ns->state == ENGINE_SERVING);
     while (*link != NULL) {
         struct topic *topic = *link;
 
+        CHECK(topic->deleted);
+        CHECK(topic->ns == ns);
         if (topic->reads == 0 && topic->dead_ticket <= ns->flusher.durable) {
             *link = topic->next_dead;
             topic_free(topic);
@@ -31,6 +35,7 @@ void namespace_turn(struct namespace *ns)
 {
     const uint64_t now = ns->now.mono_us;
 
+    CHECK(now >= ns->retention_mono_us);
     if (namespace_broken(ns)) {
         return;
     }
@@ -69,6 +74,7 @@ uint64_t namespace_deadline(const struct namespace *ns)
     const struct journal *journal = &ns->journal;
     uint64_t deadline = UINT64_MAX;
 
+    CHECK(ns != NULL);
     if (ns->state != ENGINE_SERVING) {
         return UINT64_MAX;
     }
@@ -76,6 +82,7 @@ uint64_t namespace_deadline(const struct namespace *ns)
         !list_empty(&ns->runnable_topics) || !list_empty(&ns->due_topics)) {
         return 0;
     }
+    CHECK(journal->current != NULL);
     deadline = earlier(deadline, flusher_deadline(&ns->flusher));
     deadline = earlier(deadline, manifest_deadline(&ns->manifest));
     deadline = earlier(deadline, cursor_deadline(ns));
@@ -94,6 +101,8 @@ uint64_t namespace_deadline(const struct namespace *ns)
 
 static bool quiet(const struct namespace *ns)
 {
+    CHECK(ns->stopping);
+    CHECK(ns->state == ENGINE_SERVING);
     return !journal_busy(&ns->journal) && !ns->flusher.in_flight &&
            ns->manifest.step == MANIFEST_IDLE && ns->space.in_flight == 0 &&
            ns->reads_in_flight == 0 && ns->durable_queue.first == NULL &&
@@ -107,16 +116,21 @@ static void refuse_waiting(struct namespace *ns)
     struct topic *topic;
     struct topic *next;
 
+    CHECK(ns->stopping);
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
         append_fail_waiting(topic, TUSK_ECLOSED, "the daemon is stopping");
     }
     read_fail_all(ns, TUSK_ECLOSED, "the daemon is stopping");
+    CHECK(list_empty(&ns->waiting_reads));
 }
 
 /* Let what is under way end; nothing new begins but what it needs. */
 static int settle(struct namespace *ns, struct error *err)
 {
+    CHECK(ns->stopping);
+    CHECK(err != NULL);
+    CHECK(ns->journal.next_lsn > 0);
     flusher_want(&ns->flusher, ns->journal.next_lsn);
     for (;;) {
         cursor_record_all(ns); /* Also those moved by a read that was still under way */
@@ -138,6 +152,8 @@ static int sync_segments(struct namespace *ns, struct error *err)
 {
     uint32_t i;
 
+    CHECK(ns->stopping);
+    CHECK(err != NULL);
     for (i = 0; i < ns->space.count; i++) {
         struct segment *segment = ns->space.segments[i];
 
@@ -155,6 +171,9 @@ static int apply_and_sync_all(struct namespace *ns, struct error *err)
 {
     struct link *link;
 
+    CHECK(ns->stopping);
+    CHECK(ns->manifest.step == MANIFEST_IDLE);
+    CHECK(ns->journal.written == ns->journal.next_lsn);
     while ((link = list_first(&ns->tailed_topics)) != NULL) {
         if (tail_apply(link_owner(link, struct topic, tailed)) != 0) {
             *err = ns->journal.failure;
@@ -178,6 +197,8 @@ int namespace_stop(struct namespace *ns, struct error *err)
     const struct format_record close = {.type = RECORD_CLEAN_CLOSE};
     int rc;
 
+    CHECK(err != NULL);
+    CHECK(ns->engine != NULL);
     if (namespace_broken(ns)) {
         return ns->state == ENGINE_REFUSED ? 0 : error_set(err, TUSK_EIO, "%s", ns->reason);
     }
@@ -195,6 +216,9 @@ int namespace_stop(struct namespace *ns, struct error *err)
     }
     if (rc == 0) {
         /* Everything is durable: the clean close, alone and last. */
+        CHECK(list_empty(&ns->tailed_topics));
+        CHECK(ns->flusher.durable == ns->journal.next_lsn);
+        CHECK(ns->durable_queue.first == NULL);
         (void)journal_record(&ns->journal, &close);
         rc = namespace_sync_now(ns, err);
     }

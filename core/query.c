@@ -13,11 +13,15 @@ static uint64_t visible_entries(const struct topic *topic, uint64_t offset)
     const uint64_t end = topic_visible_end(topic);
     const uint64_t most = end > offset ? end - offset : 0;
 
+    CHECK(topic->ns != NULL);
+    CHECK(end <= topic->next_offset);
     return entries < most ? entries : most;
 }
 
 static void fill_info(const struct topic *topic, struct engine_topic_info *info)
 {
+    CHECK(info != NULL);
+    CHECK(!topic->deleted);
     *info = (struct engine_topic_info){
         .id = topic->id,
         .created_us = topic->created_us,
@@ -39,6 +43,8 @@ int engine_topic_info(struct namespace *ns, const struct engine_topic_ref *ref,
 {
     const struct topic *topic = namespace_topic(ns, ref);
 
+    CHECK(ref != NULL);
+    CHECK(info != NULL);
     if (topic == NULL) {
         return error_set(err, TUSK_ENOTFOUND, "no such topic in namespace \"%s\"", ns->name);
     }
@@ -51,6 +57,8 @@ static int by_name(const void *a, const void *b)
     const struct topic *left = *(struct topic *const *)a;
     const struct topic *right = *(struct topic *const *)b;
 
+    CHECK(left != NULL);
+    CHECK(right != NULL);
     return name_compare(left->name, left->name_size, right->name, right->name_size);
 }
 
@@ -75,6 +83,7 @@ static bool sort_topics(struct namespace *ns)
     }
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
+        CHECK(count < ns->sorted_capacity);
         ns->sorted[count++] = topic;
     }
     CHECK(count == ns->topic_count);
@@ -91,6 +100,8 @@ bool engine_topic_next(struct namespace *ns, const char *after, size_t size,
     uint32_t low = 0;
     uint32_t high = ns->topic_count;
 
+    CHECK(info != NULL);
+    CHECK(after != NULL || size == 0);
     if (!sort_topics(ns)) {
         return false;
     }
@@ -107,6 +118,7 @@ bool engine_topic_next(struct namespace *ns, const char *after, size_t size,
     if (low == ns->topic_count) {
         return false;
     }
+    CHECK(low < ns->topic_count);
     fill_info(ns->sorted[low], info);
     return true;
 }
@@ -118,6 +130,8 @@ int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *ref,
     const struct cursor *cursor;
     uint32_t at;
 
+    CHECK(info != NULL);
+    CHECK(after != NULL || size == 0);
     if (topic == NULL) {
         return error_set(err, TUSK_ENOTFOUND, "no such topic in namespace \"%s\"", ns->name);
     }
@@ -125,6 +139,7 @@ int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *ref,
     if (at == topic->cursor_count) {
         return 0;
     }
+    CHECK(at < topic->cursor_count);
     cursor = topic->cursors[at];
     *info = (struct engine_cursor_info){.name = cursor->name,
                                         .name_size = cursor->name_size,
@@ -139,6 +154,8 @@ void engine_stats(struct namespace *ns, engine_stat_fn *fn, void *arg)
 {
     const struct namespace_counters *counters = &ns->counters;
 
+    CHECK(fn != NULL);
+    CHECK(ns != NULL);
     fn(arg, "topics", ns->topic_count);
     fn(arg, "cursors", ns->cursor_count);
     fn(arg, "blocks_used", ns->space.used_count);

@@ -35,6 +35,8 @@ enum read_next read_refuse(struct read_state *state, int code, uint64_t a, uint6
     char text[ERROR_TEXT_SIZE];
     va_list args;
 
+    CHECK(code < 0);
+    CHECK(read->state == state);
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
@@ -50,6 +52,7 @@ enum read_next read_damaged(struct read_state *state, uint64_t from, uint64_t to
 {
     struct engine_read *read = state->read;
 
+    CHECK(from < to);
     CHECK(to > state->offset);
     state->ns->counters.corrupt_reads++;
     if (!read->skip_damage) {
@@ -74,6 +77,7 @@ uint64_t read_take(struct read_budget *budget, const uint8_t *batch,
     uint64_t to = header->first_offset > offset ? header->first_offset : offset;
     uint32_t i;
 
+    CHECK(header->entry_count > 0);
     for (i = (uint32_t)(to - header->first_offset); i < header->entry_count; i++) {
         const uint32_t size = get_u32(lengths + 4u * (size_t)i);
 
@@ -95,6 +99,8 @@ static int consume(struct read_state *state, uint64_t to, uint64_t *ticket)
     struct cursor *cursor;
     struct error err;
 
+    CHECK(state->by_cursor);
+    CHECK(to >= state->offset);
     /* Asked again: one append may wake thousands of readers, each of them with a record. */
     if (journal_admits(&state->ns->journal, 1024, JOURNAL_LAST) != 1) {
         (void)read_refuse(state, TUSK_EBUSY, 0, 0, "no journal space to move the cursor now");
@@ -122,6 +128,7 @@ static bool overtaken(struct read_state *state)
     const struct cursor *cursor =
         topic_cursor_find(state->topic, state->cursor, state->cursor_size);
 
+    CHECK(state->by_cursor);
     if (cursor == NULL || cursor->offset == state->cursor_offset ||
         (state->cursor_epoch != 0 && cursor->epoch != state->cursor_epoch)) {
         return false;
@@ -143,6 +150,8 @@ enum read_next read_deliver(struct read_state *state, uint32_t size, uint64_t fr
     struct topic *topic = state->topic;
     uint64_t ticket = 0;
 
+    CHECK(size == 0 || read->data != NULL);
+    CHECK(!topic->deleted);
     CHECK(to > from || (to == from && read->skipped_to != 0)); /* Nothing but damage */
     if (read->consume && overtaken(state)) {
         return READ_AGAIN;
@@ -182,6 +191,8 @@ static enum read_next at_end(struct read_state *state)
     struct namespace *ns = state->ns;
     struct topic *topic = state->topic;
 
+    CHECK(!link_linked(&state->parked));
+    CHECK(!state->pinned);
     /* Nothing behind the damage: the reader is told at once what was skipped, and its cursor passes it.
      * Damage that is not visible yet is told when it is. */
     if (read->skipped_to != 0 && read->skipped_to <= topic_visible_end(topic)) {
@@ -206,6 +217,7 @@ static enum read_next at_end(struct read_state *state)
 
 static void unpark(struct read_state *state)
 {
+    CHECK(!state->submitted);
     link_remove(&state->parked);
     link_remove(&state->waiting);
 }
@@ -239,6 +251,7 @@ void read_expire(struct namespace *ns)
     while (link != &ns->waiting_reads) {
         struct read_state *state = link_owner(link, struct read_state, waiting);
 
+        CHECK(state->ns == ns);
         link = link->next;
         if (state->deadline_us <= ns->now.mono_us || state->cancelled) {
             unpark(state);
@@ -259,6 +272,7 @@ void read_fail_all(struct namespace *ns, int code, const char *why)
 {
     struct link *link;
 
+    CHECK(code < 0);
     while ((link = list_take(&ns->waiting_reads)) != NULL) {
         struct read_state *state = link_owner(link, struct read_state, waiting);
 
@@ -274,6 +288,7 @@ void read_fail_topic(struct topic *topic)
     while ((link = list_take(&topic->readers)) != NULL) {
         struct read_state *state = link_owner(link, struct read_state, parked);
 
+        CHECK(state->topic == topic);
         unpark(state);
         (void)read_refuse(state, TUSK_ENOTFOUND, 0, 0, "the topic was deleted");
     }
@@ -298,6 +313,7 @@ static uint32_t find_block_by_time(const struct topic *topic, const struct read_
 {
     uint32_t at = topic_find_block(topic, state->offset);
 
+    CHECK(state->by_time);
     while (at < topic->block_count && topic->blocks[at].last_time_us < state->time_us) {
         at++;
     }
@@ -311,6 +327,8 @@ static enum read_next go_once(struct read_state *state)
     struct block *block;
     uint32_t at;
 
+    CHECK(!state->pinned);
+    CHECK(!state->submitted);
     if (state->by_time) {
         state->offset = state->offset < topic->first ? topic->first : state->offset;
         at = find_block_by_time(topic, state);
@@ -348,6 +366,7 @@ static enum read_next go_once(struct read_state *state)
 
 void read_go(struct read_state *state)
 {
+    CHECK(!link_linked(&state->parked));
     while (go_once(state) == READ_AGAIN) {
         /* Each round moves offset forward, or ends by_time. */
     }
@@ -362,6 +381,7 @@ static enum read_next place(struct read_state *state)
     const uint64_t end = topic_visible_end(topic);
     const struct cursor *cursor;
 
+    CHECK(read->state == state);
     switch (read->position) {
     case ENGINE_AT_OFFSET:
         state->offset = read->value;
@@ -401,6 +421,7 @@ static struct read_state *state_new(struct namespace *ns, struct engine_read *re
     const size_t name_size = read->position == ENGINE_AT_CURSOR ? read->cursor_size : 0;
     struct read_state *state = malloc(sizeof *state + name_size);
 
+    CHECK(name_size <= UINT16_MAX);
     if (state == NULL) {
         return NULL;
     }
@@ -425,6 +446,8 @@ void engine_read(struct namespace *ns, struct engine_read *read)
     struct read_state *state;
     struct topic *topic;
 
+    CHECK(read->base.done != NULL);
+    CHECK(read->room != NULL);
     ns->requests++;
     read->base.ns = ns;
     read->base.kind = REQUEST_READ;

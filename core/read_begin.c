@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/check.h"
 #include "core/namespace.h"
 #include "core/read_state.h"
 #include "core/seal.h"
@@ -24,6 +25,7 @@ static uint32_t hint_slot(uint64_t generation, uint64_t offset)
 
 void read_hint_put(struct namespace *ns, uint64_t generation, uint64_t offset, uint32_t position)
 {
+    CHECK(position >= FORMAT_BLOCK_DATA);
     if (ns->hints == NULL) {
         ns->hints = calloc(HINTS, sizeof *ns->hints);
         if (ns->hints == NULL) {
@@ -38,6 +40,7 @@ uint32_t read_hint_get(const struct namespace *ns, uint64_t generation, uint64_t
 {
     const struct read_hint *hint;
 
+    CHECK(ns != NULL);
     if (ns->hints == NULL) {
         return 0;
     }
@@ -49,6 +52,8 @@ uint32_t read_hint_get(const struct namespace *ns, uint64_t generation, uint64_t
 
 static void begin_data(struct read_state *state, uint32_t position, uint64_t expected)
 {
+    CHECK(position >= FORMAT_BLOCK_DATA);
+    CHECK(position <= state->limit);
     state->learning = false;
     free(state->page);
     state->page = NULL;
@@ -63,6 +68,8 @@ static void begin_data(struct read_state *state, uint32_t position, uint64_t exp
 /* At the block's first batch. */
 static void begin_first(struct read_state *state)
 {
+    CHECK(state->block.end >= FORMAT_BLOCK_DATA);
+    CHECK(state->pinned);
     begin_data(state, FORMAT_BLOCK_DATA, state->block.first_offset);
     state->learning = true;
     state->entries = 0;
@@ -75,6 +82,7 @@ static void begin_by_index(struct read_state *state, const struct format_index_e
     uint32_t low = 0;
     uint32_t high = count;
 
+    CHECK(entries != NULL);
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
 
@@ -84,6 +92,8 @@ static void begin_by_index(struct read_state *state, const struct format_index_e
             high = middle;
         }
     }
+    CHECK(low == high);
+    CHECK(low <= count);
     if (low == 0 || state->by_time || entries[low - 1].position >= state->limit ||
         entries[low - 1].position < FORMAT_BLOCK_DATA) {
         begin_first(state);
@@ -102,11 +112,15 @@ static void seal_arrived(struct read_state *state)
                                        .block_size = state->ns->block_size};
     struct format_block own = block;
 
+    CHECK(state->phase == READ_SEAL);
+    CHECK(state->page != NULL);
+    CHECK(state->have == FORMAT_PAGE);
     memcpy(own.store_id, state->ns->store_id, sizeof own.store_id);
     if (format_seal_decode(&state->seal, &own, state->page) != 0 || state->seal.index_count == 0) {
         begin_first(state);
         return;
     }
+    CHECK(state->seal.index_count <= FORMAT_INDEX_MAX);
     state->phase = READ_INDEX;
     state->have = 0;
     state->want = FORMAT_PAGE;
@@ -116,6 +130,9 @@ static void index_arrived(struct read_state *state)
 {
     struct format_index_entry entries[FORMAT_INDEX_MAX];
 
+    CHECK(state->phase == READ_INDEX);
+    CHECK(state->page != NULL);
+    CHECK(state->have == FORMAT_PAGE);
     if (format_index_decode(entries, state->seal.index_count, state->seal.index_crc, state->page) !=
         0) {
         begin_first(state);
@@ -126,6 +143,8 @@ static void index_arrived(struct read_state *state)
 
 void read_begin_arrived(struct read_state *state)
 {
+    CHECK(state->phase == READ_SEAL || state->phase == READ_INDEX);
+    CHECK(state->page != NULL);
     if (state->phase == READ_SEAL) {
         seal_arrived(state);
     } else {
@@ -139,6 +158,7 @@ static const struct block_index *index_in_memory(const struct read_state *state)
     const struct block *active = topic_active(state->topic);
     const struct block_index *index = NULL;
 
+    CHECK(!state->topic->deleted);
     if (active != NULL && active->generation == state->block.generation) {
         return state->topic->index;
     }
@@ -152,6 +172,9 @@ void read_begin(struct read_state *state)
     const uint32_t hint =
         state->by_time ? 0 : read_hint_get(state->ns, state->block.generation, state->offset);
 
+    CHECK(state->pinned);
+    CHECK(state->page == NULL);
+    CHECK(state->limit >= FORMAT_BLOCK_DATA);
     if (hint >= FORMAT_BLOCK_DATA && hint < state->limit) {
         begin_data(state, hint & ~READ_HINT_INSIDE, state->offset);
         state->exact = (hint & READ_HINT_INSIDE) == 0;

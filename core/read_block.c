@@ -16,12 +16,15 @@ enum walk { WALK_MORE, WALK_END, WALK_DONE };
 
 static uint64_t block_base(const struct read_state *state)
 {
+    CHECK(state->block.index < state->ns->blocks_per_segment);
     return (uint64_t)state->block.index * state->ns->block_size;
 }
 
 void read_unpin(struct read_state *state)
 {
     if (state->pinned) {
+        CHECK(state->block.segment != NULL);
+        CHECK(state->block.segment->slots[state->block.index].pins > 0);
         state->pinned = false;
         state->block.segment->slots[state->block.index].pins--;
     }
@@ -33,6 +36,9 @@ static void fill_done(struct io_op *op)
 {
     struct read_state *state = op->arg;
 
+    CHECK(state->submitted);
+    CHECK(op == &state->op);
+    CHECK(state->ns->reads_in_flight > 0);
     state->submitted = false;
     state->io_result = op->result;
     state->ns->reads_in_flight--;
@@ -56,6 +62,8 @@ static void fill_done(struct io_op *op)
  * validates over it but one that has zeros there, so the damage is found as any other, and to the entry. */
 static void give_up_page(struct read_state *state, uint8_t *data)
 {
+    CHECK(state->io_result != 0);
+    CHECK(state->op.size <= state->want - state->have);
     state->io_result = 0;
     state->narrow = true;
     if (state->op.size <= FORMAT_PAGE) {
@@ -71,9 +79,12 @@ static uint32_t narrow_size(struct io_file *file, uint64_t offset, uint32_t left
     uint32_t size = page < left ? page : left;
     uint64_t end;
 
+    CHECK(left > 0);
+    CHECK(file != NULL);
     if (io_size(file, &end, NULL) == 0 && end < offset + size) {
         size = end > offset ? (uint32_t)(end - offset) : 0;
     }
+    CHECK(size <= left);
     return size;
 }
 
@@ -82,6 +93,9 @@ static int fill(struct read_state *state, uint8_t *data, uint32_t position)
 {
     struct io_file *file = state->block.segment->file;
 
+    CHECK(state->pinned);
+    CHECK(!state->submitted);
+    CHECK(data != NULL);
     if (state->io_result != 0) {
         give_up_page(state, data);
     }
@@ -115,6 +129,7 @@ static int fill(struct read_state *state, uint8_t *data, uint32_t position)
         return 0;
     }
     state->narrow = false;
+    CHECK(state->have >= state->want);
     return 1;
 }
 
@@ -123,6 +138,7 @@ static int fill(struct read_state *state, uint8_t *data, uint32_t position)
 static bool header_valid(const struct read_state *state, const uint8_t *bytes, uint32_t position,
                          struct batch_header *header)
 {
+    CHECK(position >= FORMAT_BLOCK_DATA);
     return position + BATCH_HEADER_SIZE <= state->limit &&
            batch_header_check(bytes, state->limit - position - BATCH_HEADER_SIZE, header) ==
                BATCH_GOOD &&
@@ -135,6 +151,7 @@ static bool header_valid(const struct read_state *state, const uint8_t *bytes, u
 
 static bool wanted(const struct read_state *state, const struct batch_header *header)
 {
+    CHECK(header->entry_count > 0);
     return header->first_offset + header->entry_count > state->offset &&
            (!state->by_time || header->time_us >= state->time_us);
 }
@@ -143,6 +160,7 @@ uint32_t read_chunk_size(const struct read_state *state)
 {
     uint64_t size = (uint64_t)state->read->max_bytes + state->read->max_bytes / 8u + FORMAT_PAGE;
 
+    CHECK(state->at <= state->limit);
     size = size < READ_CHUNK_MIN ? READ_CHUNK_MIN : size;
     size = size > READ_CHUNK_MAX ? READ_CHUNK_MAX : size;
     return size > state->limit - state->at ? state->limit - state->at : (uint32_t)size;
@@ -151,6 +169,7 @@ uint32_t read_chunk_size(const struct read_state *state)
 /* Move the window so that it begins `skip` bytes further, and ask for a chunk. */
 static void move_window(struct read_state *state, uint32_t skip)
 {
+    CHECK(skip <= state->limit - state->at);
     if (skip >= state->have) {
         state->have = 0;
     } else {
@@ -162,10 +181,12 @@ static void move_window(struct read_state *state, uint32_t skip)
     if (state->want < state->have) {
         state->have = state->want;
     }
+    CHECK(state->have <= state->want);
 }
 
 static void begin_scan(struct read_state *state, uint32_t at)
 {
+    CHECK(state->phase == READ_DATA);
     state->learning = false; /* How many entries the damage has is not known */
     move_window(state, at);
     state->phase = READ_SCAN;
@@ -182,6 +203,8 @@ static enum walk collect(struct read_state *state, uint32_t *size, uint64_t *fro
     struct batch_header header;
     uint32_t at = 0;
 
+    CHECK(state->read->data != NULL);
+    CHECK(state->phase == READ_DATA);
     *size = 0;
     *to = state->offset;
     while (at + BATCH_HEADER_SIZE <= state->have &&
@@ -234,6 +257,7 @@ static void learn(struct read_state *state, uint32_t position, const struct batc
 {
     const struct block *active = topic_active(state->topic);
 
+    CHECK(position >= FORMAT_BLOCK_DATA);
     if (!state->learning) {
         return;
     }
@@ -254,6 +278,7 @@ static enum walk pass(struct read_state *state)
     struct batch_header header;
     uint32_t at = 0;
 
+    CHECK(state->phase == READ_DATA);
     while (at + BATCH_HEADER_SIZE <= state->have) {
         if (!header_valid(state, state->read->data + at, state->at + at, &header) ||
             (state->exact && header.first_offset < state->expected)) {
@@ -289,6 +314,7 @@ static enum walk pass(struct read_state *state)
 /* Behind damage at the front of the buffer: find the next valid header. WALK_DONE: it is where state->scan says. */
 static enum walk scan(struct read_state *state, struct batch_header *header)
 {
+    CHECK(state->phase == READ_SCAN);
     while (state->scan + BATCH_HEADER_SIZE <= state->have) {
         if (header_valid(state, state->read->data + state->scan, state->at + state->scan, header)) {
             return WALK_DONE;
@@ -309,6 +335,7 @@ static uint8_t *data_room(struct read_state *state)
 {
     struct engine_read *read = state->read;
 
+    CHECK(state->want > 0);
     read->data = read->room(read, state->have, state->want);
     return read->data;
 }
@@ -317,6 +344,7 @@ static enum read_next damaged_to(struct read_state *state, uint64_t to)
 {
     const uint64_t from = state->expected < state->offset ? state->expected : state->offset;
 
+    CHECK(state->pinned);
     read_unpin(state);
     if (to <= state->offset) {
         to = state->offset + 1; /* An overlap cannot be: a range that says at least this one */
@@ -337,6 +365,8 @@ static enum read_next block_ended(struct read_state *state)
     const uint64_t end = topic_visible_end(topic);
     uint64_t next;
 
+    CHECK(state->pinned);
+    CHECK(!state->submitted);
     read_unpin(state);
     if (block == NULL || limit > state->limit) {
         return READ_AGAIN; /* Trimmed, or applied, meanwhile */
@@ -352,6 +382,9 @@ static enum read_next block_ended(struct read_state *state)
 
 static enum read_next data_phase(struct read_state *state)
 {
+    CHECK(state->pinned);
+    CHECK(state->page == NULL);
+    CHECK(state->phase == READ_DATA || state->phase == READ_SCAN);
     for (;;) {
         struct batch_header header;
         uint32_t size;
@@ -403,6 +436,8 @@ static enum read_next data_phase(struct read_state *state)
 
 enum read_next read_block_go_on(struct read_state *state)
 {
+    CHECK(state->pinned);
+    CHECK(!state->submitted);
     while (state->phase == READ_SEAL || state->phase == READ_INDEX) {
         const uint32_t position =
             state->phase == READ_SEAL ? FORMAT_PAGE : format_block_limit(state->ns->block_size);
@@ -423,6 +458,9 @@ enum read_next read_block(struct read_state *state, uint32_t at)
     const bool active = at + 1 == topic->block_count;
     struct batch_header tail = {.first_offset = block->end_offset};
 
+    CHECK(at < topic->block_count);
+    CHECK(!state->pinned);
+    CHECK(block->segment != NULL);
     if (active && topic->tail_bytes > 0) {
         batch_header_decode(&tail,
                             ring_at(&state->ns->ring, topic->tail_first) + FORMAT_PLACE_SIZE);

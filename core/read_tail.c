@@ -23,6 +23,8 @@ static bool find(const struct read_state *state, uint64_t *item, struct batch_he
     const uint64_t end = topic_visible_end(topic);
     uint64_t position = topic->tail_first;
 
+    CHECK(topic->tail_bytes > 0);
+    CHECK(topic->tail_first <= ring->head);
     if (topic->hint_position != 0 && !state->by_time && topic->hint_offset <= state->offset) {
         position = topic->hint_position;
     }
@@ -52,6 +54,8 @@ static void take(const struct read_state *state, uint64_t item, struct taken *ta
                                  .entries = state->read->max_entries};
     uint64_t offset = state->offset;
 
+    CHECK(state->read->max_bytes > 0);
+    CHECK(state->read->max_entries > 0);
     *taken = (struct taken){.first_item = item, .to = offset};
     for (;;) {
         const uint8_t *batch = ring_at(ring, item) + FORMAT_PLACE_SIZE;
@@ -86,6 +90,8 @@ static bool copy(struct read_state *state, const struct taken *taken)
     uint64_t used = 0;
     uint64_t i;
 
+    CHECK(taken->items > 0);
+    CHECK(taken->bytes <= UINT32_MAX);
     read->data = read->room(read, 0, taken->bytes);
     if (read->data == NULL) {
         return false;
@@ -113,6 +119,8 @@ enum read_next read_tail(struct read_state *state)
     uint64_t item;
     uint64_t from;
 
+    CHECK(!state->submitted);
+    CHECK(topic_active(topic) != NULL);
     CHECK(topic->tail_bytes > 0);
     if (!find(state, &item, &header)) {
         state->offset = topic_visible_end(topic);

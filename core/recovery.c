@@ -16,15 +16,20 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/check.h"
+
 /* ---- (2) survey ---- */
 
 static void note_mark(struct recovery *recovery, uint64_t mark)
 {
+    CHECK(recovery->ns != NULL);
     recovery->mark = mark > recovery->mark ? mark : recovery->mark;
 }
 
 static void note_loss(struct recovery *recovery, uint64_t from, uint64_t to)
 {
+    CHECK(recovery->loss_count <= recovery->loss_capacity);
+    CHECK((recovery->losses == NULL) == (recovery->loss_capacity == 0));
     if (recovery->loss_count == recovery->loss_capacity) {
         const uint32_t capacity = recovery->loss_capacity == 0 ? 8 : recovery->loss_capacity * 2;
         struct recovery_loss *losses = realloc(recovery->losses, capacity * sizeof *losses);
@@ -43,6 +48,8 @@ static void survey_record(struct recovery *recovery, const struct scan_record *r
 {
     struct format_record body;
 
+    CHECK(record->bytes != NULL);
+    CHECK(record->header.size >= FORMAT_RECORD_HEADER_SIZE);
     note_mark(recovery, record->header.mark);
     if (record->header.type == RECORD_ACCEPTED_LOSS &&
         format_record_body_decode(&body, &record->header, record->bytes) == 0) {
@@ -56,6 +63,8 @@ static int survey(struct recovery *recovery)
     struct scan_record record;
     uint32_t i;
 
+    CHECK(recovery->loss_count == 0);
+    CHECK(recovery->valid_behind == 0);
     recovery->mark = recovery->manifest.mark;
     for (i = 0; i < recovery->scan.count; i++) {
         const struct scan_file *file = &recovery->scan.files[i];
@@ -96,6 +105,7 @@ static bool loss_accepted(const struct recovery *recovery, uint64_t lsn)
 {
     uint32_t i;
 
+    CHECK(recovery->loss_count <= recovery->loss_capacity);
     for (i = 0; i < recovery->loss_count; i++) {
         if (lsn >= recovery->losses[i].from && lsn < recovery->losses[i].to) {
             return true;
@@ -108,6 +118,7 @@ static enum recovery_found look(struct recovery *recovery, uint64_t lsn, struct 
 {
     enum recovery_found found;
 
+    CHECK(record != NULL);
     switch (scan_at(&recovery->scan, lsn, record, recovery->err)) {
     case SCAN_ZERO:
         return FOUND_ZERO;
@@ -121,6 +132,8 @@ static enum recovery_found look(struct recovery *recovery, uint64_t lsn, struct 
     default:
         return FOUND_BAD;
     }
+    CHECK(record->header.lsn == lsn);
+    CHECK(record->bytes != NULL);
     found = recovery_judge(recovery, record);
     /* The chain shows a record that validates but does not follow the one before it. */
     if (found != FOUND_UNKNOWN && found != FOUND_UNREADABLE && !recovery->lost_now &&
@@ -139,6 +152,7 @@ static int refuse_damaged(struct recovery *recovery, uint64_t lsn, const struct 
                        : found == FOUND_NOTHING ? "nothing"
                                                 : "bytes that do not check out";
 
+    CHECK(lsn < recovery->mark || found == FOUND_BATCH_BAD);
     if (found == FOUND_BATCH_BAD) {
         const struct recovery_owner *owner;
 
@@ -168,6 +182,7 @@ static uint64_t skip_lost(struct recovery *recovery, uint64_t lsn)
     const uint64_t from = lsn;
     struct scan_record record;
 
+    CHECK(lsn < recovery->mark);
     do {
         lsn = scan_skip(&recovery->scan, lsn);
     } while (lsn != UINT64_MAX &&
@@ -191,6 +206,8 @@ static int use_record(struct recovery *recovery, uint64_t *lsn, const struct sca
 {
     const int rc = recovery_apply(recovery, record);
 
+    CHECK(record->header.lsn == *lsn);
+    CHECK(recovery->valid_behind > 0);
     if (rc != 0) {
         return error_set(recovery->err, rc,
                          "the journal's record at LSN %" PRIu64 " (%s) contradicts the tables",
@@ -213,6 +230,8 @@ static int replay_once(struct recovery *recovery, uint64_t *lsn, bool *ended)
                                          .accepted = loss_accepted(recovery, *lsn)};
     struct recovery_output output = recovery_decide(&input);
 
+    CHECK(!*ended);
+    CHECK(*lsn < UINT64_MAX);
     recovery->ns->recovery_rows[output.row]++;
     switch (output.decision) {
     case DECIDE_HEAL:
@@ -269,8 +288,11 @@ static int replay(struct recovery *recovery)
     uint64_t lsn = recovery->manifest.lsn;
     bool ended = false;
 
+    CHECK(recovery->end == 0);
+    CHECK(recovery->records == 0);
     recovery->last_crc = recovery->manifest.chain_crc;
     while (!ended) {
+        CHECK(lsn >= recovery->manifest.lsn);
         const int rc = replay_once(recovery, &lsn, &ended);
 
         if (rc != 0) {
@@ -287,6 +309,8 @@ static void report(struct recovery *recovery, bool clean)
 {
     struct namespace *ns = recovery->ns;
 
+    CHECK(ns->journal.current != NULL);
+    CHECK(ns->flusher.durable == ns->journal.next_lsn);
     ns->counters.recovered_records = recovery->records;
     ns->counters.recovered_dropped = recovery->valid_behind;
     if (clean) {
@@ -337,6 +361,7 @@ static int run(struct recovery *recovery)
         if (rc != 0) {
             return error_set(recovery->err, rc, "prepare the namespace");
         }
+        CHECK(recovery->end >= recovery->manifest.lsn);
         clean = recovery->last_type == RECORD_CLEAN_CLOSE && recovery->valid_behind == 0 &&
                 !recovery->lost;
         if (!clean) {
@@ -362,6 +387,9 @@ int recovery_run(struct namespace *ns, bool accept_loss, struct error *err)
     struct recovery_owner *next;
     int rc;
 
+    CHECK(err != NULL);
+    CHECK(ns->state == ENGINE_SERVING);
+    CHECK(ns->journal.files == NULL);
     if (recovery == NULL) {
         return error_set(err, TUSK_ENOMEM, "recover namespace \"%s\"", ns->name);
     }
@@ -371,6 +399,7 @@ int recovery_run(struct namespace *ns, bool accept_loss, struct error *err)
     rc = run(recovery);
     HASH_ITER(hh, recovery->owners, owner, next)
     {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has taken the next one before this one goes */
         HASH_DEL(recovery->owners, owner);
         free(owner);
     }

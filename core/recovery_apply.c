@@ -24,6 +24,7 @@ static int apply_batches(struct recovery *recovery, const struct scan_record *re
     struct format_items items;
     struct format_item item;
 
+    CHECK(format_record_has_items(record->header.type));
     format_items_begin(&items, &record->header, record->bytes);
     while (format_items_next(&items, &item) != 0) {
         const struct recovery_owner *owner =
@@ -103,6 +104,7 @@ static int apply_topic_create(struct recovery *recovery, const struct format_rec
     const struct engine_topic_ref by_name = {.name = record->name, .name_size = record->name_size};
     struct topic *topic;
 
+    CHECK(record->type == RECORD_TOPIC_CREATE);
     if (record->name_size == 0 || record->field[TOPIC_ID] == 0 ||
         namespace_topic_by_id(ns, record->field[TOPIC_ID]) != NULL) {
         return TUSK_ECORRUPT;
@@ -137,6 +139,7 @@ static int apply_topic_delete(struct recovery *recovery, struct topic *topic)
     struct namespace *ns = recovery->ns;
     uint32_t i;
 
+    CHECK(ns->cursor_count >= topic->cursor_count);
     for (i = 0; i < topic->block_count; i++) {
         recovery_disown(recovery, topic->blocks[i].segment_number, topic->blocks[i].index);
     }
@@ -152,6 +155,10 @@ static int apply_cursor(struct recovery *recovery, struct topic *topic,
     const uint64_t id = record->field[CURSOR_ID];
     struct cursor *cursor = topic_cursor_by_id(topic, id);
 
+    CHECK(record->type >= RECORD_CURSOR_CREATE);
+    CHECK(record->type <= RECORD_CURSOR_DELETE);
+    CHECK(record->type >= RECORD_CURSOR_CREATE);
+    CHECK(record->type <= RECORD_CURSOR_DELETE);
     if (record->type == RECORD_CURSOR_CREATE) {
         if (cursor != NULL || id < topic->next_cursor_id ||
             topic_cursor_find(topic, record->name, record->name_size) != NULL) {
@@ -193,6 +200,7 @@ static int apply_allocate(struct recovery *recovery, struct topic *topic,
                                 .index = (uint16_t)record->field[BLOCK_INDEX]};
     int rc;
 
+    CHECK(record->type == RECORD_BLOCK_ALLOCATE);
     if (record->field[BLOCK_INDEX] >= ns->blocks_per_segment || number >= FORMAT_COUNTER_MAX) {
         return TUSK_ECORRUPT;
     }
@@ -231,6 +239,7 @@ static int apply_free(struct recovery *recovery, const struct format_record *rec
     struct recovery_owner *owner = recovery_owner(recovery, segment, record->field[BLOCK_INDEX]);
     uint32_t at;
 
+    CHECK(record->type == RECORD_BLOCK_FREE);
     /* The blocks of a deleted topic are nobody's already. */
     if (owner == NULL || owner->generation != record->field[BLOCK_GENERATION]) {
         return 0;
@@ -253,6 +262,7 @@ static void apply_open(struct recovery *recovery, const struct format_record *re
     struct topic *topic;
     struct topic *next;
 
+    CHECK(record->type == RECORD_OPEN);
     namespace_add_incarnation(ns, &incarnation);
     if (record->field[OPEN_CLEAN] == 0) {
         /* That open started fresh ground: no offset of the runs before was used again, and no topic's id. */
@@ -268,6 +278,7 @@ static void apply_open(struct recovery *recovery, const struct format_record *re
 
 static void apply_namespace_set(struct namespace *ns, const struct format_record *record)
 {
+    CHECK(record->type == RECORD_NAMESPACE_SET);
     ns->settings.retention.kind = record->field[0];
     ns->settings.retention.age_ms = record->field[1];
     ns->settings.retention.bytes = record->field[2];
@@ -335,34 +346,36 @@ void recovery_step_offsets(struct namespace *ns)
         if (topic->next_offset < UINT64_MAX - LOSS_OFFSETS) {
             topic->next_offset += LOSS_OFFSETS;
         }
+        CHECK(topic->next_offset >= topic->first);
         topic->run_end = topic->next_offset;
     }
 }
 
-int recovery_apply(struct recovery *recovery, const struct scan_record *in)
+int recovery_apply(struct recovery *recovery, const struct scan_record *record)
 {
-    struct format_record record;
+    struct format_record body;
 
+    CHECK(record->bytes != NULL);
     recovery->records++;
-    if (format_record_has_items(in->header.type)) {
-        return apply_batches(recovery, in);
+    if (format_record_has_items(record->header.type)) {
+        return apply_batches(recovery, record);
     }
-    if (format_record_body_decode(&record, &in->header, in->bytes) != 0) {
+    if (format_record_body_decode(&body, &record->header, record->bytes) != 0) {
         return TUSK_ECORRUPT;
     }
-    switch (record.type) {
+    switch (body.type) {
     case RECORD_OPEN:
-        apply_open(recovery, &record, in->header.lsn);
+        apply_open(recovery, &body, record->header.lsn);
         return 0;
     case RECORD_TOPIC_CREATE:
-        return apply_topic_create(recovery, &record);
+        return apply_topic_create(recovery, &body);
     case RECORD_NAMESPACE_SET:
-        apply_namespace_set(recovery->ns, &record);
+        apply_namespace_set(recovery->ns, &body);
         return 0;
     case RECORD_BLOCK_FREE:
-        return apply_free(recovery, &record);
+        return apply_free(recovery, &body);
     case RECORD_STRETCH:
-        return apply_stretch(recovery, &record);
+        return apply_stretch(recovery, &body);
     case RECORD_TOPIC_SET:
     case RECORD_TOPIC_DELETE:
     case RECORD_RUN:
@@ -372,9 +385,9 @@ int recovery_apply(struct recovery *recovery, const struct scan_record *in)
     case RECORD_CURSOR_DELETE:
     case RECORD_TRIM:
     case RECORD_BLOCK_ALLOCATE:
-        return apply_to_topic(recovery, &record);
+        return apply_to_topic(recovery, &body);
     case RECORD_ACCEPTED_LOSS:
-        if (record.field[LOSS_FROM] == record.field[LOSS_TO]) {
+        if (body.field[LOSS_FROM] == body.field[LOSS_TO]) {
             recovery_step_offsets(recovery->ns);
         }
         return 0;

@@ -7,12 +7,16 @@
 
 #include "core/recovery.h"
 
+#include "core/check.h"
+
 /* A spare that a crash left half made may have its size and not its space: a journal that trusted
  * it would meet a full disk in the middle of a write. */
 static bool holds_space(const struct scan_file *found)
 {
     struct error ignored;
 
+    CHECK(found->file != NULL);
+    CHECK(found->file_size > 0);
     return io_allocate(found->file, 0, found->file_size, &ignored) == 0 &&
            io_sync(found->file, NULL, &ignored) == 0;
 }
@@ -26,6 +30,9 @@ static int adopt_files(struct recovery *recovery)
     uint64_t last_valid = 0;
     uint32_t i;
 
+    CHECK(journal->files == NULL);
+    CHECK(journal->spares == NULL);
+    CHECK(journal->current == NULL);
     for (i = 0; i < recovery->scan.count; i++) {
         if (recovery->scan.files[i].valid) {
             last_valid = recovery->scan.files[i].number;
@@ -40,6 +47,7 @@ static int adopt_files(struct recovery *recovery)
         if (file == NULL) {
             return error_set(recovery->err, TUSK_ENOMEM, "keep journal files");
         }
+        CHECK(found->file != NULL);
         file->number = found->number;
         file->size = found->file_size;
         file->file = found->file;
@@ -56,6 +64,7 @@ static int adopt_files(struct recovery *recovery)
             journal_keep(&journal->files, file);
         }
     }
+    CHECK((journal->spares == NULL) == (journal->spare_count == 0));
     return 0;
 }
 
@@ -67,6 +76,8 @@ static void own_space(struct recovery *recovery)
     uint32_t missing_blocks = 0;
     uint32_t i;
 
+    CHECK(ns->space.used_count == 0);
+    CHECK(ns->space.freeing_count == 0);
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
         for (i = 0; i < topic->block_count; i++) {
@@ -83,6 +94,7 @@ static void own_space(struct recovery *recovery)
                          "cannot be read",
                          missing_blocks);
     }
+    CHECK(ns->space.free_count + ns->space.used_count == ns->space.count * ns->blocks_per_segment);
 }
 
 static void settle_topics(struct recovery *recovery, bool clean)
@@ -91,6 +103,7 @@ static void settle_topics(struct recovery *recovery, bool clean)
     struct topic *topic;
     struct topic *next;
 
+    CHECK(ns->state == ENGINE_SERVING);
     if (!clean) {
         recovery_step_ids(ns);
     }
@@ -109,8 +122,12 @@ static void settle_topics(struct recovery *recovery, bool clean)
         if (topic->run_end < topic->next_offset) {
             topic->run_end = topic->next_offset;
         }
+        CHECK(topic->run_end >= topic->next_offset);
         topic->run_pending = topic->run_end;
         topic->run_size = 0;
+        CHECK(end <= topic->next_offset);
+        CHECK(end >= topic->first);
+        CHECK(topic->tail_bytes == 0);
         topic->written_end = end;
         topic->syncing_end = end;
         topic->durable_end = end;
@@ -128,6 +145,9 @@ static int record_losses(struct recovery *recovery)
     struct format_record record = {.type = RECORD_ACCEPTED_LOSS};
     uint32_t i;
 
+    CHECK(recovery->lost);
+    CHECK(recovery->new_loss <= recovery->loss_count);
+    CHECK(ns->journal.current != NULL);
     record.field[LOSS_TIME] = ns->now.wall_us;
     for (i = recovery->new_loss; i < recovery->loss_count; i++) {
         record.field[LOSS_FROM] = recovery->losses[i].from;
@@ -148,6 +168,7 @@ static int sync_files(struct recovery *recovery)
     struct journal_file *file;
 
     for (file = recovery->ns->journal.files; file != NULL; file = file->next) {
+        CHECK(file->file != NULL);
         if (io_sync(file->file, NULL, recovery->err) != 0) {
             return error_wrap(recovery->err, "sync journal file %016" PRIx64, file->number);
         }
@@ -168,6 +189,8 @@ static int list_stale(void *arg, const char *name, enum io_kind kind)
     struct sweep *sweep = arg;
     uint64_t number;
 
+    CHECK(name != NULL);
+    CHECK(sweep->count <= SWEEP_MAX);
     if (kind == IO_KIND_FILE && format_file_number(name, "manifest-", "", &number) &&
         number < sweep->before && sweep->count < SWEEP_MAX) {
         sweep->numbers[sweep->count++] = number;
@@ -183,6 +206,8 @@ static void sweep_manifests(struct namespace *ns)
     struct error ignored;
     unsigned i;
 
+    CHECK(manifest->have_newest);
+    CHECK(ns->dir[0] != '\0');
     if (io_list_dir(ns->io, ns->dir, list_stale, &sweep, &ignored) != 0) {
         return;
     }
@@ -199,6 +224,9 @@ int recovery_fresh_ground(struct recovery *recovery, bool clean)
     struct manifest *manifest = &ns->manifest;
     int rc;
 
+    CHECK(ns->state == ENGINE_SERVING);
+    CHECK(ns->ring.data != NULL);
+    CHECK(journal->current == NULL);
     own_space(recovery);
     settle_topics(recovery, clean);
     rc = adopt_files(recovery);
@@ -242,8 +270,11 @@ int recovery_fresh_ground(struct recovery *recovery, bool clean)
         }
     }
     if (rc == 0) {
+        CHECK(journal->current != NULL);
+        CHECK(ns->flusher.durable == ns->journal.written);
         manifest_hold_space(manifest);
         sweep_manifests(ns);
     }
+    CHECK(rc <= 0);
     return rc;
 }

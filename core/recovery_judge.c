@@ -5,10 +5,14 @@
 
 #include "core/recovery.h"
 
+#include "core/check.h"
+
 int recovery_buffer(struct recovery *recovery, uint64_t size)
 {
     uint8_t *buffer;
 
+    CHECK(size > 0);
+    CHECK(size % IO_DIRECT_ALIGN == 0);
     if (size <= recovery->block_buffer_size) {
         return 0;
     }
@@ -144,6 +148,7 @@ static enum recovery_found judge_items(struct recovery *recovery, const struct s
     struct format_item item;
     int rc;
 
+    CHECK(format_record_has_items(record->header.type));
     if (format_items_check(&record->header, record->bytes) != 0) {
         return FOUND_BAD;
     }
@@ -177,6 +182,7 @@ enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_
     struct format_record body;
     int rc;
 
+    CHECK(record->bytes != NULL);
     if (format_record_name(record->header.type) == NULL || (record->header.flags & 0xff00u) != 0) {
         return FOUND_UNKNOWN;
     }
@@ -195,6 +201,7 @@ bool recovery_heals(struct recovery *recovery, const struct scan_record *record)
     struct format_items items;
     struct format_item item;
 
+    CHECK(format_record_has_items(record->header.type));
     format_items_begin(&items, &record->header, record->bytes);
     while (format_items_next(&items, &item) != 0) {
         struct batch_header header;

@@ -36,6 +36,7 @@ bool recovery_progress(struct recovery *recovery, uint64_t done, uint64_t total)
 {
     const struct engine_options *options = recovery->ns->options;
 
+    CHECK(recovery->ns->options != NULL);
     if (options->progress == NULL || done < recovery->next_progress) {
         return true;
     }
@@ -61,6 +62,8 @@ int recovery_own(struct recovery *recovery, struct topic *topic, const struct bl
 {
     struct recovery_owner *owner;
 
+    CHECK(topic->ns == recovery->ns);
+    CHECK(block->index < recovery->ns->blocks_per_segment);
     if (recovery_owner(recovery, block->segment_number, block->index) != NULL) {
         return TUSK_ECORRUPT;
     }
@@ -78,6 +81,7 @@ int recovery_own(struct recovery *recovery, struct topic *topic, const struct bl
         free(owner);
         return TUSK_ENOMEM;
     }
+    CHECK(recovery_owner(recovery, block->segment_number, block->index) == owner);
     return 0;
 }
 
@@ -86,6 +90,7 @@ void recovery_disown(struct recovery *recovery, uint64_t segment, uint64_t index
     struct recovery_owner *owner = recovery_owner(recovery, segment, index);
 
     if (owner != NULL) {
+        CHECK(owner->topic != NULL);
         HASH_DEL(recovery->owners, owner);
         free(owner);
     }
@@ -98,6 +103,7 @@ static void note_manifest(struct listing *listing, uint64_t number)
 {
     uint32_t at = listing->manifest_count;
 
+    CHECK(listing->manifest_count <= MANIFESTS_MAX);
     while (at > 0 && listing->manifests[at - 1] < number) {
         at--;
     }
@@ -107,6 +113,7 @@ static void note_manifest(struct listing *listing, uint64_t number)
     if (listing->manifest_count < MANIFESTS_MAX) {
         listing->manifest_count++;
     }
+    CHECK(at < listing->manifest_count);
     memmove(&listing->manifests[at + 1], &listing->manifests[at],
             (listing->manifest_count - at - 1) * sizeof listing->manifests[0]);
     listing->manifests[at] = number;
@@ -117,6 +124,7 @@ static int list_manifest(void *arg, const char *name, enum io_kind kind)
     struct listing *listing = arg;
     uint64_t number;
 
+    CHECK(name[0] != '\0');
     if (kind == IO_KIND_FILE && format_file_number(name, "manifest-", "", &number)) {
         note_manifest(listing, number);
     } else if (strcmp(name, "manifest-spare") != 0 &&
@@ -136,6 +144,8 @@ static int list_segment(void *arg, const char *name, enum io_kind kind)
     char path[IO_PATH_SIZE];
     uint64_t number;
 
+    CHECK(listing->rc == 0);
+    CHECK(ns->blocks_per_segment > 0);
     if (kind != IO_KIND_FILE || !format_file_number(name, "", ".seg", &number)) {
         return 0;
     }
@@ -161,6 +171,8 @@ static int manifest_read(struct recovery *recovery, uint64_t number, uint8_t **b
     size_t padded;
     int rc;
 
+    CHECK(number < FORMAT_COUNTER_MAX);
+    CHECK(head != NULL);
     manifest_path(ns, ns->manifest.path, number);
     *bytes = NULL;
     if (io_open(ns->io, ns->manifest.path, IO_OPEN_READ, &file, recovery->err) != 0) {
@@ -196,6 +208,7 @@ static int manifest_read(struct recovery *recovery, uint64_t number, uint8_t **b
         free(*bytes);
         *bytes = NULL;
     }
+    CHECK((rc == 0) == (*bytes != NULL));
     return rc;
 }
 
@@ -205,6 +218,7 @@ static int take_cursors(struct topic *topic, const struct format_topic *saved, c
     struct format_cursor cursor;
     uint32_t i;
 
+    CHECK(topic->cursor_count == 0);
     for (i = 0; i < saved->cursor_count; i++) {
         if (format_cursor_decode(&cursor, at, end) != 0 ||
             (topic->cursor_count > 0 &&
@@ -230,6 +244,7 @@ static int take_blocks(struct recovery *recovery, struct topic *topic,
     uint64_t reached = 0;
     uint32_t i;
 
+    CHECK(topic->block_count == 0);
     for (i = 0; i < saved->block_count; i++) {
         struct block block;
         int rc;
@@ -296,6 +311,7 @@ static int take_topic(struct recovery *recovery, const uint8_t **at, const uint8
     }
     rc = take_cursors(topic, &saved, at, end);
     topic->next_cursor_id = saved.next_cursor_id;
+    CHECK(topic->ns == ns);
     ns->cursor_count += topic->cursor_count;
     return rc != 0 ? rc : take_blocks(recovery, topic, &saved, at, end);
 }
@@ -310,6 +326,8 @@ static int take_manifest(struct recovery *recovery, const uint8_t *bytes, size_t
     uint64_t i;
     int rc = 0;
 
+    CHECK(size >= FORMAT_PAGE);
+    CHECK(ns->topic_count == 0);
     memcpy(ns->store_id, head->store_id, sizeof ns->store_id);
     ns->settings = head->settings;
     ns->next_topic_id = head->next_topic_id;
@@ -334,11 +352,13 @@ static int take_manifest(struct recovery *recovery, const uint8_t *bytes, size_t
 /* Note the manifest before the one used: the journal behind it is kept. */
 static int note_older(struct recovery *recovery, uint64_t number)
 {
-    struct format_manifest head;
+    struct format_manifest head = {0};
     uint8_t *bytes;
     size_t size;
     const int rc = manifest_read(recovery, number, &bytes, &size, &head);
 
+    CHECK(!recovery->has_older);
+    CHECK(number < recovery->newest_number);
     free(bytes);
     if (rc == TUSK_EVERSION || rc == TUSK_ENOMEM) {
         return rc;
@@ -364,6 +384,8 @@ static int choose_manifest(struct recovery *recovery, const struct listing *list
     uint32_t i;
     int rc = TUSK_ECORRUPT;
 
+    CHECK(listing->manifest_count <= MANIFESTS_MAX);
+    CHECK(listing->rc == 0);
     for (i = 0; i < listing->manifest_count; i++) {
         rc = manifest_read(recovery, listing->manifests[i], bytes, size, &recovery->manifest);
         if (rc != TUSK_ECORRUPT && rc != TUSK_EIO) {
@@ -397,6 +419,8 @@ static int list_journal(void *arg, const char *name, enum io_kind kind)
     char path[IO_PATH_SIZE];
     uint64_t number;
 
+    CHECK(listing->rc == 0);
+    CHECK(recovery->scan.io != NULL);
     if (kind != IO_KIND_FILE || !format_file_number(name, "", ".jnl", &number)) {
         recovery_finding(recovery, "unknown file \"journal/%s\" is left alone", name);
         return 0;
@@ -416,6 +440,7 @@ static int list_journal(void *arg, const char *name, enum io_kind kind)
 
 static int finish_listing(struct recovery *recovery, const struct listing *listing, int rc)
 {
+    CHECK(listing->rc <= 0);
     if (listing->rc != 0) {
         if (recovery->err->code != listing->rc) {
             (void)error_set(recovery->err, listing->rc, "%s", status_text(listing->rc));
@@ -434,6 +459,8 @@ int recovery_load(struct recovery *recovery)
     size_t size = 0;
     int rc;
 
+    CHECK(recovery->err != NULL);
+    CHECK(ns->space.count == 0);
     rc = finish_listing(recovery, &listing,
                         io_list_dir(ns->io, ns->dir, list_manifest, &listing, recovery->err));
     if (rc != 0) {

@@ -34,6 +34,8 @@ static int gather_write(struct redo *redo, struct gather *gather)
     struct iovec iov = {.iov_base = gather->data, .iov_len = gather->size};
     const uint64_t offset = (uint64_t)gather->index * recovery->ns->block_size + gather->position;
 
+    CHECK(gather->size <= GATHER_SIZE);
+    CHECK(gather->data != NULL);
     if (gather->segment == NULL || gather->size == 0) {
         return 0;
     }
@@ -61,6 +63,8 @@ static struct gather *gather_for(struct redo *redo, struct segment *segment,
     struct gather *oldest = &redo->gathers[0];
     unsigned i;
 
+    CHECK(segment != NULL);
+    CHECK(size > 0);
     for (i = 0; i < GATHERS; i++) {
         struct gather *gather = &redo->gathers[i];
 
@@ -90,6 +94,8 @@ static struct gather *gather_for(struct redo *redo, struct segment *segment,
     oldest->index = place->index;
     oldest->position = place->position;
     oldest->size = 0;
+    CHECK(oldest->size == 0);
+    CHECK(oldest->segment == segment);
     return oldest;
 }
 
@@ -102,6 +108,7 @@ static int redo_item(struct redo *redo, const struct format_item *item)
     struct batch_header header;
     struct gather *gather;
 
+    CHECK(item->padded_size >= BATCH_HEADER_SIZE);
     if (owner == NULL || segment == NULL ||
         batch_header_crc(item->bytes, owner->seed, item->place.position) !=
             item->header.header_crc) {
@@ -128,6 +135,8 @@ static int redo_item(struct redo *redo, const struct format_item *item)
                             item->place.position,
                         recovery->err);
     }
+    CHECK(gather->size + item->padded_size <= GATHER_SIZE);
+    CHECK(gather->position + gather->size == item->place.position);
     memcpy(gather->data + gather->size, item->bytes, item->padded_size);
     gather->size += (uint32_t)item->padded_size;
     return 0;
@@ -153,6 +162,7 @@ static int redo_record(struct redo *redo, const struct scan_record *record)
     struct format_items items;
     struct format_item item;
 
+    CHECK(record->bytes != NULL);
     if (record->header.type == RECORD_STRETCH) {
         touch_stretch(recovery, record);
     }
@@ -178,6 +188,8 @@ static bool in_new_loss(const struct recovery *recovery, uint64_t lsn)
 {
     uint32_t i;
 
+    CHECK(recovery->loss_count <= recovery->loss_capacity);
+    CHECK(recovery->new_loss <= recovery->loss_count);
     for (i = 0; i < recovery->loss_count; i++) {
         if (lsn >= recovery->losses[i].from && lsn < recovery->losses[i].to) {
             return true;
@@ -193,6 +205,7 @@ static int redo_all(struct redo *redo)
     struct scan_record record;
     unsigned i;
 
+    CHECK(recovery->end >= recovery->manifest.lsn);
     while (lsn < recovery->end) {
         const enum scan_kind kind = in_new_loss(recovery, lsn)
                                         ? SCAN_BAD
@@ -211,6 +224,7 @@ static int redo_all(struct redo *redo)
         if (!recovery_progress(recovery, recovery->scan.bytes_read, 0)) {
             return error_set(recovery->err, TUSK_ECLOSED, "recovery was told to give up");
         }
+        CHECK(record.header.lsn == lsn);
         lsn += format_record_padded(record.header.size);
     }
     for (i = 0; i < GATHERS; i++) {
@@ -233,6 +247,7 @@ static int write_headers(struct recovery *recovery)
             struct block *block = &topic->blocks[i];
 
             if (!block->headed && block->segment != NULL) {
+                CHECK(block->end >= FORMAT_BLOCK_DATA);
                 if (tail_write_header(topic, i, recovery->err) != 0) {
                     return recovery->err->code;
                 }
@@ -248,6 +263,7 @@ int recovery_sync_segments(struct recovery *recovery)
     struct namespace *ns = recovery->ns;
     uint32_t i;
 
+    CHECK(ns->space.count <= ns->space.capacity);
     for (i = 0; i < ns->space.count; i++) {
         struct segment *segment = ns->space.segments[i];
 

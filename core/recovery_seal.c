@@ -20,6 +20,9 @@ static int read_block_bytes(struct recovery *recovery, const struct block *block
     struct error ignored;
     size_t got;
 
+    CHECK(block->segment != NULL);
+    CHECK(position % IO_DIRECT_ALIGN == 0);
+    CHECK(size > 0);
     if (recovery_buffer(recovery, padded) != 0) {
         return error_set(recovery->err, TUSK_ENOMEM, "read a block");
     }
@@ -37,6 +40,8 @@ static int has_seal(struct recovery *recovery, const struct block *block, bool *
     struct format_seal seal;
     const int rc = read_block_bytes(recovery, block, FORMAT_PAGE, FORMAT_PAGE);
 
+    CHECK(has != NULL);
+    CHECK(block->segment != NULL);
     memcpy(own.store_id, recovery->ns->store_id, sizeof own.store_id);
     *has = rc == 1 && format_seal_decode(&seal, &own, recovery->block_buffer) == 0;
     return rc < 0 ? rc : 0;
@@ -52,6 +57,8 @@ static bool walk(const struct recovery *recovery, const struct block *block, uin
     uint32_t noted = 0;
     uint32_t entries = 0;
 
+    CHECK(index->count == 0);
+    CHECK(block->end <= format_block_limit(recovery->ns->block_size));
     while (position < block->end) {
         const uint8_t *bytes = recovery->block_buffer + (position - FORMAT_BLOCK_DATA);
         const uint32_t left = block->end - position;
@@ -81,6 +88,8 @@ static int seal_by_walking(struct recovery *recovery, struct topic *topic, struc
     uint32_t last_crc = 0;
     int rc = read_block_bytes(recovery, block, FORMAT_BLOCK_DATA, block->end - FORMAT_BLOCK_DATA);
 
+    CHECK(block->end > FORMAT_BLOCK_DATA);
+    CHECK(!block->sealed);
     if (rc != 1) {
         return rc;
     }
@@ -107,6 +116,8 @@ static int seal_block(struct recovery *recovery, struct topic *topic, struct blo
     bool has;
     int rc;
 
+    CHECK(block->end >= FORMAT_BLOCK_DATA);
+    CHECK(topic->ns == recovery->ns);
     if (block->sealed || block->segment == NULL || block->end == FORMAT_BLOCK_DATA ||
         seal_pending(recovery->ns, block->generation, &pending)) {
         return 0;
@@ -128,6 +139,8 @@ int recovery_seal(struct recovery *recovery)
     struct topic *next;
     uint32_t i;
 
+    CHECK(ns->journal.current == NULL);
+    CHECK(recovery->end >= recovery->manifest.lsn);
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
         for (i = 0; i + 1 < topic->block_count; i++) {

@@ -26,5 +26,6 @@ struct recovery_output recovery_decide(const struct recovery_input *input)
         output.decision = input->found == FOUND_NOTHING ? DECIDE_END : DECIDE_SKIP_ACCEPTED;
         output.row = ROW_R14;
     }
+    CHECK(output.row < ROW_COUNT);
     return output;
 }

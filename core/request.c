@@ -7,6 +7,8 @@
 
 void queue_push(struct request_queue *queue, struct engine_request *request)
 {
+    CHECK(request != NULL);
+    CHECK(queue->first == NULL || queue->last != NULL);
     request->next = NULL;
     if (queue->first == NULL) {
         queue->first = request;
@@ -20,6 +22,7 @@ struct engine_request *queue_pop(struct request_queue *queue)
 {
     struct engine_request *request = queue->first;
 
+    CHECK(queue->first == NULL || queue->last != NULL);
     if (request != NULL) {
         queue->first = request->next;
         request->next = NULL;
@@ -29,9 +32,13 @@ struct engine_request *queue_pop(struct request_queue *queue)
 
 void request_finish(struct namespace *ns, struct engine_request *request)
 {
+    CHECK(request->ns == ns);
+    CHECK(request->status == 0);
     if (request->kind == REQUEST_APPEND) {
         struct engine_append *append = (struct engine_append *)(void *)request;
 
+        CHECK(append->target != NULL);
+        CHECK(append->kept == NULL);
         append->durable_end = append->target->durable_end;
     }
     engine_finished(ns->engine, request);
@@ -42,6 +49,8 @@ void request_fail(struct namespace *ns, struct engine_request *request, int code
 {
     va_list args;
 
+    CHECK(request->ns == ns);
+    CHECK(format != NULL);
     CHECK(code < 0);
     request->status = code;
     request->error.code = code;
@@ -57,6 +66,8 @@ void request_fail(struct namespace *ns, struct engine_request *request, int code
 
 void request_when_durable(struct namespace *ns, struct engine_request *request, uint64_t ticket)
 {
+    CHECK(request->ns == ns);
+    CHECK(ns->state == ENGINE_SERVING);
     /* A ticket may repeat or, for one that waits for an earlier record, fall back: the queue is kept in
      * order by waiting for the later one. */
     CHECK(ticket > 0);
@@ -74,12 +85,17 @@ void request_when_durable(struct namespace *ns, struct engine_request *request, 
 
 void request_when_written(struct namespace *ns, struct engine_request *request, uint64_t ticket)
 {
+    CHECK(request->ns == ns);
+    CHECK(ticket > 0);
+    CHECK(ns->written_queue.first == NULL || ns->written_queue.last->ticket <= ticket);
     request->ticket = ticket;
     queue_push(&ns->written_queue, request);
 }
 
 void namespace_durable(struct namespace *ns)
 {
+    CHECK(ns->flusher.durable <= ns->journal.next_lsn);
+    CHECK(ns->state == ENGINE_SERVING);
     while (ns->durable_queue.first != NULL &&
            ns->durable_queue.first->ticket <= ns->flusher.durable) {
         request_finish(ns, queue_pop(&ns->durable_queue));
@@ -90,11 +106,14 @@ void namespace_written(struct namespace *ns)
 {
     struct link *link;
 
+    CHECK(ns->journal.written == ns->journal.next_lsn);
     while ((link = list_take(&ns->turn_topics)) != NULL) {
         struct topic *topic = link_owner(link, struct topic, turn);
 
         const bool shown = topic->shown_pending > topic->shown_end;
 
+        CHECK(topic->written_end <= topic->next_offset);
+        CHECK(!topic->deleted);
         topic->written_end = topic->next_offset;
         flusher_topic(&ns->flusher, topic);
         if (shown) {

@@ -8,6 +8,7 @@
  * monotonic clock when the two disagree by more than an hour; retention by age then pauses, and the alarm counts
  * (Kafka KIP-32's lesson: one wrong clock must not delete a year), until the wall clock comes back, or has kept step
  * with the monotonic one for a day: after a suspend it is right, and a wrong one is noticed in that time. */
+#include "core/check.h"
 #include "core/namespace.h"
 
 #define CLOCK_JUMP_US 3600000000ull
@@ -23,6 +24,7 @@ static bool steady(struct namespace *ns)
 {
     const uint64_t passed = ns->now.mono_us - ns->jumped_mono_us;
 
+    CHECK(ns->now.mono_us >= ns->jumped_mono_us);
     if (ns->jumped_clock_us == 0 ||
         distance(ns->now.wall_us, ns->jumped_clock_us + passed) > CLOCK_JUMP_US) {
         ns->jumped_clock_us = ns->now.wall_us;
@@ -39,6 +41,8 @@ static uint64_t trusted_clock(struct namespace *ns, bool *paused)
     const uint64_t expected = ns->retention_clock_us + passed;
     const uint64_t wall = ns->now.wall_us;
 
+    CHECK(paused != NULL);
+    CHECK(ns->now.mono_us >= ns->retention_mono_us);
     *paused =
         ns->retention_clock_us != 0 && distance(wall, expected) > CLOCK_JUMP_US && !steady(ns);
     if (!*paused) {
@@ -59,6 +63,8 @@ static uint32_t blocks_to_give_up(const struct topic *topic, uint64_t clock_us, 
     const uint64_t floor = rule.kind == ENGINE_RETAIN_CONSUMED ? topic_cursor_floor(topic) : 0;
     uint32_t count = 0;
 
+    CHECK(topic->block_count > 0);
+    CHECK(!topic->deleted);
     while (count + 1 < topic->block_count) {
         const struct block *block = &topic->blocks[count];
         bool goes = false;
@@ -78,6 +84,7 @@ static uint32_t blocks_to_give_up(const struct topic *topic, uint64_t clock_us, 
         }
         count++;
     }
+    CHECK(count < topic->block_count);
     return count;
 }
 
@@ -88,6 +95,8 @@ void retention_work(struct namespace *ns)
     uint64_t clock_us;
     bool paused;
 
+    CHECK(ns->state == ENGINE_SERVING);
+    CHECK(!ns->stopping);
     if (ns->now.mono_us < ns->retention_us) {
         return;
     }
@@ -100,6 +109,7 @@ void retention_work(struct namespace *ns)
 
         if (count > 0 && journal_admits(&ns->journal, 1024u, JOURNAL_RESERVE_FREES) == 1) {
             /* Not to where the next block begins: a cursor may stand in the gap between. */
+            CHECK(count < topic->block_count);
             const uint64_t end = topic->blocks[count - 1].end_offset;
 
             (void)topic_trim_to(topic, end > topic->first ? end : topic->first);

@@ -7,6 +7,7 @@
 
 int ring_init(struct ring *ring, uint64_t size)
 {
+    CHECK(ring != NULL);
     CHECK(size > 0);
     CHECK(size % 64u == 0);
     *ring = (struct ring){.size = size};
@@ -21,6 +22,7 @@ int ring_init(struct ring *ring, uint64_t size)
 
 void ring_deinit(struct ring *ring)
 {
+    CHECK(ring != NULL);
     free(ring->data);
     free(ring->links);
     *ring = (struct ring){0};
@@ -30,6 +32,8 @@ uint64_t ring_place(const struct ring *ring, uint64_t size)
 {
     const uint64_t at = ring->head % ring->size;
 
+    CHECK(ring->data != NULL);
+    CHECK(size > 0);
     CHECK(size <= ring->size);
     return size <= ring->size - at ? ring->head : ring->head + (ring->size - at);
 }

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/check.h"
+
 struct ring {
     uint8_t *data;   /* Owned */
     uint64_t *links; /* Owned; one per 64 bytes */
@@ -29,6 +31,7 @@ uint64_t ring_place(const struct ring *ring, uint64_t size);
 
 static inline uint8_t *ring_at(const struct ring *ring, uint64_t position)
 {
+    CHECK(ring->size > 0);
     return ring->data + position % ring->size;
 }
 

@@ -22,6 +22,9 @@ int seal_add(struct namespace *ns, const struct topic *topic, const struct block
 {
     struct pending_seal *seal = calloc(1, sizeof *seal);
 
+    CHECK(topic->ns == ns);
+    CHECK(block->end >= FORMAT_BLOCK_DATA);
+    CHECK(entries == NULL || entries->generation == block->generation);
     if (seal == NULL) {
         return TUSK_ENOMEM;
     }
@@ -42,6 +45,8 @@ void seal_later(struct topic *topic)
     struct namespace *ns = topic->ns;
     const uint64_t lsn = ns->journal.next_lsn + (ns->journal.open ? 1 : 0);
 
+    CHECK(topic_active(topic) != NULL);
+    CHECK(!topic->deleted);
     if (seal_add(ns, topic, topic_active(topic), topic->last_crc, lsn, topic->index) == 0) {
         topic->index = NULL;
     }
@@ -51,6 +56,7 @@ bool seal_pending(const struct namespace *ns, uint64_t generation, const struct 
 {
     const struct pending_seal *seal = ns->seals;
 
+    CHECK(index != NULL);
     while (seal != NULL && seal->generation != generation) {
         seal = seal->next;
     }
@@ -66,6 +72,8 @@ static bool index_has_space(const struct namespace *ns, const struct block *bloc
         (uint64_t)block->index * ns->block_size + format_block_limit(ns->block_size);
     struct error ignored;
 
+    CHECK(block->segment != NULL);
+    CHECK(block->index < ns->blocks_per_segment);
     return block->segment->slots[block->index].reserved == ns->block_size ||
            io_allocate(block->segment->file, offset, FORMAT_PAGE, &ignored) == 0;
 }
@@ -93,6 +101,7 @@ static void write_one(struct namespace *ns, const struct pending_seal *pending)
     if (at + 1 == topic->block_count) {
         return; /* It goes on: what was to follow it could not be had, or was lost */
     }
+    CHECK(at < topic->block_count);
     block = &topic->blocks[at];
     memcpy(header.store_id, ns->store_id, sizeof header.store_id);
     header.segment = block->segment_number;
@@ -106,9 +115,12 @@ static void write_one(struct namespace *ns, const struct pending_seal *pending)
     seal.next_offset = block->end_offset;
     seal.entries = block->entries;
     seal.last_time_us = block->last_time_us;
+    CHECK(block->end <= format_block_limit(ns->block_size));
     base = (uint64_t)block->index * ns->block_size;
     /* The index first: a seal that is there should find it. Both unsynced, both checksummed. */
     if (pending->entries != NULL && pending->entries->count > 0 && index_has_space(ns, block)) {
+        CHECK(pending->entries->generation == block->generation);
+        CHECK(pending->entries->count <= FORMAT_INDEX_MAX);
         seal.index_count = pending->entries->count;
         seal.index_crc = format_index_encode(pages[1], pending->entries->entries, seal.index_count);
         if (io_write(block->segment->file, &iov[1], 1, base + format_block_limit(ns->block_size),
@@ -127,6 +139,7 @@ void seal_write(struct namespace *ns, uint64_t lsn)
 {
     struct pending_seal **link = &ns->seals;
 
+    CHECK(lsn <= ns->journal.next_lsn || ns->journal.current == NULL);
     while (*link != NULL && ns->journal.failure.code == 0) {
         struct pending_seal *seal = *link;
 
@@ -143,6 +156,7 @@ void seal_write(struct namespace *ns, uint64_t lsn)
 
 void seal_deinit(struct namespace *ns)
 {
+    CHECK(ns->state != ENGINE_SERVING || ns->seals == NULL);
     while (ns->seals != NULL) {
         struct pending_seal *seal = ns->seals;
 

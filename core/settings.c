@@ -1,9 +1,12 @@
 /* Settings: keys and values as requests carry them, into those of a namespace or of a topic. */
+#include "core/check.h"
 #include "core/namespace.h"
 
 static int setting_apply(struct engine_settings *settings, bool topic,
                          const struct engine_setting *change, struct error *err)
 {
+    CHECK(settings != NULL);
+    CHECK(change != NULL);
     switch (change->key) {
     case ENGINE_SETTING_RETENTION:
         if (change->value > ENGINE_RETAIN_SIZE &&
@@ -56,6 +59,8 @@ int settings_apply(struct engine_settings *settings, bool topic,
 {
     uint32_t i;
 
+    CHECK(changes != NULL || count == 0);
+    CHECK(settings != NULL);
     for (i = 0; i < count; i++) {
         const int rc = setting_apply(settings, topic, &changes[i], err);
 

@@ -10,6 +10,7 @@
 
 void space_init(struct space *space, struct namespace *ns)
 {
+    CHECK(ns != NULL);
     *space = (struct space){.ns = ns, .next_segment = 1};
 }
 
@@ -17,6 +18,7 @@ void space_deinit(struct space *space)
 {
     uint32_t i;
 
+    CHECK(space->count <= space->capacity);
     for (i = 0; i < space->count; i++) {
         io_close_file(space->segments[i]->file);
         free(space->segments[i]);
@@ -31,6 +33,7 @@ void space_deinit(struct space *space)
 
 void space_path(const struct space *space, char path[IO_PATH_SIZE], uint64_t number)
 {
+    CHECK(path != NULL);
     (void)snprintf(path, IO_PATH_SIZE, "%s/%016llx.seg", space->ns->dir,
                    (unsigned long long)number);
 }
@@ -41,6 +44,7 @@ static uint32_t lower_bound(const struct space *space, uint64_t number)
     uint32_t low = 0;
     uint32_t high = space->count;
 
+    CHECK(space->count <= space->capacity);
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
 
@@ -50,6 +54,7 @@ static uint32_t lower_bound(const struct space *space, uint64_t number)
             high = middle;
         }
     }
+    CHECK(low <= space->count);
     return low;
 }
 
@@ -57,6 +62,7 @@ struct segment *space_find(const struct space *space, uint64_t number)
 {
     const uint32_t at = lower_bound(space, number);
 
+    CHECK(space->ns != NULL);
     return at < space->count && space->segments[at]->number == number ? space->segments[at] : NULL;
 }
 
@@ -67,6 +73,9 @@ int space_add(struct space *space, uint64_t number, struct io_file *file, struct
     struct segment *segment;
     uint32_t i;
 
+    CHECK(file != NULL);
+    CHECK(blocks > 0);
+    CHECK(space->count <= space->capacity);
     CHECK(space_find(space, number) == NULL);
     if (space->count == space->capacity) {
         const uint32_t capacity = space->capacity == 0 ? 4 : space->capacity * 2;
@@ -107,6 +116,8 @@ int space_create_now(struct space *space, struct error *err)
     struct io_file *file = NULL;
     uint64_t number = space->next_segment;
 
+    CHECK(space->count == 0);
+    CHECK(space->next_segment > 0);
     space_path(space, space->path, number);
     if (io_open(space->ns->io, space->path, IO_OPEN_CREATE, &file, err) != 0) {
         return error_wrap(err, "create a segment");
@@ -129,6 +140,8 @@ static bool find_free(const struct space *space, bool punched, struct segment **
     uint32_t i;
     uint32_t k;
 
+    CHECK(segment != NULL);
+    CHECK(index != NULL);
     for (i = 0; i < space->count; i++) {
         struct segment *candidate = space->segments[i];
 
@@ -139,6 +152,8 @@ static bool find_free(const struct space *space, bool punched, struct segment **
             const struct slot *slot = &candidate->slots[k];
 
             if (slot->state == SLOT_FREE && !slot->extending && slot->punched == punched) {
+                CHECK(k <= UINT16_MAX);
+                CHECK(candidate->file != NULL);
                 *segment = candidate;
                 *index = (uint16_t)k;
                 return true;
@@ -152,6 +167,8 @@ void space_use(struct space *space, struct segment *segment, uint16_t index)
 {
     struct slot *slot = &segment->slots[index];
 
+    CHECK(space->free_count > 0);
+    CHECK(!slot->extending);
     CHECK(index < space->ns->blocks_per_segment);
     CHECK(slot->state == SLOT_FREE);
     slot->state = SLOT_USED;
@@ -162,11 +179,14 @@ void space_use(struct space *space, struct segment *segment, uint16_t index)
 
 int space_take(struct space *space, struct segment **segment, uint16_t *index)
 {
+    CHECK(segment != NULL);
+    CHECK(index != NULL);
     if (!find_free(space, false, segment, index) && !find_free(space, true, segment, index)) {
         return space->no_space ? TUSK_ENOSPACE : 0;
     }
     space_use(space, *segment, *index);
     (*segment)->slots[*index].punched = false;
+    CHECK((*segment)->slots[*index].state == SLOT_USED);
     return 1;
 }
 
@@ -174,6 +194,9 @@ void space_free(struct space *space, struct segment *segment, uint16_t index, ui
 {
     struct slot *slot = &segment->slots[index];
 
+    CHECK(index < space->ns->blocks_per_segment);
+    CHECK(space->used_count > 0);
+    CHECK(ticket > 0);
     CHECK(slot->state == SLOT_USED);
     slot->state = SLOT_FREEING;
     slot->free_lsn = ticket;
@@ -189,6 +212,9 @@ void space_return(struct space *space, struct segment *segment, uint16_t index)
 {
     struct slot *slot = &segment->slots[index];
 
+    CHECK(index < space->ns->blocks_per_segment);
+    CHECK(space->used_count > 0);
+    CHECK(segment->used > 0);
     CHECK(slot->state == SLOT_USED);
     slot->state = SLOT_FREE;
     slot->topic = NULL;
@@ -203,6 +229,7 @@ void space_forget(struct space *space, const struct topic *topic)
     uint32_t i;
     uint32_t k;
 
+    CHECK(topic->ns == space->ns);
     for (i = 0; i < space->count; i++) {
         for (k = 0; k < space->ns->blocks_per_segment; k++) {
             if (space->segments[i]->slots[k].topic == topic) {
@@ -214,5 +241,6 @@ void space_forget(struct space *space, const struct topic *topic)
 
 bool space_wants_mark(const struct space *space)
 {
+    CHECK(space->ns->flusher.marked <= space->ns->flusher.durable);
     return space->freeing_count > 0 && space->ns->flusher.marked < space->free_lsn_max;
 }

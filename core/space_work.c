@@ -33,6 +33,8 @@ static void tell(struct slot *slot, int error)
 {
     struct topic *topic = slot->topic;
 
+    CHECK(error <= 0);
+    CHECK(slot->state != SLOT_FREE || slot->topic == NULL);
     slot->topic = NULL;
     if (topic != NULL) {
         /* One made ahead of need fails nobody: whoever comes to need it asks again. */
@@ -55,6 +57,7 @@ static uint32_t next_target(const struct slot *slot, uint32_t want, uint32_t blo
 {
     uint32_t target = block_size;
 
+    CHECK(want <= block_size);
     if (slot->reserved < SPACE_STEP_FIRST && want <= SPACE_STEP_FIRST) {
         target = SPACE_STEP_FIRST;
     } else if (slot->reserved < SPACE_STEP_SECOND && want <= SPACE_STEP_SECOND) {
@@ -78,6 +81,7 @@ static void allocate_done(struct io_op *op)
     const int result = op->result;
     const int os_error = op->os_error;
 
+    CHECK(slot->extending);
     ns->space.in_flight--;
     syncs_end(&block_op->watch);
     free(block_op);
@@ -107,6 +111,8 @@ static void allocate(struct space *space, struct segment *segment, uint16_t inde
     struct slot *slot = &segment->slots[index];
     struct block_op *block_op = calloc(1, sizeof *block_op);
 
+    CHECK(target <= space->ns->block_size);
+    CHECK(!slot->extending);
     if (block_op == NULL) {
         tell(slot, TUSK_ENOMEM);
         return;
@@ -139,6 +145,8 @@ static void allocate_first(struct space *space, struct segment *segment, uint16_
     const int rc =
         io_allocate(segment->file, (uint64_t)index * space->ns->block_size, target, &err);
 
+    CHECK(slot->reserved == 0);
+    CHECK(slot->allocated == 0);
     if (rc == TUSK_ENOSPACE || rc == TUSK_ENOMEM) {
         tell(slot, rc);
     } else if (rc != 0) {
@@ -159,6 +167,7 @@ void space_reserve(struct space *space, struct segment *segment, uint16_t index,
     struct slot *slot = &segment->slots[index];
     uint32_t target;
 
+    CHECK(index < space->ns->blocks_per_segment);
     CHECK(slot->state == SLOT_USED);
     CHECK(want <= space->ns->block_size);
     slot->topic = topic;
@@ -179,6 +188,7 @@ static void reservation_synced(struct io_op *op)
     struct namespace *ns = segment->ns;
     uint32_t i;
 
+    CHECK(segment->space_syncing);
     ns->space.in_flight--;
     syncs_end(&segment->sync_watch);
     segment->space_syncing = false;
@@ -208,6 +218,7 @@ static void sync_reservations(struct space *space, struct segment *segment)
 {
     uint32_t i;
 
+    CHECK(segment->waits_sync);
     segment->waits_sync = false;
     space->waits_sync_count--;
     segment->space_syncing = true;
@@ -229,6 +240,7 @@ static void writeback_done(struct io_op *op)
     struct block_op *block_op = op->arg;
     struct space *space = &block_op->segment->ns->space;
 
+    CHECK(space->writebacks > 0);
     space->in_flight--;
     space->writebacks--;
     free(block_op);
@@ -278,6 +290,7 @@ static void make_done(struct io_op *op)
     struct space *space = op->arg;
     struct namespace *ns = space->ns;
 
+    CHECK(space->creating);
     space->in_flight--;
     if (op->kind == IO_OP_CREATE && op->result == 0) {
         space->made->file = op->file;
@@ -313,6 +326,7 @@ static void make_done(struct io_op *op)
 
 static void make_segment(struct space *space)
 {
+    CHECK(space->made == NULL);
     space->made = calloc(1, sizeof *space->made);
     if (space->made == NULL) {
         return;
@@ -333,6 +347,8 @@ static void punch_done(struct io_op *op)
     struct slot *slot = &segment->slots[block_op->index];
     struct namespace *ns = segment->ns;
 
+    CHECK(slot->extending);
+    CHECK(slot->state == SLOT_FREE);
     /* A block that kept its space is as free as one that gave it back. */
     ns->space.in_flight--;
     segment->punching = false;
@@ -347,6 +363,7 @@ static void punch(struct space *space, struct segment *segment, uint16_t index)
 {
     struct block_op *block_op = calloc(1, sizeof *block_op);
 
+    CHECK(segment->slots[index].state == SLOT_FREE);
     if (block_op == NULL) {
         return;
     }
@@ -376,6 +393,8 @@ static void free_slots(struct space *space, struct segment *segment, uint32_t *k
         if (slot->state == SLOT_FREEING && slot->free_lsn <= flusher->durable &&
             slot->free_lsn <= flusher->marked && slot->pins == 0 && !slot->extending) {
             slot->state = SLOT_FREE;
+            CHECK(segment->used > 0);
+            CHECK(space->freeing_count > 0);
             segment->used--;
             space->freeing_count--;
             space->free_count++;
@@ -414,6 +433,7 @@ static void remove_segment(struct space *space, uint32_t at)
     struct block_op *block_op = calloc(1, sizeof *block_op + IO_PATH_SIZE);
     char *path;
 
+    CHECK(segment->used == 0);
     if (block_op == NULL) {
         return;
     }
@@ -455,6 +475,9 @@ void space_work(struct space *space, uint64_t mono_us)
     uint32_t kept = 0;
     uint32_t i;
 
+    CHECK(space->ns->state == ENGINE_SERVING);
+    CHECK((uint64_t)space->free_count + space->used_count + space->freeing_count ==
+          (uint64_t)space->count * space->ns->blocks_per_segment);
     if (space->no_space && mono_us >= space->retry_us) {
         space->no_space = false;
     }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/check.h"
 #include "core/list.h"
 
 /* Of one namespace. */
@@ -27,12 +28,14 @@ struct sync_watch {
 
 static inline void syncs_init(struct syncs *syncs)
 {
+    CHECK(syncs != NULL);
     link_init(&syncs->under_way);
     syncs->ticket = 0;
 }
 
 static inline void syncs_begin(struct syncs *syncs, struct sync_watch *watch)
 {
+    CHECK(watch != NULL);
     watch->ticket = ++syncs->ticket;
     link_init(&watch->link);
     list_append(&syncs->under_way, &watch->link);
@@ -40,6 +43,7 @@ static inline void syncs_begin(struct syncs *syncs, struct sync_watch *watch)
 
 static inline void syncs_end(struct sync_watch *watch)
 {
+    CHECK(link_linked(&watch->link));
     link_remove(&watch->link);
 }
 
@@ -48,6 +52,7 @@ static inline bool syncs_ended(struct syncs *syncs, uint64_t ticket)
 {
     const struct link *first = list_first(&syncs->under_way);
 
+    CHECK(ticket <= syncs->ticket);
     return first == NULL || link_owner(first, struct sync_watch, link)->ticket > ticket;
 }
 

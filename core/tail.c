@@ -21,6 +21,9 @@ void tail_add(struct topic *topic, uint64_t item_position, uint32_t padded_size)
 {
     struct namespace *ns = topic->ns;
 
+    CHECK(topic_active(topic) != NULL);
+    CHECK(padded_size % BATCH_ALIGN == 0);
+    CHECK(topic->tail_bytes > 0 || !link_linked(&topic->tailed));
     if (topic->tail_bytes == 0) {
         topic->tail_first = item_position;
         topic->hint_position = 0;
@@ -33,6 +36,7 @@ void tail_add(struct topic *topic, uint64_t item_position, uint32_t padded_size)
     if (topic->tail_bytes >= ns->options->tail_apply_bytes && !link_linked(&topic->due)) {
         list_append(&ns->due_topics, &topic->due);
     }
+    CHECK(link_linked(&topic->tailed));
 }
 
 static int gather_flush(struct gather *gather)
@@ -40,6 +44,9 @@ static int gather_flush(struct gather *gather)
     struct namespace *ns = gather->topic->ns;
     const struct block *block = topic_active(gather->topic);
 
+    CHECK(gather->count <= PIECES_MAX);
+    CHECK(block != NULL);
+    CHECK(block->segment != NULL);
     if (gather->count == 0) {
         return 0;
     }
@@ -56,6 +63,9 @@ static int gather_flush(struct gather *gather)
 
 static int gather_add(struct gather *gather, const void *data, size_t size)
 {
+    CHECK(data != NULL);
+    CHECK(size > 0);
+    CHECK(gather->count <= PIECES_MAX);
     if (gather->count == PIECES_MAX && gather_flush(gather) != 0) {
         return gather->topic->ns->journal.failure.code;
     }
@@ -83,6 +93,8 @@ int tail_write_header(struct topic *topic, uint32_t at, struct error *err)
                                   .name = topic->name,
                                   .name_size = topic->name_size};
 
+    CHECK(block->segment != NULL);
+    CHECK(block->index < ns->blocks_per_segment);
     CHECK(at < topic->block_count);
     memcpy(header.store_id, ns->store_id, sizeof header.store_id);
     if (at > 0) {
@@ -106,6 +118,7 @@ static int gather_tail(struct gather *gather)
     uint64_t position = topic->tail_first;
     uint64_t bytes = 0;
 
+    CHECK(topic->tail_bytes == 0 || link_linked(&topic->tailed));
     while (bytes < topic->tail_bytes) {
         const uint8_t *item = ring_at(ring, position);
         struct batch_header header;
@@ -126,6 +139,7 @@ static int gather_tail(struct gather *gather)
 
 static void tail_forget(struct topic *topic)
 {
+    CHECK(topic->tail_bytes > 0 || !link_linked(&topic->due));
     topic->tail_bytes = 0;
     topic->hint_position = 0;
     link_remove(&topic->tailed);
@@ -134,6 +148,7 @@ static void tail_forget(struct topic *topic)
 
 void tail_drop(struct topic *topic)
 {
+    CHECK(topic != NULL);
     tail_forget(topic);
 }
 
@@ -144,6 +159,8 @@ static int apply(struct topic *topic, const struct iovec *more, int more_count)
     struct gather gather;
     int i;
 
+    CHECK(more_count == 0 || more != NULL);
+    CHECK(block == NULL || topic->tail_position + topic->tail_bytes == block->end);
     if (ns->journal.failure.code != 0) {
         return ns->journal.failure.code;
     }
@@ -163,6 +180,7 @@ static int apply(struct topic *topic, const struct iovec *more, int more_count)
             return ns->journal.failure.code;
         }
     }
+    CHECK(gather.count <= PIECES_MAX);
     if (gather_flush(&gather) != 0) {
         return ns->journal.failure.code;
     }
@@ -176,6 +194,7 @@ static int apply(struct topic *topic, const struct iovec *more, int more_count)
 
 int tail_apply(struct topic *topic)
 {
+    CHECK(topic->tail_bytes == 0 || topic_active(topic) != NULL);
     return topic->tail_bytes == 0 ? 0 : apply(topic, NULL, 0);
 }
 
@@ -192,6 +211,9 @@ int tail_apply_direct(struct topic *topic, uint32_t position, const uint8_t *hea
     };
     int rc;
 
+    CHECK(header != NULL);
+    CHECK(body != NULL);
+    CHECK(padding < BATCH_ALIGN);
     CHECK(position == topic->tail_position + topic->tail_bytes);
     rc = apply(topic, more, padding > 0 ? 3 : 2);
     if (rc == 0) {
@@ -205,9 +227,11 @@ uint64_t tail_oldest(const struct namespace *ns)
 {
     const struct link *first = ns->tailed_topics.next;
 
+    CHECK(first != NULL);
     if (first == &ns->tailed_topics) {
         return ns->ring.head;
     }
+    CHECK(link_owner(first, struct topic, tailed)->tail_bytes > 0);
     return link_owner(first, struct topic, tailed)->tail_first;
 }
 
@@ -218,12 +242,17 @@ int tail_make_room(struct namespace *ns, uint64_t size)
     const uint64_t end = ring_place(&ns->ring, need) + need;
     const uint64_t overwritten = end > ns->ring.size ? end - ns->ring.size : 0;
 
+    CHECK(need <= ns->ring.size);
+    CHECK(end >= ns->ring.head);
     if (journal_unwritten_position(&ns->journal) < overwritten &&
         journal_flush(&ns->journal, NULL) != 0) {
         return ns->journal.failure.code;
     }
     while (tail_oldest(ns) < overwritten) {
-        if (tail_apply(link_owner(list_first(&ns->tailed_topics), struct topic, tailed)) != 0) {
+        struct link *oldest = list_first(&ns->tailed_topics);
+
+        CHECK(oldest != NULL);
+        if (tail_apply(link_owner(oldest, struct topic, tailed)) != 0) {
             return ns->journal.failure.code;
         }
     }
@@ -236,6 +265,8 @@ void tail_work(struct namespace *ns)
     uint64_t applied = 0;
     struct link *first;
 
+    CHECK(ns->state == ENGINE_SERVING);
+    CHECK(!ns->journal.open);
     while (applied < TAIL_APPLY_TURN && (first = list_first(&ns->due_topics)) != NULL) {
         struct topic *topic = link_owner(first, struct topic, due);
 
@@ -246,8 +277,11 @@ void tail_work(struct namespace *ns)
     }
     /* Before the ring is full, so that no turn has to apply much at once. */
     while (applied < TAIL_APPLY_TURN && ns->ring.head - tail_oldest(ns) > high) {
-        struct topic *topic = link_owner(list_first(&ns->tailed_topics), struct topic, tailed);
+        struct topic *topic;
 
+        first = list_first(&ns->tailed_topics);
+        CHECK(first != NULL);
+        topic = link_owner(first, struct topic, tailed);
         applied += topic->tail_bytes;
         if (tail_apply(topic) != 0) {
             return;

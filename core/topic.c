@@ -10,6 +10,8 @@ struct topic *topic_new(struct namespace *ns, uint64_t id, const char *name, siz
 {
     struct topic *topic;
 
+    CHECK(name_size > 0);
+    CHECK(name != NULL);
     CHECK(name_size <= FORMAT_NAME_SIZE_MAX);
     topic = calloc(1, sizeof *topic + name_size);
     if (topic == NULL) {
@@ -35,6 +37,7 @@ struct topic *topic_new(struct namespace *ns, uint64_t id, const char *name, siz
 
 static void cursor_free(struct cursor *cursor)
 {
+    CHECK(cursor != NULL);
     link_remove(&cursor->dirty);
     link_remove(&cursor->syncing);
     link_remove(&cursor->unrecorded);
@@ -45,6 +48,8 @@ void topic_free(struct topic *topic)
 {
     uint32_t i;
 
+    CHECK(topic->reads == 0 || topic->ns->state != ENGINE_SERVING);
+    CHECK(topic->cursor_count <= topic->cursor_capacity);
     for (i = 0; i < topic->cursor_count; i++) {
         cursor_free(topic->cursors[i]);
     }
@@ -66,6 +71,7 @@ void topic_free(struct topic *topic)
 
 int topic_block_room(struct topic *topic)
 {
+    CHECK(topic->block_count <= topic->block_capacity);
     if (topic->block_count == topic->block_capacity) {
         const uint32_t capacity = topic->block_capacity == 0 ? 1 : topic->block_capacity * 2;
         struct block *blocks = realloc(topic->blocks, capacity * sizeof *blocks);
@@ -76,6 +82,7 @@ int topic_block_room(struct topic *topic)
         topic->blocks = blocks;
         topic->block_capacity = capacity;
     }
+    CHECK(topic->block_count < topic->block_capacity);
     return 0;
 }
 
@@ -83,6 +90,9 @@ int topic_add_block(struct topic *topic, const struct block *block)
 {
     const int rc = topic_block_room(topic);
 
+    CHECK(block->end >= FORMAT_BLOCK_DATA);
+    CHECK(block->end_offset >= block->first_offset);
+    CHECK(topic->tail_bytes == 0);
     if (rc != 0) {
         return rc;
     }
@@ -96,6 +106,7 @@ int topic_add_block(struct topic *topic, const struct block *block)
 
 void topic_drop_blocks(struct topic *topic, uint32_t count)
 {
+    CHECK(count < topic->block_count || topic->tail_bytes == 0);
     CHECK(count <= topic->block_count);
     memmove(topic->blocks, topic->blocks + count,
             (topic->block_count - count) * sizeof *topic->blocks);
@@ -108,6 +119,7 @@ void topic_drop_blocks(struct topic *topic, uint32_t count)
 
 void topic_remove_block(struct topic *topic, uint32_t at)
 {
+    CHECK(topic->tail_bytes == 0);
     CHECK(at < topic->block_count);
     memmove(topic->blocks + at, topic->blocks + at + 1,
             (topic->block_count - at - 1) * sizeof *topic->blocks);
@@ -126,6 +138,7 @@ uint32_t topic_find_block(const struct topic *topic, uint64_t offset)
     uint32_t low = 0;
     uint32_t high = topic->block_count;
 
+    CHECK(topic->block_count <= topic->block_capacity);
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
 
@@ -135,6 +148,7 @@ uint32_t topic_find_block(const struct topic *topic, uint64_t offset)
             low = middle + 1;
         }
     }
+    CHECK(low <= topic->block_count);
     return low;
 }
 
@@ -143,6 +157,7 @@ uint32_t topic_find_address(const struct topic *topic, uint64_t segment, uint16_
 {
     uint32_t i;
 
+    CHECK(topic->block_count <= topic->block_capacity);
     /* From the end: what is looked for is nearly always the active block. */
     for (i = topic->block_count; i > 0; i--) {
         const struct block *block = &topic->blocks[i - 1];
@@ -160,6 +175,8 @@ static struct block_index *index_with_room(struct topic *topic)
     struct block_index *index = topic->index;
     const uint32_t capacity = index == NULL ? 2 : index->capacity * 2;
 
+    CHECK(topic->block_count > 0);
+    CHECK(index == NULL || index->count <= index->capacity);
     if (index != NULL && index->count < index->capacity) {
         return index;
     }
@@ -185,6 +202,9 @@ void topic_note_index(struct topic *topic, uint32_t interval,
     struct block_index *index = topic->index;
     uint32_t at = index == NULL ? 0 : index->count;
 
+    CHECK(interval > 0);
+    CHECK(entry->position >= FORMAT_BLOCK_DATA);
+    CHECK(index == NULL || index->count <= index->capacity);
     CHECK(topic_active(topic) != NULL);
     /* Nearly always behind the last one; before it when a walk learns what a restart forgot. */
     while (at > 0 && index->entries[at - 1].position > entry->position) {
@@ -201,6 +221,8 @@ void topic_note_index(struct topic *topic, uint32_t interval,
     if (index == NULL) {
         return;
     }
+    CHECK(index->count < index->capacity);
+    CHECK(at <= index->count);
     memmove(&index->entries[at + 1], &index->entries[at],
             (index->count - at) * sizeof index->entries[0]);
     index->entries[at] = *entry;
@@ -214,6 +236,8 @@ uint64_t topic_entries_from(const struct topic *topic, uint64_t offset)
 
     for (i = topic_find_block(topic, offset); i < topic->block_count; i++) {
         const struct block *block = &topic->blocks[i];
+        CHECK(block->end_offset >= offset);
+        CHECK(block->end_offset >= block->first_offset);
         const uint64_t rest =
             block->end_offset - (offset > block->first_offset ? offset : block->first_offset);
 
@@ -224,6 +248,7 @@ uint64_t topic_entries_from(const struct topic *topic, uint64_t offset)
 
 uint64_t topic_visible_end(const struct topic *topic)
 {
+    CHECK(topic->ns != NULL);
     if (topic->ns->settings.fsync_ms != ENGINE_FSYNC_EACH) {
         return topic->written_end;
     }
@@ -232,6 +257,7 @@ uint64_t topic_visible_end(const struct topic *topic)
 
 struct engine_retention_rule topic_retention(const struct topic *topic)
 {
+    CHECK(topic->ns != NULL);
     return topic->retention.kind == ENGINE_RETAIN_INHERIT ? topic->ns->settings.retention
                                                           : topic->retention;
 }
@@ -252,6 +278,8 @@ static uint32_t cursor_lower_bound(const struct topic *topic, const char *name, 
     uint32_t low = 0;
     uint32_t high = topic->cursor_count;
 
+    CHECK(name != NULL || size == 0);
+    CHECK(topic->cursor_count <= topic->cursor_capacity);
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
         const struct cursor *cursor = topic->cursors[middle];
@@ -269,10 +297,12 @@ struct cursor *topic_cursor_find(const struct topic *topic, const char *name, si
 {
     const uint32_t at = cursor_lower_bound(topic, name, size);
 
+    CHECK(name != NULL || size == 0);
     if (at == topic->cursor_count ||
         name_compare(topic->cursors[at]->name, topic->cursors[at]->name_size, name, size) != 0) {
         return NULL;
     }
+    CHECK(topic->cursors[at]->topic == topic);
     return topic->cursors[at];
 }
 
@@ -288,6 +318,7 @@ uint32_t topic_cursor_after(const struct topic *topic, const char *name, size_t 
         name_compare(topic->cursors[at]->name, topic->cursors[at]->name_size, name, size) == 0) {
         at++;
     }
+    CHECK(at <= topic->cursor_count);
     return at;
 }
 
@@ -297,6 +328,7 @@ static uint32_t cursor_id_index(const struct topic *topic, uint64_t id)
     uint32_t low = 0;
     uint32_t high = topic->cursor_count;
 
+    CHECK(topic->cursor_count <= topic->cursor_capacity);
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
 
@@ -314,6 +346,7 @@ struct cursor *topic_cursor_by_id(const struct topic *topic, uint64_t id)
 {
     const uint32_t at = cursor_id_index(topic, id);
 
+    CHECK(topic != NULL);
     return at == topic->cursor_count ? NULL : topic->cursors_by_id[at];
 }
 
@@ -323,6 +356,7 @@ static int cursors_grow(struct topic *topic)
     struct cursor **by_name;
     struct cursor **by_id;
 
+    CHECK(topic->cursor_count <= topic->cursor_capacity);
     if (topic->cursor_count < topic->cursor_capacity) {
         return 0;
     }
@@ -337,6 +371,7 @@ static int cursors_grow(struct topic *topic)
     }
     topic->cursors_by_id = by_id;
     topic->cursor_capacity = capacity;
+    CHECK(topic->cursor_count < topic->cursor_capacity);
     return 0;
 }
 
@@ -346,6 +381,8 @@ struct cursor *topic_cursor_add(struct topic *topic, uint64_t id, const char *na
     const uint32_t at = cursor_lower_bound(topic, name, size);
     struct cursor *cursor;
 
+    CHECK(name != NULL || size == 0);
+    CHECK(!topic->deleted);
     CHECK(size <= FORMAT_NAME_SIZE_MAX);
     CHECK(topic->cursor_count == 0 || topic->cursors_by_id[topic->cursor_count - 1]->id < id);
     if (cursors_grow(topic) != 0) {
@@ -369,6 +406,8 @@ struct cursor *topic_cursor_add(struct topic *topic, uint64_t id, const char *na
     link_init(&cursor->unrecorded);
     memmove(topic->cursors + at + 1, topic->cursors + at,
             (topic->cursor_count - at) * sizeof(struct cursor *));
+    CHECK(at <= topic->cursor_count);
+    CHECK(topic->cursor_count < topic->cursor_capacity);
     topic->cursors[at] = cursor;
     topic->cursors_by_id[topic->cursor_count] = cursor;
     topic->cursor_count++;
@@ -381,6 +420,9 @@ void topic_cursor_remove(struct topic *topic, struct cursor *cursor)
     const uint32_t at = cursor_lower_bound(topic, cursor->name, cursor->name_size);
     const uint32_t id_at = cursor_id_index(topic, cursor->id);
 
+    CHECK(cursor->topic == topic);
+    CHECK(topic->cursor_count > 0);
+    CHECK(at < topic->cursor_count);
     CHECK(topic->cursors[at] == cursor);
     CHECK(id_at < topic->cursor_count);
     topic->cursor_count--;
@@ -396,6 +438,7 @@ uint64_t topic_cursor_floor(const struct topic *topic)
     uint64_t floor = UINT64_MAX;
     uint32_t i;
 
+    CHECK(topic->cursor_count <= topic->cursor_capacity);
     for (i = 0; i < topic->cursor_count; i++) {
         const struct cursor *cursor = topic->cursors[i];
         /* A seek backwards counts at once, a step forwards only when it is durable. */
