@@ -177,6 +177,8 @@ static void step_failed(struct journal *journal, const struct io_op *op)
         return;
     }
     if (step == JOURNAL_UNLINKING && op->result == TUSK_ENOTFOUND) {
+        free(journal->making);
+        journal->making = NULL;
         return;
     }
     if (journal->failure.code == 0) {

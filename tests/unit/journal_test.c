@@ -272,6 +272,31 @@ static void a_full_disk_leaves_the_reserve(void **state)
     assert_int_equal(fixture_cursor(f, "t", "c"), 2);
 }
 
+/* An old file that is to be removed, and whose name is gone already, is forgotten like one that was: nothing of it stays in memory,
+ * and the next one's turn comes. */
+static void a_file_that_is_gone_already_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    const uint64_t before = sim_disk_fired(f->disk);
+    unsigned i;
+
+    f->options.manifest_journal_bytes = 32u << 10;
+    f->options.journal_file_max =
+        256u << 10; /* Files grow, so that old ones are too small to be used again */
+    fixture_open(f);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_UNLINK), 1, true, ENOENT, SIM_FAIL);
+    for (i = 0; i < 600; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 1, 900, true), 0);
+    }
+    fixture_pass(f, 100000);
+    assert_true(sim_disk_fired(f->disk) > before + 1);
+    sim_disk_clear_faults(f->disk);
+    fixture_stop(f);
+    fixture_open(f);
+    fixture_log_check(f, &log, log.durable);
+}
+
 /* On a disk so full that not even the reserve is left, the position of a lazy cursor waits for room. It does not stop the namespace, and
  * is recorded when there is room. */
 static void a_lazy_cursor_waits_for_room(void **state)
@@ -391,6 +416,7 @@ int main(void)
         FIXTURE_TEST(each_use_of_a_file_has_its_own_generation),
         FIXTURE_TEST(a_leftover_file_is_passed_over),
         FIXTURE_TEST(a_full_disk_leaves_the_reserve),
+        FIXTURE_TEST(a_file_that_is_gone_already_is_forgotten),
         FIXTURE_TEST(a_lazy_cursor_waits_for_room),
         FIXTURE_TEST(the_journal_is_bounded),
         FIXTURE_TEST(an_idle_journal_writes_its_mark),
