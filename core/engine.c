@@ -137,9 +137,11 @@ struct namespace *engine_namespace_next(struct engine *engine, const char *after
 
 void engine_namespace_info(struct namespace *ns, struct engine_namespace_info *info)
 {
-    const uint32_t block_max = ns->block_size == 0 ? 0
-                                                   : format_block_limit(ns->block_size) -
-                                                         FORMAT_BLOCK_DATA - BATCH_HEADER_SIZE;
+    /* A refused namespace may have none, or one that makes no sense. */
+    const uint32_t block_max =
+        ns->block_size < FORMAT_BLOCK_SIZE_MIN
+            ? 0
+            : format_block_limit(ns->block_size) - FORMAT_BLOCK_DATA - BATCH_HEADER_SIZE;
 
     CHECK(info != NULL);
     CHECK(ns->incarnation_count <= NAMESPACE_INCARNATIONS_MAX);
