@@ -226,9 +226,9 @@ static void await_either(const struct stream *stream, uint64_t left_us)
     (void)ppoll(&poll_fd, 1, &timeout, NULL);
 }
 
-/* A receive that waits no longer than left_us. Waits that follow each other are mostly of the same length, less what passed
- * since their deadline was worked out: the socket is told again only when that makes a difference. False: it cannot be
- * told. */
+/* A receive that waits no longer than left_us. Waits that follow each other are mostly of the same
+ * length, less what passed since their deadline was worked out: the socket is told again only when
+ * that makes a difference. False: it cannot be told. */
 static bool set_timeout(struct stream *stream, uint64_t left_us)
 {
     const uint64_t timeout_us = (left_us / AWAIT_SLACK_US + 1) * AWAIT_SLACK_US;

@@ -73,8 +73,8 @@ bool stream_make_room(struct stream *stream, size_t size);
 /* Receive the next size bytes into memory, those already in `in` first. */
 void stream_begin_direct(struct stream *stream, uint8_t *memory, size_t size);
 /* Wait until bytes arrive or, if some are unsent, can be sent; at most until `deadline` of
- * clock_now_us(), or a millisecond longer, or until a signal. True if bytes arrived and were taken, in the same system
- * call where that is possible. */
+ * clock_now_us(), or a millisecond longer, or until a signal. True if bytes arrived and were taken,
+ * in the same system call where that is possible. */
 bool stream_await(struct stream *stream, uint64_t deadline_us);
 
 /* Microseconds of the monotonic clock. */

@@ -266,10 +266,10 @@ struct tusk_batch_info {
 };
 
 /* Read from options->from; nothing moves. options may be NULL. *out has at least one entry, but for
- * TUSK_READ_SKIP_DAMAGE with nothing behind the damage (tusk_batch_info() says what was skipped); it
- * is freed with tusk_batch_free(). Codes besides the usual: EEND (after wait_ms), ETRIMMED, ECORRUPT
- * (also when bytes changed on the way to here), and EUNREACHABLE when the connection broke.
- * EINVALID also when the offset lies beyond the end. */
+ * TUSK_READ_SKIP_DAMAGE with nothing behind the damage (tusk_batch_info() says what was skipped);
+ * it is freed with tusk_batch_free(). Codes besides the usual: EEND (after wait_ms), ETRIMMED,
+ * ECORRUPT (also when bytes changed on the way to here), and EUNREACHABLE when the connection
+ * broke. EINVALID also when the offset lies beyond the end. */
 TUSK_API int tusk_read(struct tusk *t, const char *topic, const struct tusk_read_options *options,
                        struct tusk_batch **out);
 /* Read from where the cursor stands, and leave it there. A cursor that does not exist reads from
@@ -400,15 +400,16 @@ TUSK_API int tusk_topic_set(struct tusk *t, const char *topic, const struct tusk
 /* Durable when it returns: entries, cursors and id are gone for good. */
 TUSK_API int tusk_topic_delete(struct tusk *t, const char *topic);
 /* Give up the entries before offset, cursors or no cursors. *first (may be NULL) is the first
- * offset kept afterwards. Durable when it returns. EINVALID also when offset lies beyond the end. */
+ * offset kept afterwards. Durable when it returns. EINVALID also when offset lies beyond the
+ * end. */
 TUSK_API int tusk_topic_trim(struct tusk *t, const char *topic, uint64_t offset, uint64_t *first);
 /* What is known of one topic. */
 TUSK_API int tusk_topic_info(struct tusk *t, const char *topic, struct tusk_topic_info *info);
 /* All topics, by name. fn runs before it returns. */
 TUSK_API int tusk_topic_list(struct tusk *t, tusk_topic_fn fn, void *user);
 
-/* Create a cursor, durably, at position. EEXISTS if there is one; other codes as tusk_seek(). *place
- * may be NULL. */
+/* Create a cursor, durably, at position. EEXISTS if there is one; other codes as tusk_seek().
+ * *place may be NULL. */
 TUSK_API int tusk_cursor_create(struct tusk *t, const char *topic, const char *cursor,
                                 struct tusk_position position, struct tusk_cursor_place *place);
 /* Durable when it returns. ENOTFOUND: no such topic, or no such cursor. */

@@ -202,7 +202,8 @@ struct topic *append_create_topic(struct namespace *ns, const char *name, size_t
     }
     admits = journal_admits(&ns->journal, format_record_size(&record) + size, JOURNAL_RESERVE);
     if (admits == 0) {
-        /* Spares are being made: there is no topic yet to wait in, and a topic's record is small. */
+        /* Spares are being made: there is no topic yet to wait in, and a topic's record is
+         * small. */
         admits = journal_admits(&ns->journal, format_record_size(&record) + size, JOURNAL_LAST);
     }
     if (admits != 1) {

@@ -3,14 +3,14 @@
  *     engine_open ---> { engine_now, requests..., engine_poll }* ---> engine_stop ---> engine_close
  *                                                     \-- a disk failed ---> engine_failed --^
  *
- * A *turn* is what happens between two engine_poll() calls: requests are staged, each
- * gets its place in the namespace's order, and engine_poll() writes them with one write, starts what
- * the fsync schedule asks for, and runs done() of every request that has earned its answer. done() runs only
- * inside engine_poll() (or engine_stop()), never inside the call that submitted the request, and
- * exactly once; it may submit more requests.
+ * A *turn* is what happens between two engine_poll() calls: requests are staged, each gets its
+ * place in the namespace's order, and engine_poll() writes them with one write, starts what the
+ * fsync schedule asks for, and runs done() of every request that has earned its answer. done() runs
+ * only inside engine_poll() (or engine_stop()), never inside the call that submitted the request,
+ * and exactly once; it may submit more requests.
  *
- * Requests are the caller's memory. They are given to the engine until done() runs. What they
- * point at (names, batch bytes) is borrowed only during the submitting call.
+ * Requests are the caller's memory. They are given to the engine until done() runs. What they point
+ * at (names, batch bytes) is borrowed only during the submitting call.
  *
  * Time and randomness come in as arguments; nothing here reads a clock, the environment or a
  * configuration file, or logs. No locks, no globals: one engine per thread. */
@@ -83,7 +83,8 @@ struct engine_options {
     uint64_t (*random)(void *arg); /* Unpredictable in production, seeded in tests */
     void *random_arg;
     /* Progress of recovery, at least every 64 MiB read or 100 ms of work: return false to give up
-     * (engine_open() then fails with TUSK_ECLOSED and has changed nothing it judged). NULL allowed. */
+     * (engine_open() then fails with TUSK_ECLOSED and has changed nothing it judged). NULL
+     * allowed. */
     bool (*progress)(void *arg, const char *name, uint64_t done_bytes, uint64_t total_bytes);
     void *progress_arg;
     /* A finding of recovery worth an operator's eye, as a sentence. NULL allowed. */
@@ -120,14 +121,15 @@ struct engine_options {
 void engine_options_default(struct engine_options *options);
 
 /* Open the data directory behind io: take its lock, recover every namespace, create "default" when
- * there is none. A namespace that is damaged, or on a full disk cannot begin, is refused (engine_namespace_state), the others serve. On
- * failure (TUSK_ELOCKED, TUSK_EDENIED, TUSK_EIO, TUSK_ENOSPACE, TUSK_ENOMEM, TUSK_EVERSION, TUSK_EINVALID for
- * nonsense options) *out is NULL, and io can be closed. io is borrowed, outlives the engine. */
+ * there is none. A namespace that is damaged, or on a full disk cannot begin, is refused
+ * (engine_namespace_state), the others serve. On failure (TUSK_ELOCKED, TUSK_EDENIED, TUSK_EIO,
+ * TUSK_ENOSPACE, TUSK_ENOMEM, TUSK_EVERSION, TUSK_EINVALID for nonsense options) *out is NULL, and
+ * io can be closed. io is borrowed, outlives the engine. */
 int engine_open(struct engine **out, struct io *io, const struct engine_options *options,
                 const struct engine_time *now, struct error *err);
 /* A clean stop of every namespace: requests not yet durable are made so and answered, new ones get
- * TUSK_ECLOSED, waiting reads TUSK_ECLOSED; then the clean close is written, alone and last. Waits for the disk.
- * On failure (a disk failed) the stop is not clean, and the next start recovers. */
+ * TUSK_ECLOSED, waiting reads TUSK_ECLOSED; then the clean close is written, alone and last. Waits
+ * for the disk. On failure (a disk failed) the stop is not clean, and the next start recovers. */
 int engine_stop(struct engine *engine, const struct engine_time *now, struct error *err);
 /* Free everything, writing nothing. Requests still with the engine are forgotten: done() does not
  * run. After engine_stop() there are none. NULL allowed. */
@@ -135,12 +137,14 @@ void engine_close(struct engine *engine);
 
 /* Tell the time before staging a turn's requests. */
 void engine_now(struct engine *engine, const struct engine_time *now);
-/* End the turn: see the top. True when there is more to do at once (call again without sleeping). */
+/* End the turn: see the top. True when there is more to do at once (call again without
+ * sleeping). */
 bool engine_poll(struct engine *engine, const struct engine_time *now);
-/* Whether engine_poll(), called now, would begin a sync that whatever arrives in the next microseconds could still
- * share: the caller may look at its sockets once more before it calls. */
+/* Whether engine_poll(), called now, would begin a sync that whatever arrives in the next
+ * microseconds could still share: the caller may look at its sockets once more before it calls. */
 bool engine_would_sync(const struct engine *engine);
-/* When engine_poll() wants to be called next, in mono_us, if nothing else happens. UINT64_MAX: never. */
+/* When engine_poll() wants to be called next, in mono_us, if nothing else happens. UINT64_MAX:
+ * never. */
 uint64_t engine_deadline(const struct engine *engine);
 /* A namespace whose disk failed, or NULL; *err says what happened. The process should exit (74). */
 struct namespace *engine_failed(struct engine *engine, struct error *err);
@@ -153,7 +157,7 @@ struct engine_namespace_info {
     const char *name; /* Terminated; borrowed until the namespace is deleted */
     enum engine_namespace_state state;
     const char *reason; /* Why it is not serving; "" when it is */
-    int reason_code; /* Of a refused one: TUSK_ECORRUPT, TUSK_EVERSION, TUSK_EIO, TUSK_ENOSPACE, ... */
+    int reason_code;    /* Of a refused one: TUSK_ECORRUPT, TUSK_EVERSION, TUSK_EIO, ... */
     const uint8_t *store_id;
     uint64_t incarnation;
     uint64_t topics;
@@ -168,18 +172,20 @@ struct namespace *engine_namespace_find(struct engine *engine, const char *name,
 /* The first namespace whose name is behind `after` in byte order (NULL: the first). NULL: none. */
 struct namespace *engine_namespace_next(struct engine *engine, const char *after, size_t size);
 void engine_namespace_info(struct namespace *ns, struct engine_namespace_info *info);
-/* Durable when it returns; waits for the disk. TUSK_EEXISTS, TUSK_EINVALID, TUSK_ENOSPACE, TUSK_EIO. */
+/* Durable when it returns; waits for the disk. TUSK_EEXISTS, TUSK_EINVALID, TUSK_ENOSPACE,
+ * TUSK_EIO. */
 int engine_namespace_create(struct engine *engine, const char *name, size_t size,
                             const struct engine_setting *settings, uint32_t count,
                             struct error *err);
-/* Delete with everything in it. Nothing may be pending in it, and `users` (kept by
- * the caller by engine_namespace_use) must be 0: TUSK_EBUSY. "default" cannot be deleted: TUSK_EINVALID. */
+/* Delete with everything in it. Nothing may be pending in it, and `users` (kept by the caller by
+ * engine_namespace_use) must be 0: TUSK_EBUSY. "default" cannot be deleted: TUSK_EINVALID. */
 int engine_namespace_delete(struct engine *engine, const char *name, size_t size,
                             struct error *err);
 /* Count connections bound to a namespace: +1 or -1. */
 void engine_namespace_use(struct namespace *ns, int change);
-/* True while the namespace wants no more appends for now: the caller stops reading producers' sockets
- * and asks again after each engine_poll(). Appends submitted all the same are kept, within waiting_bytes_max. */
+/* True while the namespace wants no more appends for now: the caller stops reading producers'
+ * sockets and asks again after each engine_poll(). Appends submitted all the same are kept, within
+ * waiting_bytes_max. */
 bool engine_namespace_congested(const struct namespace *ns);
 
 /* ---- requests ---- */
@@ -223,10 +229,10 @@ struct engine_append {
     struct topic *target; /* The engine's */
 };
 
-/* Store a batch. Statuses: 0 stored, as far as the schedule (or `durable`) says; TUSK_EINVALID, TUSK_ECORRUPT (the batch's
- * own checks), TUSK_ETOOBIG, TUSK_ENOTFOUND, TUSK_EBUSY, TUSK_EQUOTA, TUSK_ENOSPACE, TUSK_ENOMEM, TUSK_ECLOSED,
- * TUSK_EUNSUPPORTED: not stored, now or ever; TUSK_EUNKNOWN: the disk failed. Appends to one topic are
- * stored in the order submitted. */
+/* Store a batch. Statuses: 0 stored, as far as the schedule (or `durable`) says; TUSK_EINVALID,
+ * TUSK_ECORRUPT (the batch's own checks), TUSK_ETOOBIG, TUSK_ENOTFOUND, TUSK_EBUSY, TUSK_EQUOTA,
+ * TUSK_ENOSPACE, TUSK_ENOMEM, TUSK_ECLOSED, TUSK_EUNSUPPORTED: not stored, now or ever;
+ * TUSK_EUNKNOWN: the disk failed. Appends to one topic are stored in the order submitted. */
 void engine_append(struct namespace *ns, struct engine_append *append);
 
 /* Where to begin: PROTOCOL.md, "position". */
@@ -272,10 +278,12 @@ struct engine_read {
     struct read_state *state;
 };
 
-/* Read batches. TUSK_EEND (detail: end, durable end), TUSK_ETRIMMED (first), TUSK_ECORRUPT (range), TUSK_ENOTFOUND,
- * TUSK_EINVALID, TUSK_ENOMEM, TUSK_EIO, TUSK_ECLOSED; TUSK_EUNKNOWN when a consumed read's cursor may or may not have moved. */
+/* Read batches. TUSK_EEND (detail: end, durable end), TUSK_ETRIMMED (first), TUSK_ECORRUPT (range),
+ * TUSK_ENOTFOUND, TUSK_EINVALID, TUSK_ENOMEM, TUSK_EIO, TUSK_ECLOSED; TUSK_EUNKNOWN when a consumed
+ * read's cursor may or may not have moved. */
 void engine_read(struct namespace *ns, struct engine_read *read);
-/* Give a waiting read up (its connection is gone). done() runs soon, with TUSK_ECLOSED or with what it had. */
+/* Give a waiting read up (its connection is gone). done() runs soon, with TUSK_ECLOSED or with what
+ * it had. */
 void engine_read_cancel(struct engine_read *read);
 
 enum engine_command_kind {
@@ -311,8 +319,8 @@ struct engine_command {
     uint64_t awaited; /* and how many of those still do */
 };
 
-/* Answered when durable, but CHECKPOINT in an at-least-once namespace (answered when taken). Statuses as
- * in PROTOCOL.md for the request. */
+/* Answered when durable, but CHECKPOINT in an at-least-once namespace (answered when taken).
+ * Statuses as in PROTOCOL.md for the request. */
 void engine_command(struct namespace *ns, struct engine_command *command);
 
 /* ---- what is there: immediate, from memory ---- */
@@ -348,8 +356,8 @@ int engine_topic_info(struct namespace *ns, const struct engine_topic_ref *ref,
 /* The first topic whose name is behind `after` (size 0: the first). False: no more. */
 bool engine_topic_next(struct namespace *ns, const char *after, size_t size,
                        struct engine_topic_info *info);
-/* The first cursor of a topic whose name is behind `after` (NULL: the very first). 1 found, 0 no more,
- * TUSK_ENOTFOUND no such topic. */
+/* The first cursor of a topic whose name is behind `after` (NULL: the very first). 1 found, 0 no
+ * more, TUSK_ENOTFOUND no such topic. */
 int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *ref, const char *after,
                        size_t size, struct engine_cursor_info *info, struct error *err);
 

@@ -142,8 +142,8 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
     if (rc != 0 && rc != TUSK_ENOTFOUND) {
         return error_wrap(err, "delete namespace \"%s\"", ns->name);
     }
-    /* The name goes first, durably; what it held is swept now, or at the next start. Until it has gone the namespace
-     * serves: a full disk may refuse even that. */
+    /* The name goes first, durably; what it held is swept now, or at the next start. Until it has
+     * gone the namespace serves: a full disk may refuse even that. */
     rc = io_rename(engine->io, ns->dir, REMOVING, err);
     /* If it is still there: an error does not say that nothing happened. */
     if ((rc == TUSK_ENOSPACE || rc == TUSK_ENOMEM) &&

@@ -1,5 +1,5 @@
-/* The engine: what engine.c and engine_directory.c share. Callers see engine.h, and core itself what
- * namespace.h says of the engine. */
+/* The engine: what engine.c and engine_directory.c share. Callers see engine.h, and core itself
+ * what namespace.h says of the engine. */
 #ifndef CORE_ENGINE_STATE_H
 #define CORE_ENGINE_STATE_H
 

@@ -133,7 +133,8 @@ static void group_failed(struct flusher *flusher)
     namespace_fail(ns, &ns->journal.failure);
 }
 
-/* The group's own syncs have ended. It is done when no other sync can have taken an error of its pages. */
+/* The group's own syncs have ended. It is done when no other sync can have taken an error of its
+ * pages. */
 static void group_end(struct flusher *flusher)
 {
     struct namespace *ns = flusher->ns;
@@ -337,8 +338,9 @@ static void sync_submit(struct flusher *flusher, unsigned count)
     }
 }
 
-/* The journal's last record may be the only one that could carry the mark: an idle journal writes one, so
- * that recovery can tell what was durable; and freed blocks need one before they are used again. */
+/* The journal's last record may be the only one that could carry the mark: an idle journal writes
+ * one, so that recovery can tell what was durable; and freed blocks need one before they are used
+ * again. */
 static void mark_if_due(struct flusher *flusher, uint64_t mono_us)
 {
     struct namespace *ns = flusher->ns;
@@ -395,7 +397,8 @@ void flusher_work(struct flusher *flusher, uint64_t mono_us)
     CHECK(flusher->durable <= flusher->covers);
     CHECK(!flusher->awaits || flusher->in_flight);
     if (flusher->awaits) {
-        /* Reads that it wakes may record their cursors: the next group begins behind the next flush. */
+        /* Reads that it wakes may record their cursors: the next group begins behind the next
+         * flush. */
         group_end(flusher);
         return;
     }

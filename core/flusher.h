@@ -1,9 +1,10 @@
 /* When to sync, and what that makes durable.
  *
- * One sync group at a time: it covers what `written` was when it began, and syncs every journal file and every
- * segment with direct writes up to there. When all of it has returned success, `durable` moves, topics' and cursors' durable
- * ends move, and who waited is answered. Any failure stops the namespace at once: an fdatasync that failed is
- * never repeated, because the next one would succeed and lie (PostgreSQL's "fsyncgate"; fsync(2)). */
+ * One sync group at a time: it covers what `written` was when it began, and syncs every journal
+ * file and every segment with direct writes up to there. When all of it has returned success,
+ * `durable` moves, topics' and cursors' durable ends move, and who waited is answered. Any failure
+ * stops the namespace at once: an fdatasync that failed is never repeated, because the next one
+ * would succeed and lie (PostgreSQL's "fsyncgate"; fsync(2)). */
 #ifndef CORE_FLUSHER_H
 #define CORE_FLUSHER_H
 
@@ -58,9 +59,11 @@ void flusher_wrote(struct flusher *flusher, uint64_t bytes, uint64_t mono_us);
 /* A topic's end moved / a cursor was recorded: include it in the next group. */
 void flusher_topic(struct flusher *flusher, struct topic *topic);
 void flusher_cursor(struct flusher *flusher, struct cursor *cursor);
-/* Whether the unsynced window of schedule N ms is full, unsynced_bytes_max or twice N ms: appends wait. */
+/* Whether the unsynced window of schedule N ms is full, unsynced_bytes_max or twice N ms: appends
+ * wait. */
 bool flusher_full(const struct flusher *flusher);
-/* Once a turn, behind the flush: begin a group if the schedule, the window or a waiter asks for it. */
+/* Once a turn, behind the flush: begin a group if the schedule, the window or a waiter asks for
+ * it. */
 void flusher_work(struct flusher *flusher, uint64_t mono_us);
 /* Whether the next flush would be followed by a sync at once. */
 bool flusher_would_sync(const struct flusher *flusher);

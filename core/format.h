@@ -19,7 +19,8 @@ struct error;
 
 #define FORMAT_VERSION 1u
 #define FORMAT_PAGE 4096u
-/* LSNs and numbers of files stay below this, so that no sum of them wraps: 2^63 bytes of journal. */
+/* LSNs and numbers of files stay below this, so that no sum of them wraps: 2^63 bytes of
+ * journal. */
 #define FORMAT_COUNTER_MAX (UINT64_C(1) << 63)
 #define FORMAT_NAME_SIZE_MAX 255u
 #define FORMAT_NONE UINT64_MAX
@@ -87,9 +88,11 @@ uint32_t format_journal_seed(const uint8_t store_id[ENGINE_STORE_ID_SIZE], uint6
 /* Fills header->crc. */
 void format_record_header_encode(uint8_t *bytes, struct format_record_header *header,
                                  uint32_t seed);
-/* False: no record header of that lsn stands here. A scan tries every multiple of 64, and this is the cheap part of it. */
+/* False: no record header of that lsn stands here. A scan tries every multiple of 64, and this is
+ * the cheap part of it. */
 bool format_record_could_be(const uint8_t *bytes, uint64_t lsn);
-/* TUSK_ECORRUPT unless the checksum matches for lsn and the size is at least a header. The type may be unknown. */
+/* TUSK_ECORRUPT unless the checksum matches for lsn and the size is at least a header. The type may
+ * be unknown. */
 int format_record_header_decode(struct format_record_header *header, const uint8_t *bytes,
                                 uint32_t seed, uint64_t lsn);
 uint64_t format_record_padded(uint64_t size);
@@ -120,8 +123,9 @@ enum {
     BLOCK_PREVIOUS_INDEX
 };
 enum { LOSS_FROM, LOSS_TO, LOSS_TIME };
-/* Batches that follow each other in a block. First: of the first one's offsets; end: behind the last
- * one's; time: the last one's; the header checksums of the batch before, and of the last one. */
+/* Batches that follow each other in a block. First: of the first one's offsets; end: behind the
+ * last one's; time: the last one's; the header checksums of the batch before, and of the last
+ * one. */
 enum {
     STRETCH_SEGMENT,
     STRETCH_INDEX,
@@ -175,8 +179,8 @@ struct format_item {
 
 /* The body checksum of a record of items: places and batch headers. size is the body's. */
 uint32_t format_items_crc(uint16_t type, const uint8_t *body, uint64_t size);
-/* Check sizes and the body checksum (which covers places and batch headers) of a record whose header is
- * valid. TUSK_ECORRUPT. */
+/* Check sizes and the body checksum (which covers places and batch headers) of a record whose
+ * header is valid. TUSK_ECORRUPT. */
 int format_items_check(const struct format_record_header *header, const uint8_t *record_bytes);
 void format_items_begin(struct format_items *items, const struct format_record_header *header,
                         const uint8_t *record_bytes);
@@ -198,7 +202,8 @@ static inline uint32_t format_block_limit(uint32_t block_size)
     return block_size - FORMAT_PAGE;
 }
 
-/* Bytes between entries of a sparse index, at least: so that a full block has no more of them than its page holds. */
+/* Bytes between entries of a sparse index, at least: so that a full block has no more of them than
+ * its page holds. */
 static inline uint32_t format_index_interval(uint32_t block_size)
 {
     const uint32_t interval =
@@ -340,10 +345,11 @@ int format_topic_block_decode(struct format_topic_block *block, const uint8_t **
 /* ---- names of files ---- */
 
 #define FORMAT_ENCODED_NAME_SIZE 256u
-/* Percent-encode a namespace name for a directory: letters, digits, '_' and '-' stand for themselves.
- * False when the result is longer than 255 bytes. */
+/* Percent-encode a namespace name for a directory: letters, digits, '_' and '-' stand for
+ * themselves. False when the result is longer than 255 bytes. */
 bool format_name_encode(char out[FORMAT_ENCODED_NAME_SIZE], const char *name, size_t size);
-/* The reverse; returns the size, or 0 for what format_name_encode() never writes. out: 256 bytes. */
+/* The reverse; returns the size, or 0 for what format_name_encode() never writes. out: 256
+ * bytes. */
 size_t format_name_decode(char *out, const char *encoded);
 /* Parse "<16 hex digits><suffix>" behind a prefix; false for anything else. */
 bool format_file_number(const char *file_name, const char *prefix, const char *suffix,

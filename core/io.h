@@ -51,9 +51,10 @@ enum io_op_kind {
     IO_OP_SYNC,  /* fdatasync of file. A failure is final */
     IO_OP_READ,  /* size bytes at offset into data; past the end of the file is TUSK_EIO */
     IO_OP_WRITE, /* size bytes at offset from data */
-    IO_OP_ALLOCATE, /* fallocate [offset, offset + size) of file, then fdatasync it. When that fails it is
-                          TUSK_EIO, whatever errno says: what others wrote to the file may be lost.
-                          So TUSK_ENOSPACE only means that there was no space to reserve */
+    /* fallocate [offset, offset + size) of file, then fdatasync it. When that fails it is TUSK_EIO,
+     * whatever errno says: what others wrote to the file may be lost. So TUSK_ENOSPACE only means
+     * that there was no space to reserve. */
+    IO_OP_ALLOCATE,
     IO_OP_PUNCH,     /* Give the space of [offset, offset + size) back; it reads as zeros */
     IO_OP_CREATE,    /* Open path (IO_OPEN_CREATE); the file is put in `file` */
     IO_OP_RENAME,    /* path to path_to, replacing it */
@@ -120,9 +121,10 @@ struct io_file {
     unsigned in_flight; /* Submitted operations on this file. Kept by the implementation */
 };
 
-/* Open an implementation on an existing directory. *out is owned: io_close(). threads: how
- * many operations io_posix and io_mmap run at once (1..16). io_uring_open() fails with TUSK_EUNSUPPORTED, and
- * a sentence, where the kernel or a sandbox forbids rings: the caller falls back to posix. */
+/* Open an implementation on an existing directory. *out is owned: io_close(). threads: how many
+ * operations io_posix and io_mmap run at once (1..16). io_uring_open() fails with
+ * TUSK_EUNSUPPORTED, and a sentence, where the kernel or a sandbox forbids rings: the caller falls
+ * back to posix. */
 int io_posix_open(struct io **out, const char *data_dir, unsigned threads, struct error *err);
 int io_mmap_open(struct io **out, const char *data_dir, unsigned threads, struct error *err);
 int io_uring_open(struct io **out, const char *data_dir, struct error *err);
@@ -151,8 +153,8 @@ int io_truncate(struct io_file *file, uint64_t size, struct error *err);
 int io_write(struct io_file *file, const struct iovec *iov, int count, uint64_t offset,
              struct error *err);
 /* Read what the device holds, past the page cache (dirty pages are written out first). data, size
- * and offset are multiples of IO_DIRECT_ALIGN. *got < size only at the end of the file. Where the file
- * system has no O_DIRECT, the cache is dropped first, as well as can be. */
+ * and offset are multiples of IO_DIRECT_ALIGN. *got < size only at the end of the file. Where the
+ * file system has no O_DIRECT, the cache is dropped first, as well as can be. */
 int io_read_direct(struct io_file *file, uint8_t *data, size_t size, uint64_t offset, size_t *got,
                    struct error *err);
 /* Read what is in memory, without waiting for the device: any size and offset. Returns 0 with *got

@@ -368,8 +368,8 @@ int journal_admits(const struct journal *journal, uint64_t size, unsigned reserv
 
 void journal_retire(struct journal *journal, uint64_t lsn)
 {
-    /* Something behind the next file's first record is durable, so its header is: recovery from `lsn`
-     * never needs this file to know where the history goes on. */
+    /* Something behind the next file's first record is durable, so its header is: recovery from
+     * `lsn` never needs this file to know where the history goes on. */
     while (journal->files != journal->current && journal->files->end_lsn <= lsn &&
            journal->files->end_lsn < journal->ns->flusher.durable) {
         CHECK(journal->files->next != NULL || journal->current == NULL);

@@ -1,18 +1,21 @@
-/* The journal's writing side: records in one order, built in the ring, written with one write a turn.
+/* The journal's writing side: records in one order, built in the ring, written with one write a
+ * turn.
  *
  *     journal_item / journal_record ---> journal_flush (end of turn) ---> synced by flusher.h
  *            (ticket)                       (written watermark)              (durable watermark)
  *
- * An LSN is a byte position in the namespace's history: a record at LSN x lies at 4096 + x - first_lsn in the file
- * that holds it. A ticket is an LSN inside its record; "watermark >= ticket" means the whole record is behind it,
- * because watermarks only stand between records.
+ * An LSN is a byte position in the namespace's history: a record at LSN x lies at 4096 + x -
+ * first_lsn in the file that holds it. A ticket is an LSN inside its record; "watermark >= ticket"
+ * means the whole record is behind it, because watermarks only stand between records.
  *
- * Files: the *current* one is written; *older* ones are kept until two manifests stand behind them, then recycled
- * or removed; *spares* are named, written ahead and synced, with a header that does not match their name, so that
- * they hold no record until they are activated. JOURNAL_RESERVE spares are held back from appends, for trims,
- * deletes and cursors on a full disk, and the last one from those, too, for a clean stop and the next start.
+ * Files: the *current* one is written; *older* ones are kept until two manifests stand behind them,
+ * then recycled or removed; *spares* are named, written ahead and synced, with a header that does
+ * not match their name, so that they hold no record until they are activated. JOURNAL_RESERVE
+ * spares are held back from appends, for trims, deletes and cursors on a full disk, and the last
+ * one from those, too, for a clean stop and the next start.
  *
- * Failure: the first write that fails is kept in `failure`, and nothing is written after it. The namespace stops. */
+ * Failure: the first write that fails is kept in `failure`, and nothing is written after it. The
+ * namespace stops. */
 #ifndef CORE_JOURNAL_H
 #define CORE_JOURNAL_H
 
@@ -27,7 +30,8 @@
 struct namespace;
 
 /* Spares that are left on a full disk: by appends; by the records that free blocks, which may be
- * thousands at once; by everything else, for a clean close and the next open, which find no other. */
+ * thousands at once; by everything else, for a clean close and the next open, which find no
+ * other. */
 #define JOURNAL_RESERVE 3u
 #define JOURNAL_RESERVE_FREES 2u
 #define JOURNAL_LAST 1u
@@ -111,31 +115,32 @@ int journal_init(struct journal *journal, struct namespace *ns);
 /* Close all files; nothing may be under way. A zeroed journal is allowed. */
 void journal_deinit(struct journal *journal);
 
-/* Make a file of `size` bytes with the next number, zeroed and synced, name included, waiting for the disk: for
- * creating a namespace and for recovery. It becomes a spare. */
+/* Make a file of `size` bytes with the next number, zeroed and synced, name included, waiting for
+ * the disk: for creating a namespace and for recovery. It becomes a spare. */
 int journal_make_spare(struct journal *journal, uint64_t size, struct error *err);
-/* Make a spare of a retired file, which needs no space; its name is not synced. 1: done; 0: there is none that
- * will do. For an open on a full disk: nothing is under way. */
+/* Make a spare of a retired file, which needs no space; its name is not synced. 1: done; 0: there
+ * is none that will do. For an open on a full disk: nothing is under way. */
 int journal_recycle_now(struct journal *journal, struct error *err);
 /* Make the first spare the current file: its header is written (not synced). There must be one. */
 int journal_activate(struct journal *journal, struct error *err);
 
-/* Room for one item of `size` bytes in a record of `type` (RECORD_BATCH, RECORD_DIRECT): returns its bytes
- * (place, batch header, ...) and its ring position. The caller fills it and calls journal_item_done() before
- * anything else here. The ring must have room (tail_make_room()). */
+/* Room for one item of `size` bytes in a record of `type` (RECORD_BATCH, RECORD_DIRECT): returns
+ * its bytes (place, batch header, ...) and its ring position. The caller fills it and calls
+ * journal_item_done() before anything else here. The ring must have room (tail_make_room()). */
 uint8_t *journal_item(struct journal *journal, uint16_t type, uint32_t size, uint64_t *position);
 /* The item's place and header are final. Returns the ticket. */
 uint64_t journal_item_done(struct journal *journal);
 /* Put a record; returns its ticket. */
 uint64_t journal_record(struct journal *journal, const struct format_record *record);
-/* Write what was put since the last flush: `written` moves. On failure journal->failure is set, nothing more
- * is ever written, and the error is returned (every time). */
+/* Write what was put since the last flush: `written` moves. On failure journal->failure is set,
+ * nothing more is ever written, and the error is returned (every time). */
 int journal_flush(struct journal *journal, struct error *err);
 /* Ring position before which everything has been handed to the journal's files. */
 uint64_t journal_unwritten_position(const struct journal *journal);
 
-/* Whether a record of `size` bytes may go in, leaving `reserve` spares, as above. 1 yes; 0 not yet: spares are being made, or, for appends, the journal is at its limit until the
- * next manifest; TUSK_ENOSPACE: the disk is full and only the reserve is left. */
+/* Whether a record of `size` bytes may go in, leaving `reserve` spares, as above. 1 yes; 0 not yet:
+ * spares are being made, or, for appends, the journal is at its limit until the next manifest;
+ * TUSK_ENOSPACE: the disk is full and only the reserve is left. */
 int journal_admits(const struct journal *journal, uint64_t size, unsigned reserve);
 /* Background work: make spares, recycle and remove retired files. Call once a turn. */
 void journal_work(struct journal *journal, uint64_t mono_us);

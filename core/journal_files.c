@@ -1,5 +1,5 @@
-/* Journal files: made ahead of need (created, zeroed in steps or reserved, synced, named durably), or recycled
- * from files that two manifests stand behind. One file at a time, in the background. */
+/* Journal files: made ahead of need (created, zeroed in steps or reserved, synced, named durably),
+ * or recycled from files that two manifests stand behind. One file at a time, in the background. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +96,8 @@ static void give_up(struct journal *journal)
     journal->ns->retry_stalled = true;
 }
 
-/* The half-made file, at journal->path, goes; without a name on disk it would come back as an unknown file. */
+/* The half-made file, at journal->path, goes; without a name on disk it would come back as an
+ * unknown file. */
 static void discard_making(struct journal *journal)
 {
     CHECK(journal->making != NULL);
@@ -125,8 +126,9 @@ static void zero_next(struct journal *journal)
     submit(journal, JOURNAL_ZEROING, IO_OP_WRITE);
 }
 
-/* In schedule each every commit goes to space already written, so that it is one flush (a fresh extent
- * costs a second one). Where commits are rare, reserved space serves, and writing everything twice does not. */
+/* In schedule each every commit goes to space already written, so that it is one flush (a fresh
+ * extent costs a second one). Where commits are rare, reserved space serves, and writing everything
+ * twice does not. */
 static void fill(struct journal *journal)
 {
     CHECK(journal->making->file != NULL);
@@ -237,7 +239,8 @@ static void step_done(struct io_op *op)
     }
 }
 
-/* Spares wanted: the reserve, and more as the current file fills, so that the next is ready in time. */
+/* Spares wanted: the reserve, and more as the current file fills, so that the next is ready in
+ * time. */
 static unsigned spares_wanted(const struct journal *journal)
 {
     const uint64_t used = journal->next_lsn - journal->current->first_lsn;
@@ -263,7 +266,8 @@ static struct journal_file *take_retired(struct journal *journal)
     return file;
 }
 
-/* A file that has served is used again; that needs no space, so on a full disk a small one will do. */
+/* A file that has served is used again; that needs no space, so on a full disk a small one will
+ * do. */
 static bool can_recycle(const struct journal *journal)
 {
     CHECK(journal->file_size >= journal->ns->options->journal_file_min);

@@ -1,9 +1,11 @@
-/* The journal's reading side, for recovery and offline tools: records by LSN, from what the device holds.
+/* The journal's reading side, for recovery and offline tools: records by LSN, from what the device
+ * holds.
  *
- * Files are opened and their headers judged first. The records of file n count up to the first LSN of any later file, never
- * beyond: what an unclean stop cut off does not come back. Reading never stops at an invalid record by itself: the caller
- * decides where the history ends (recovery.h). Bytes are read with O_DIRECT into one window; a record that is returned is
- * valid until the next call. */
+ * Files are opened and their headers judged first. The records of file n count up to the first LSN
+ * of any later file, never beyond: what an unclean stop cut off does not come back. Reading never
+ * stops at an invalid record by itself: the caller decides where the history ends (recovery.h).
+ * Bytes are read with O_DIRECT into one window; a record that is returned is valid until the next
+ * call. */
 #ifndef CORE_JOURNAL_SCAN_H
 #define CORE_JOURNAL_SCAN_H
 
@@ -51,7 +53,8 @@ struct scan_record {
     const uint8_t *bytes; /* header.size bytes */
 };
 
-/* Add a file; it is opened for writing (it may become a spare again) and its header is read. TUSK_EVERSION, TUSK_EIO, TUSK_ENOMEM. */
+/* Add a file; it is opened for writing (it may become a spare again) and its header is read.
+ * TUSK_EVERSION, TUSK_EIO, TUSK_ENOMEM. */
 int scan_add(struct scan *scan, const char *path, uint64_t number,
              const uint8_t store_id[ENGINE_STORE_ID_SIZE], struct error *err);
 /* All files are added: order them, find how far each counts. */
@@ -61,7 +64,8 @@ void scan_deinit(struct scan *scan);
 /* Look at an LSN (a multiple of 64). */
 enum scan_kind scan_at(struct scan *scan, uint64_t lsn, struct scan_record *record,
                        struct error *err);
-/* The next LSN behind `lsn` at which a record could stand, stepping by 64 and from file to file; UINT64_MAX: none. */
+/* The next LSN behind `lsn` at which a record could stand, stepping by 64 and from file to file;
+ * UINT64_MAX: none. */
 uint64_t scan_step(const struct scan *scan, uint64_t lsn);
 /* As scan_step(), but past places that hold no record, as far as the window at hand shows: behind an LSN that was looked at
  * the next one worth a look. A journal file is mostly space never written, or an earlier use of it. */

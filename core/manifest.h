@@ -1,12 +1,14 @@
 /* Manifests: snapshots of the namespace's tables, so that old journal can go.
  *
- *     due ---> begin (R = end of this turn) ---> apply tails before R ---> save the tables, in slices
- *                ---> durable >= R, all segments synced ---> write, sync, rename, sync the directory ---> retire journal
+ *     due ---> begin (R = end of this turn) ---> apply tails before R ---> save the tables, in
+ *     slices ---> durable >= R, all segments synced ---> write, sync, rename, sync the directory
+ *     ---> retire journal
  *
  * A manifest stands for one LSN, R. A topic that changes before its slice is saved is saved first
- * (manifest_touch()), so what is saved is exactly as of R while appends go on. The last two manifests are kept, and the
- * journal behind the older one. The file that is written is the *spare*, whose space is held ready, so that a full
- * disk does not stop manifests; the oldest manifest becomes the next spare. */
+ * (manifest_touch()), so what is saved is exactly as of R while appends go on. The last two
+ * manifests are kept, and the journal behind the older one. The file that is written is the
+ * *spare*, whose space is held ready, so that a full disk does not stop manifests; the oldest
+ * manifest becomes the next spare. */
 #ifndef CORE_MANIFEST_H
 #define CORE_MANIFEST_H
 
@@ -78,18 +80,21 @@ struct manifest {
 
 void manifest_init(struct manifest *manifest, struct namespace *ns);
 void manifest_deinit(struct manifest *manifest);
-/* A topic is about to change: if a snapshot is being saved and does not hold it yet, save it now. */
+/* A topic is about to change: if a snapshot is being saved and does not hold it yet, save it
+ * now. */
 void manifest_touch(struct topic *topic);
 /* A topic leaves topics_by_id. Behind manifest_touch(). */
 void manifest_forget(struct manifest *manifest, struct topic *topic);
 /* Once a turn. */
 void manifest_work(struct manifest *manifest, uint64_t mono_us);
 uint64_t manifest_deadline(const struct manifest *manifest);
-/* Write a manifest of the tables as they are, at the end of the journal, waiting for the disk: everything must be applied,
- * durable and synced. For a new namespace, for recovery, and for a clean stop. On TUSK_ENOSPACE the older ones stand. */
+/* Write a manifest of the tables as they are, at the end of the journal, waiting for the disk:
+ * everything must be applied, durable and synced. For a new namespace, for recovery, and for a
+ * clean stop. On TUSK_ENOSPACE the older ones stand. */
 int manifest_write_now(struct manifest *manifest, uint64_t wall_us, struct error *err);
 
-/* See that the spare is there and holds space, waiting for the disk: before anything is served. Best effort. */
+/* See that the spare is there and holds space, waiting for the disk: before anything is served.
+ * Best effort. */
 void manifest_hold_space(struct manifest *manifest);
 
 void manifest_path(const struct namespace *ns, char path[IO_PATH_SIZE], uint64_t number);

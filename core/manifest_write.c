@@ -1,10 +1,12 @@
 /* The way of a manifest to the disk.
  *
- * Happy path: (1) sync the segments, (2) write the spare, (3) sync it, (4) rename it to manifest-<number>, (5) sync the
- * directory: from here it is the newest, (6) the one before the older one becomes the next spare, with its space.
+ * Happy path: (1) sync the segments, (2) write the spare, (3) sync it, (4) rename it to
+ * manifest-<number>, (5) sync the directory: from here it is the newest, (6) the one before the
+ * older one becomes the next spare, with its space.
  *
- * Want of space at any step is not fatal: the spare is removed, the older manifests stand, and it is tried again; when
- * the journal has no file left either, in the place of the older manifest. Any other failure stops the namespace. */
+ * Want of space at any step is not fatal: the spare is removed, the older manifests stand, and it
+ * is tried again; when the journal has no file left either, in the place of the older manifest. Any
+ * other failure stops the namespace. */
 #include "core/manifest_write.h"
 
 #include <stdlib.h>
@@ -114,8 +116,9 @@ static void discard_spare(struct manifest *manifest)
     (void)io_unlink(manifest->ns->io, manifest->path, NULL); /* One left over is overwritten */
 }
 
-/* The disk is full, the spare went, and without the next manifest no journal file comes back: the older one gives
- * its place, so that until the next one is there a damaged manifest would cost data. */
+/* The disk is full, the spare went, and without the next manifest no journal file comes back: the
+ * older one gives its place, so that until the next one is there a damaged manifest would cost
+ * data. */
 static bool take_older(struct manifest *manifest)
 {
     struct io *io = manifest->ns->io;

@@ -10,7 +10,8 @@ struct manifest;
 
 /* Sync every segment written since its last sync; step SYNCING_DATA, pending counts them. */
 void manifest_sync_data(struct manifest *manifest);
-/* The snapshot is complete: write it to the spare, sync, rename, sync the directory, make the next spare. */
+/* The snapshot is complete: write it to the spare, sync, rename, sync the directory, make the next
+ * spare. */
 void manifest_write(struct manifest *manifest);
 /* The same, waiting for the disk. */
 int manifest_write_blocking(struct manifest *manifest, struct error *err);

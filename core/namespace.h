@@ -154,7 +154,8 @@ uint64_t namespace_deadline(const struct namespace *ns);
 int namespace_stop(struct namespace *ns, struct error *err);
 
 /* settings.c */
-/* Apply key/value settings to *settings; TUSK_EINVALID names the key. topic: only keys of a topic. */
+/* Apply key/value settings to *settings; TUSK_EINVALID names the key. topic: only keys of a
+ * topic. */
 int settings_apply(struct engine_settings *settings, bool topic,
                    const struct engine_setting *changes, uint32_t count, struct error *err);
 
@@ -207,7 +208,8 @@ void read_fail_topic(struct topic *topic);
 uint64_t read_deadline(const struct namespace *ns);
 
 /* command.c */
-/* Give up entries before `first`: trim record, and free records for blocks wholly before it. Ticket. */
+/* Give up entries before `first`: trim record, and free records for blocks wholly before it.
+ * Ticket. */
 uint64_t topic_trim_to(struct topic *topic, uint64_t first);
 
 /* cursor.c */
@@ -220,7 +222,8 @@ struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bo
                           uint64_t offset, struct error *err);
 /* At-least-once: record cursors whose time has come. */
 void cursor_work(struct namespace *ns);
-/* Record cursors whose position is not in the journal, all that there is room for (a clean stop). */
+/* Record cursors whose position is not in the journal, all that there is room for (a clean
+ * stop). */
 void cursor_record_all(struct namespace *ns);
 uint64_t cursor_deadline(const struct namespace *ns);
 

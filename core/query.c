@@ -5,8 +5,8 @@
 #include "core/check.h"
 #include "core/namespace.h"
 
-/* Entries from an offset on, as far as readers can see any. While there are gaps, those staged and not visible yet may
- * count, too. */
+/* Entries from an offset on, as far as readers can see any. While there are gaps, those staged and
+ * not visible yet may count, too. */
 static uint64_t visible_entries(const struct topic *topic, uint64_t offset)
 {
     const uint64_t entries = topic_entries_from(topic, offset);

@@ -121,8 +121,8 @@ static int consume(struct read_state *state, uint64_t to, uint64_t *ticket)
     return 0;
 }
 
-/* Whether the cursor has been moved on meanwhile, by another read that consumed or by a checkpoint: what this one found
- * has been given to somebody already, and it looks again from there. */
+/* Whether the cursor has been moved on meanwhile, by another read that consumed or by a checkpoint:
+ * what this one found has been given to somebody already, and it looks again from there. */
 static bool overtaken(struct read_state *state)
 {
     const struct cursor *cursor =
@@ -193,8 +193,8 @@ static enum read_next at_end(struct read_state *state)
 
     CHECK(!link_linked(&state->parked));
     CHECK(!state->pinned);
-    /* Nothing behind the damage: the reader is told at once what was skipped, and its cursor passes it.
-     * Damage that is not visible yet is told when it is. */
+    /* Nothing behind the damage: the reader is told at once what was skipped, and its cursor passes
+     * it. Damage that is not visible yet is told when it is. */
     if (read->skipped_to != 0 && read->skipped_to <= topic_visible_end(topic)) {
         return read_deliver(state, 0, state->offset, state->offset, 0, 0);
     }

@@ -1,5 +1,6 @@
-/* Where in a block a read begins: the hint of a sequential reader, the index in memory, the index on disk, or the
- * block's first batch. Anything before the wanted offset will do: what lies between is passed. */
+/* Where in a block a read begins: the hint of a sequential reader, the index in memory, the index
+ * on disk, or the block's first batch. Anything before the wanted offset will do: what lies between
+ * is passed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,7 +153,8 @@ void read_begin_arrived(struct read_state *state)
     }
 }
 
-/* The index in memory of the block: the topic's when it is the active one, the pending seal's before that is written. */
+/* The index in memory of the block: the topic's when it is the active one, the pending seal's
+ * before that is written. */
 static const struct block_index *index_in_memory(const struct read_state *state)
 {
     const struct block *active = topic_active(state->topic);

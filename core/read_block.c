@@ -1,9 +1,10 @@
 /* Reading from a block, verifying every batch on the way.
  *
- * (1) Find where to begin (read_begin.c). (2) Get a chunk: what the page cache holds at once, the rest by a submitted read. (3) Walk the batches:
- * those before the wanted offset are passed, the first wanted one is moved to the front of the buffer, and whole batches
- * are taken as far as the request's limits and the chunk go. A batch that does not validate is damage: its exact range
- * of offsets is found by looking for the next header that validates (nothing can imitate one). */
+ * (1) Find where to begin (read_begin.c). (2) Get a chunk: what the page cache holds at once, the
+ * rest by a submitted read. (3) Walk the batches: those before the wanted offset are passed, the
+ * first wanted one is moved to the front of the buffer, and whole batches are taken as far as the
+ * request's limits and the chunk go. A batch that does not validate is damage: its exact range of
+ * offsets is found by looking for the next header that validates (nothing can imitate one). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,8 +59,9 @@ static void fill_done(struct io_op *op)
     }
 }
 
-/* The last submitted read failed: try a page at a time, and take for zeros what the device does not give. No batch
- * validates over it but one that has zeros there, so the damage is found as any other, and to the entry. */
+/* The last submitted read failed: try a page at a time, and take for zeros what the device does not
+ * give. No batch validates over it but one that has zeros there, so the damage is found as any
+ * other, and to the entry. */
 static void give_up_page(struct read_state *state, uint8_t *data)
 {
     CHECK(state->io_result != 0);
@@ -311,7 +313,8 @@ static enum walk pass(struct read_state *state)
     return WALK_MORE;
 }
 
-/* Behind damage at the front of the buffer: find the next valid header. WALK_DONE: it is where state->scan says. */
+/* Behind damage at the front of the buffer: find the next valid header. WALK_DONE: it is where
+ * state->scan says. */
 static enum walk scan(struct read_state *state, struct batch_header *header)
 {
     CHECK(state->phase == READ_SCAN);
@@ -352,8 +355,8 @@ static enum read_next damaged_to(struct read_state *state, uint64_t to)
     return read_damaged(state, from, to);
 }
 
-/* The block's valid bytes end without what is wanted: more may have been applied since, the tail may have it,
- * or the next block. */
+/* The block's valid bytes end without what is wanted: more may have been applied since, the tail
+ * may have it, or the next block. */
 static enum read_next block_ended(struct read_state *state)
 {
     struct topic *topic = state->topic;

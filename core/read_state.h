@@ -1,6 +1,6 @@
 /* A read under way: what read.c, read_begin.c, read_block.c and read_tail.c share.
  *
- *     engine_read ---> read_go ---> tail (memory), or block (page cache, else a submitted read) ---> finished
+ *     engine_read ---> read_go ---> tail, or block (cached, else a submitted read) ---> finished
  *                        ^  \--> parked at the end ---> woken by read_wake, or its time is up
  *                        \---------------/ */
 #ifndef CORE_READ_STATE_H
@@ -97,13 +97,13 @@ struct read_budget {
     uint64_t entries;
     bool started; /* Something is taken already */
 };
-/* The offset behind the last entry of the batch that the budget allows, from `offset` on; the batch's
- * first offset (or `offset`) when nothing more fits. */
+/* The offset behind the last entry of the batch that the budget allows, from `offset` on; the
+ * batch's first offset (or `offset`) when nothing more fits. */
 uint64_t read_take(struct read_budget *budget, const uint8_t *batch,
                    const struct batch_header *header, uint64_t offset);
 
-/* Where a sequential reader goes on: a small cache, wrong entries harmless. The position is that of the next batch, or,
- * with READ_HINT_INSIDE, of the batch that has the offset inside. */
+/* Where a sequential reader goes on: a small cache, wrong entries harmless. The position is that of
+ * the next batch, or, with READ_HINT_INSIDE, of the batch that has the offset inside. */
 #define READ_HINT_INSIDE 1u
 void read_hint_put(struct namespace *ns, uint64_t generation, uint64_t offset, uint32_t position);
 /* 0: none. */

@@ -5,9 +5,9 @@
  * (2) Survey: every valid record from R on, behind invalid ones too, for the greatest durable mark
  * M. (3) Replay: in order from R, each place judged and looked up in the table (recovery_table.h),
  * the tables brought forward, until the end E. (4) Redo: batches to their blocks, sync; then the
- * seals that are missing. (5) Fresh ground: a new journal file whose header names E, an open record,
- * synced; after an unclean stop a manifest, and no offset run is continued. Only then is anything
- * served.
+ * seals that are missing. (5) Fresh ground: a new journal file whose header names E, an open
+ * record, synced; after an unclean stop a manifest, and no offset run is continued. Only then is
+ * anything served.
  *
  * Until (4) nothing is written, so a refusal leaves the evidence as it was; until the new journal
  * file is durable, a crash finds the same and comes to the same end. */
@@ -399,7 +399,8 @@ int recovery_run(struct namespace *ns, bool accept_loss, struct error *err)
     rc = run(recovery);
     HASH_ITER(hh, recovery->owners, owner, next)
     {
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has taken the next one before this one goes */
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has taken the next one before this
+         * one goes */
         HASH_DEL(recovery->owners, owner);
         free(owner);
     }

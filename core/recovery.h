@@ -72,11 +72,13 @@ void recovery_finding(struct recovery *recovery, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 bool recovery_progress(struct recovery *recovery, uint64_t done, uint64_t total);
 
-/* recovery_apply.c: one record into the tables. 0; TUSK_ECORRUPT: it contradicts them; TUSK_ENOMEM. */
+/* recovery_apply.c: one record into the tables. 0; TUSK_ECORRUPT: it contradicts them;
+ * TUSK_ENOMEM. */
 int recovery_apply(struct recovery *recovery, const struct scan_record *record);
 /* An unclean stop may have taken the records of topics whose ids were told: step over those. */
 void recovery_step_ids(struct namespace *ns);
-/* Step over the offsets that records which went with an accepted loss may have reserved, in all topics. */
+/* Step over the offsets that records which went with an accepted loss may have reserved, in all
+ * topics. */
 void recovery_step_offsets(struct namespace *ns);
 /* What a record in order turns out to be. fills err for UNREADABLE. */
 enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_record *record);

@@ -9,7 +9,8 @@
 #define LOSS_OFFSETS ((uint64_t)1 << 40)
 #define LOST_TOPICS ((uint64_t)1 << 32) /* No namespace has more: the limit is 32 bits wide */
 
-/* A record that speaks of what is not there: fine behind an accepted loss, a contradiction otherwise. */
+/* A record that speaks of what is not there: fine behind an accepted loss, a contradiction
+ * otherwise. */
 static int missing(struct recovery *recovery)
 {
     if (!recovery->lost) {
@@ -265,7 +266,8 @@ static void apply_open(struct recovery *recovery, const struct format_record *re
     CHECK(record->type == RECORD_OPEN);
     namespace_add_incarnation(ns, &incarnation);
     if (record->field[OPEN_CLEAN] == 0) {
-        /* That open started fresh ground: no offset of the runs before was used again, and no topic's id. */
+        /* That open started fresh ground: no offset of the runs before was used again, and no
+         * topic's id. */
         recovery_step_ids(ns);
         HASH_ITER(by_id, ns->topics_by_id, topic, next)
         {

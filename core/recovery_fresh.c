@@ -125,8 +125,6 @@ static void settle_topics(struct recovery *recovery, bool clean)
         CHECK(topic->run_end >= topic->next_offset);
         topic->run_pending = topic->run_end;
         topic->run_size = 0;
-        CHECK(end <= topic->next_offset);
-        CHECK(end >= topic->first);
         CHECK(topic->tail_bytes == 0);
         topic->written_end = end;
         topic->syncing_end = end;
@@ -137,8 +135,8 @@ static void settle_topics(struct recovery *recovery, bool clean)
     }
 }
 
-/* The losses accepted now, and that offsets were stepped over, so that whoever reads this journal again, from an older
- * manifest too, accepts the same and steps as far. */
+/* The losses accepted now, and that offsets were stepped over, so that whoever reads this journal
+ * again, from an older manifest too, accepts the same and steps as far. */
 static int record_losses(struct recovery *recovery)
 {
     struct namespace *ns = recovery->ns;
@@ -198,7 +196,8 @@ static int list_stale(void *arg, const char *name, enum io_kind kind)
     return 0;
 }
 
-/* Manifests older than the two that count: a crash cut off their removal. Best effort, some at each start. */
+/* Manifests older than the two that count: a crash cut off their removal. Best effort, some at each
+ * start. */
 static void sweep_manifests(struct namespace *ns)
 {
     struct manifest *manifest = &ns->manifest;
@@ -248,7 +247,8 @@ int recovery_fresh_ground(struct recovery *recovery, bool clean)
     manifest->have_older = recovery->has_older;
     manifest->older_number = recovery->older_number;
     manifest->older_lsn = recovery->older_known ? recovery->older_lsn : manifest->lsn;
-    /* Names of manifests first: the last process may have died between giving one and syncing it. */
+    /* Names of manifests first: the last process may have died between giving one and syncing
+     * it. */
     rc = io_sync_dir(ns->io, ns->dir, recovery->err);
     if (recovery->older_known) {
         journal_retire(journal, recovery->older_lsn);

@@ -1,5 +1,6 @@
-/* Recovery: what one place of the journal holds. Whether a record is valid is more than its checksum: what was
- * written straight to a block must stand there, on the device, as far as it was not known to be durable. */
+/* Recovery: what one place of the journal holds. Whether a record is valid is more than its
+ * checksum: what was written straight to a block must stand there, on the device, as far as it was
+ * not known to be durable. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,8 +27,8 @@ int recovery_buffer(struct recovery *recovery, uint64_t size)
     return 0;
 }
 
-/* Bytes of a block as the device has them; *out is valid until the next call. 1, 0: they are not all
- * there, negative: unreadable. */
+/* Bytes of a block as the device has them; *out is valid until the next call. 1, 0: they are not
+ * all there, negative: unreadable. */
 static int read_block_bytes(struct recovery *recovery, uint64_t number, uint16_t index,
                             uint32_t position, uint64_t wanted, const uint8_t **out)
 {
@@ -53,7 +54,8 @@ static int read_block_bytes(struct recovery *recovery, uint64_t number, uint16_t
     return begin + got >= end;
 }
 
-/* Whether the batch of an item stands valid in its block, on the device. 1 yes, 0 no, negative: unreadable. */
+/* Whether the batch of an item stands valid in its block, on the device. 1 yes, 0 no, negative:
+ * unreadable. */
 static int stands_in_block(struct recovery *recovery, const struct format_item *item)
 {
     struct batch_header header;
@@ -68,8 +70,8 @@ static int stands_in_block(struct recovery *recovery, const struct format_item *
            batch_verify(bytes, item->padded_size, item->header.stored_size, &header) == BATCH_GOOD;
 }
 
-/* Whether the batches of a stretch stand in their block, on the device, one behind the other. 1 yes, 0 no, negative:
- * unreadable. */
+/* Whether the batches of a stretch stand in their block, on the device, one behind the other. 1
+ * yes, 0 no, negative: unreadable. */
 static int stretch_stands(struct recovery *recovery, const struct format_record *stretch)
 {
     const uint32_t size = (uint32_t)stretch->field[STRETCH_SIZE];

@@ -1,4 +1,5 @@
-/* Recovery, first part: what is there, and the tables as the manifest has them. Nothing is written. */
+/* Recovery, first part: what is there, and the tables as the manifest has them. Nothing is
+ * written. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,6 @@ bool recovery_progress(struct recovery *recovery, uint64_t done, uint64_t total)
 {
     const struct engine_options *options = recovery->ns->options;
 
-    CHECK(recovery->ns->options != NULL);
     if (options->progress == NULL || done < recovery->next_progress) {
         return true;
     }
@@ -160,7 +160,8 @@ static int list_segment(void *arg, const char *name, enum io_kind kind)
     return listing->rc != 0;
 }
 
-/* Read a whole manifest from the device. 0: *bytes (owned by the caller); TUSK_ECORRUPT: not valid. */
+/* Read a whole manifest from the device. 0: *bytes (owned by the caller); TUSK_ECORRUPT: not
+ * valid. */
 static int manifest_read(struct recovery *recovery, uint64_t number, uint8_t **bytes, size_t *size,
                          struct format_manifest *head)
 {

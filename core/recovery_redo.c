@@ -1,8 +1,9 @@
-/* Recovery, third part: what the journal holds goes to its blocks again, and everything touched is synced.
+/* Recovery, third part: what the journal holds goes to its blocks again, and everything touched is
+ * synced.
  *
- * Batches that follow each other in a block are gathered and written together. A batch is written only where its block still
- * has the generation its header was seeded with: one of a block that was freed and used again does not match. Doing this twice
- * gives the same bytes. */
+ * Batches that follow each other in a block are gathered and written together. A batch is written
+ * only where its block still has the generation its header was seeded with: one of a block that was
+ * freed and used again does not match. Doing this twice gives the same bytes. */
 #include <stdlib.h>
 #include <string.h>
 

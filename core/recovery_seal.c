@@ -1,9 +1,10 @@
 /* Recovery, fourth part: seals that the crash kept from full blocks.
  *
- * Blocks that became full behind R have got theirs, index included, while their records were applied. Of those
- * that were full before, the manifest does not yet know whether the seal was written (it comes right behind a
- * manifest): the block says so itself, or it is walked. All that runs behind the sync of redo, so what is sealed is
- * durable. A block that cannot be walked to its end stays without a seal: its damage shows when it is read. */
+ * Blocks that became full behind R have got theirs, index included, while their records were
+ * applied. Of those that were full before, the manifest does not yet know whether the seal was
+ * written (it comes right behind a manifest): the block says so itself, or it is walked. All that
+ * runs behind the sync of redo, so what is sealed is durable. A block that cannot be walked to its
+ * end stays without a seal: its damage shows when it is read. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -20,8 +20,8 @@ struct recovery_output recovery_decide(const struct recovery_input *input)
 
     CHECK(input->found < FOUND_KINDS);
     output = table[input->found][input->before_mark ? 1 : 0];
-    /* Acceptance turns damage into a skip; it never turns an unreadable or unknown record into one, nor
-     * an end. A missing end of the journal cannot be skipped: accepted, it is the end. */
+    /* Acceptance turns damage into a skip; it never turns an unreadable or unknown record into one,
+     * nor an end. A missing end of the journal cannot be skipped: accepted, it is the end. */
     if (input->accepted && output.decision == DECIDE_REFUSE_DAMAGED) {
         output.decision = input->found == FOUND_NOTHING ? DECIDE_END : DECIDE_SKIP_ACCEPTED;
         output.row = ROW_R14;

@@ -1,7 +1,9 @@
-/* The recovery decision as a table: what was found at one place of the journal, and what follows from it.
+/* The recovery decision as a table: what was found at one place of the journal, and what follows
+ * from it.
  *
- * Every combination of inputs maps to exactly one row; tests/unit/recovery_table_test.c enumerates them, and simulation
- * counts how often each row was reached. FORMAT.md, "Recovery", gives the reasons row by row. */
+ * Every combination of inputs maps to exactly one row; tests/unit/recovery_table_test.c enumerates
+ * them, and simulation counts how often each row was reached. FORMAT.md, "Recovery", gives the
+ * reasons row by row. */
 #ifndef CORE_RECOVERY_TABLE_H
 #define CORE_RECOVERY_TABLE_H
 
@@ -23,7 +25,7 @@ enum recovery_found {
 enum recovery_decision {
     DECIDE_APPLY, /* Use the record and go on */
     DECIDE_END,   /* The history ends here; what is behind is dropped, counted and reported */
-    DECIDE_HEAL, /* Take the batch from its block, where it had been applied; else refuse as damaged */
+    DECIDE_HEAL,  /* Take the batch from its block, where it was applied; else refuse as damaged */
     DECIDE_BLOCK_DAMAGE,   /* Use the record; its bytes are damage in a block, found when read */
     DECIDE_SKIP_ACCEPTED,  /* A person accepted this loss: go on at the next valid record */
     DECIDE_REFUSE_DAMAGED, /* Damage before what is known durable: a person decides */

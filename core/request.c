@@ -68,8 +68,8 @@ void request_when_durable(struct namespace *ns, struct engine_request *request, 
 {
     CHECK(request->ns == ns);
     CHECK(ns->state == ENGINE_SERVING);
-    /* A ticket may repeat or, for one that waits for an earlier record, fall back: the queue is kept in
-     * order by waiting for the later one. */
+    /* A ticket may repeat or, for one that waits for an earlier record, fall back: the queue is
+     * kept in order by waiting for the later one. */
     CHECK(ticket > 0);
     if (ticket <= ns->flusher.durable) {
         request_finish(ns, request);

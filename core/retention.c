@@ -1,13 +1,15 @@
 /* Retention: what a topic gives up by rule, in whole blocks.
  *
- * Looked at once a second. A block goes when every entry of it may go: by age, when its newest batch is old enough;
- * by size, when the blocks behind it already hold as much as is to be kept; by consumption, when every durable cursor is
- * past it, and there is at least one. The active block always stays.
+ * Looked at once a second. A block goes when every entry of it may go: by age, when its newest
+ * batch is old enough; by size, when the blocks behind it already hold as much as is to be kept; by
+ * consumption, when every durable cursor is past it, and there is at least one. The active block
+ * always stays.
  *
- * Age is measured on a clock that never goes back and is not fooled by a jump: server time, held to the
- * monotonic clock when the two disagree by more than an hour; retention by age then pauses, and the alarm counts
- * (Kafka KIP-32's lesson: one wrong clock must not delete a year), until the wall clock comes back, or has kept step
- * with the monotonic one for a day: after a suspend it is right, and a wrong one is noticed in that time. */
+ * Age is measured on a clock that never goes back and is not fooled by a jump: server time, held to
+ * the monotonic clock when the two disagree by more than an hour; retention by age then pauses, and
+ * the alarm counts (Kafka KIP-32's lesson: one wrong clock must not delete a year), until the wall
+ * clock comes back, or has kept step with the monotonic one for a day: after a suspend it is right,
+ * and a wrong one is noticed in that time. */
 #include "core/check.h"
 #include "core/namespace.h"
 

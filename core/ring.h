@@ -1,10 +1,10 @@
 /* The last journal bytes, in memory: records are built here, written to the journal from here, and
  * what is not yet in its block (a topic's tail) is served and applied from here.
  *
- * A *ring position* counts bytes since the start and never wraps; the byte of position p lies at
- * p modulo the size. A record never straddles the end of the memory: ring_place() skips to its start.
- * Positions of records are multiples of 64, so there is one link per 64 bytes, with which a topic's tail
- * is a list through the ring without a byte of its own memory.
+ * A *ring position* counts bytes since the start and never wraps; the byte of position p lies at p
+ * modulo the size. A record never straddles the end of the memory: ring_place() skips to its start.
+ * Positions of records are multiples of 64, so there is one link per 64 bytes, with which a topic's
+ * tail is a list through the ring without a byte of its own memory.
  *
  * The ring does not know what may be overwritten: tail_make_room() (tail.h) sees to that. */
 #ifndef CORE_RING_H

@@ -64,8 +64,9 @@ bool seal_pending(const struct namespace *ns, uint64_t generation, const struct 
     return seal != NULL;
 }
 
-/* Whether the block's last page, the index's, may be written without running out of space: on a full disk a block
- * is filled as far as it is reserved, and what is reserved is not remembered over a restart. */
+/* Whether the block's last page, the index's, may be written without running out of space: on a
+ * full disk a block is filled as far as it is reserved, and what is reserved is not remembered over
+ * a restart. */
 static bool index_has_space(const struct namespace *ns, const struct block *block)
 {
     const uint64_t offset =

@@ -1,12 +1,13 @@
 /* Blocks as space: which segments exist, which of their blocks are free, how far each is reserved.
  *
  *     free ---> used (allocate record) ---> freeing (free record) ---> free again,
- *                                           once the record is durable and marked so, and nothing reads it
+ *                                  once the record is durable and marked so, and nothing reads it
  *
- * *Reserved* up to a byte means fallocated and the segment synced since, so that a write there cannot run out of
- * space, in this run or in recovery. Reservation happens in steps, in the background, ahead of need; what waits for
- * it waits in its topic (append.h). Free blocks beyond a small pool give their space back; a segment with no block
- * in use is unlinked, but for one. Segment numbers are never used twice. */
+ * *Reserved* up to a byte means fallocated and the segment synced since, so that a write there
+ * cannot run out of space, in this run or in recovery. Reservation happens in steps, in the
+ * background, ahead of need; what waits for it waits in its topic (append.h). Free blocks beyond a
+ * small pool give their space back; a segment with no block in use is unlinked, but for one.
+ * Segment numbers are never used twice. */
 #ifndef CORE_SPACE_H
 #define CORE_SPACE_H
 
@@ -81,14 +82,16 @@ void space_init(struct space *space, struct namespace *ns);
 /* Close all segments. Nothing may be under way. */
 void space_deinit(struct space *space);
 
-/* Add a segment whose file is open, all blocks free. TUSK_ENOMEM: the file is still the caller's. */
+/* Add a segment whose file is open, all blocks free. TUSK_ENOMEM: the file is still the
+ * caller's. */
 int space_add(struct space *space, uint64_t number, struct io_file *file, struct segment **out);
 /* NULL when there is none. */
 struct segment *space_find(const struct space *space, uint64_t number);
 /* Make a segment now, waiting for the disk (creating a namespace). */
 int space_create_now(struct space *space, struct error *err);
 
-/* Take a free block. 1: *segment and *index are it, now used; 0: none yet, one is being made; TUSK_ENOSPACE. */
+/* Take a free block. 1: *segment and *index are it, now used; 0: none yet, one is being made;
+ * TUSK_ENOSPACE. */
 int space_take(struct space *space, struct segment **segment, uint16_t *index);
 /* A free record with this ticket was put: the block is freeing. */
 void space_free(struct space *space, struct segment *segment, uint16_t index, uint64_t ticket);
@@ -97,17 +100,18 @@ void space_return(struct space *space, struct segment *segment, uint16_t index);
 /* Recovery: mark as used. */
 void space_use(struct space *space, struct segment *segment, uint16_t index);
 
-/* See that a block is reserved up to `want` bytes at least, more by the steps above. The topic is made runnable
- * when that is done or has failed (topic->space_error). */
+/* See that a block is reserved up to `want` bytes at least, more by the steps above. The topic is
+ * made runnable when that is done or has failed (topic->space_error). */
 void space_reserve(struct space *space, struct segment *segment, uint16_t index, uint32_t want,
                    struct topic *topic);
 /* A topic goes away: nothing will be told to it. */
 void space_forget(struct space *space, const struct topic *topic);
 
-/* Start writing part of a segment to the device, so that the sync of a manifest finds little left and does not
- * hold up the journal's. Only advice; bounded, and skipped when much is under way. */
+/* Start writing part of a segment to the device, so that the sync of a manifest finds little left
+ * and does not hold up the journal's. Only advice; bounded, and skipped when much is under way. */
 void space_writeback(struct space *space, struct segment *segment, uint64_t offset, uint32_t size);
-/* Background work: freed blocks become free, space goes back, segments are made ahead of need and removed. */
+/* Background work: freed blocks become free, space goes back, segments are made ahead of need and
+ * removed. */
 void space_work(struct space *space, uint64_t mono_us);
 /* Whether freeing blocks wait for a durable mark (the flusher then writes one). */
 bool space_wants_mark(const struct space *space);

@@ -27,8 +27,9 @@ void stretch_add(struct stretch *stretch, struct topic *topic, uint32_t padded, 
     stretch->entries += entries;
 }
 
-/* Whether the topic's tail ends with the stretch. It does not when the ring needed the place meanwhile: then the batches are
- * in their block already, and the journal still has to hold them. */
+/* Whether the topic's tail ends with the stretch. It does not when the ring needed the place
+ * meanwhile: then the batches are in their block already, and the journal still has to hold
+ * them. */
 static bool in_tail(const struct stretch *stretch)
 {
     const struct topic *topic = stretch->topic;

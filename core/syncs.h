@@ -1,10 +1,12 @@
-/* Syncs of segments under way: a success is believed only when no other one could have taken its error.
+/* Syncs of segments under way: a success is believed only when no other one could have taken its
+ * error.
  *
- * The kernel reports that a page could not be written once (per descriptor) and then takes the page for clean. Several
- * owners sync the same segment file at the same time: the flusher for direct writes, a manifest for applied tails,
- * reservations for their space. So one of them can return success although pages it had to cover are gone, and another
- * one, still under way, has the error. Therefore whoever relies on the data of a segment waits, after its own sync, until
- * every sync that was under way at that moment has ended, too, and none has failed. */
+ * The kernel reports that a page could not be written once (per descriptor) and then takes the page
+ * for clean. Several owners sync the same segment file at the same time: the flusher for direct
+ * writes, a manifest for applied tails, reservations for their space. So one of them can return
+ * success although pages it had to cover are gone, and another one, still under way, has the error.
+ * Therefore whoever relies on the data of a segment waits, after its own sync, until every sync
+ * that was under way at that moment has ended, too, and none has failed. */
 #ifndef CORE_SYNCS_H
 #define CORE_SYNCS_H
 

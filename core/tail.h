@@ -1,8 +1,9 @@
 /* Tails: what is in the journal but not yet in its block, as a list of items in the ring.
  *
- * A tail lies in the topic's active block and is applied as a whole, with one write: when it has reached
- * tail_apply_bytes, when the ring needs its oldest part, when a direct write follows it, when the block is full, and for a
- * manifest. Applying only moves bytes from memory to the page cache: the journal already holds them. */
+ * A tail lies in the topic's active block and is applied as a whole, with one write: when it has
+ * reached tail_apply_bytes, when the ring needs its oldest part, when a direct write follows it,
+ * when the block is full, and for a manifest. Applying only moves bytes from memory to the page
+ * cache: the journal already holds them. */
 #ifndef CORE_TAIL_H
 #define CORE_TAIL_H
 
@@ -17,7 +18,8 @@ struct topic;
 
 /* An item (its ring position, the batch's padded size) was staged to the topic's active block. */
 void tail_add(struct topic *topic, uint64_t item_position, uint32_t padded_size);
-/* Write the tail to its block. 0, or the error that stops the namespace (ns->journal.failure is set). */
+/* Write the tail to its block. 0, or the error that stops the namespace (ns->journal.failure is
+ * set). */
 int tail_apply(struct topic *topic);
 /* Write the tail and, behind it, a batch whose header and body are given: one write. */
 int tail_apply_direct(struct topic *topic, uint32_t position, const uint8_t *header,

@@ -2,12 +2,13 @@
  *
  *     create (record) ---> offsets run durable ---> appends, reads, trims ---> delete (record)
  *
- * Offsets of a topic lie in one order: first <= (written, durable, visible ends) <= next_offset <= run_end.
- * The last block is the active one: entries are appended to it; the others are full. Bytes of the active block
- * before tail_position are in the block; those behind are the tail, in the ring.
+ * Offsets of a topic lie in one order: first <= (written, durable, visible ends) <= next_offset <=
+ * run_end. The last block is the active one: entries are appended to it; the others are full. Bytes
+ * of the active block before tail_position are in the block; those behind are the tail, in the
+ * ring.
  *
- * Elsewhere: which block files exist (space.h), what makes it durable (journal.h, flusher.h), what survives
- * (recovery.h). */
+ * Elsewhere: which block files exist (space.h), what makes it durable (journal.h, flusher.h), what
+ * survives (recovery.h). */
 #ifndef CORE_TOPIC_H
 #define CORE_TOPIC_H
 
@@ -159,14 +160,15 @@ uint32_t topic_find_block(const struct topic *topic, uint64_t offset);
 /* The index of a block by address and generation, or block_count. */
 uint32_t topic_find_address(const struct topic *topic, uint64_t segment, uint16_t index,
                             uint64_t generation);
-/* Note a batch of the active block in its sparse index, in any order; batches nearer than `interval`
- * bytes to a noted one are left out. What lies before the first note is found by walking from the
- * block's start: after a restart an index may begin in the middle. Losing a note for want of memory
- * only makes reading slower. */
+/* Note a batch of the active block in its sparse index, in any order; batches nearer than
+ * `interval` bytes to a noted one are left out. What lies before the first note is found by walking
+ * from the block's start: after a restart an index may begin in the middle. Losing a note for want
+ * of memory only makes reading slower. */
 void topic_note_index(struct topic *topic, uint32_t interval,
                       const struct format_index_entry *entry);
-/* Entries at or behind an offset. Whole blocks are counted; inside one block entries have no gaps between but those of
- * an unclean stop, and its part is bounded by what the block holds, so this never exceeds the truth by a gap. */
+/* Entries at or behind an offset. Whole blocks are counted; inside one block entries have no gaps
+ * between but those of an unclean stop, and its part is bounded by what the block holds, so this
+ * never exceeds the truth by a gap. */
 uint64_t topic_entries_from(const struct topic *topic, uint64_t offset);
 /* The end readers see: durable in schedule each, else written. */
 uint64_t topic_visible_end(const struct topic *topic);

@@ -129,8 +129,9 @@ __attribute__((target("sse4.2"))) static uint32_t update_sse42(uint32_t state, c
 #endif
 
 #if defined(TUSK_HAVE_ISAL) && defined(__x86_64__)
-/* ISA-L leaves the upper halves of the vector registers in use, and every SSE instruction behind it pays for
- * that until they are released (Intel's optimization manual, "Mixing AVX code with SSE code"). */
+/* ISA-L leaves the upper halves of the vector registers in use, and every SSE instruction behind it
+ * pays for that until they are released (Intel's optimization manual, "Mixing AVX code with SSE
+ * code"). */
 __attribute__((target("avx"))) static void release_upper_halves(void)
 {
     __builtin_ia32_vzeroupper();

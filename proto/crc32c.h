@@ -15,8 +15,8 @@ struct crc32c_part {
     const void *data;
     size_t size;
 };
-/* crc32c() over one part after the other; count is at least 1. Meant for a few short parts of which only
- * the last may be long. */
+/* crc32c() over one part after the other; count is at least 1. Meant for a few short parts of which
+ * only the last may be long. */
 uint32_t crc32c_parts(uint32_t crc, const struct crc32c_part *parts, unsigned count);
 /* The same from tables alone, on any processor. For the test that compares both. */
 uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size);

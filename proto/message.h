@@ -309,57 +309,57 @@ int message_decode(struct message *message, uint16_t type, const uint8_t *body, 
  * the caller puts behind. */
 size_t message_size(const struct message *message);
 /* Encode a request body. Returns message_size(). */
-size_t message_encode(uint8_t *out, const struct message *message);
+size_t message_encode(uint8_t *to, const struct message *message);
 
 /* Replies. Each _encode returns the bytes written; each _decode 0 or TUSK_EINVALID. */
 size_t message_hello_reply_size(const struct message_hello_reply *reply);
-size_t message_hello_reply_encode(uint8_t *out, const struct message_hello_reply *reply);
+size_t message_hello_reply_encode(uint8_t *to, const struct message_hello_reply *reply);
 int message_hello_reply_decode(struct message_hello_reply *reply, const uint8_t *body, size_t size);
 
 #define MESSAGE_APPEND_REPLY_SIZE 24u
-size_t message_append_reply_encode(uint8_t *out, const struct message_append_reply *reply);
+size_t message_append_reply_encode(uint8_t *to, const struct message_append_reply *reply);
 int message_append_reply_decode(struct message_append_reply *reply, const uint8_t *body,
                                 size_t size);
 
 /* Encodes the MESSAGE_READ_REPLY_SIZE bytes before the batches; data_size is written, data
  * is put behind by the caller. Decoding checks that exactly data_size bytes follow. */
-size_t message_read_reply_encode(uint8_t *out, const struct message_read_reply *reply);
+size_t message_read_reply_encode(uint8_t *to, const struct message_read_reply *reply);
 int message_read_reply_decode(struct message_read_reply *reply, const uint8_t *body, size_t size);
 
 #define MESSAGE_CURSOR_REPLY_SIZE 16u
-size_t message_cursor_reply_encode(uint8_t *out, const struct message_cursor_reply *reply);
+size_t message_cursor_reply_encode(uint8_t *to, const struct message_cursor_reply *reply);
 int message_cursor_reply_decode(struct message_cursor_reply *reply, const uint8_t *body,
                                 size_t size);
 
 /* TOPIC_CREATE (topic id) and TOPIC_TRIM (first offset): one u64. */
 #define MESSAGE_U64_REPLY_SIZE 8u
-size_t message_u64_reply_encode(uint8_t *out, uint64_t value);
+size_t message_u64_reply_encode(uint8_t *to, uint64_t value);
 int message_u64_reply_decode(uint64_t *value, const uint8_t *body, size_t size);
 
 /* An error's text, like the reason of struct message_namespace_info, is cut at
  * MESSAGE_TEXT_SIZE_MAX and gets '?' for each byte that is not UTF-8: a sentence may quote
  * an odd file name, and must not make the reply undecodable. */
 size_t message_error_size(const struct message_error *error);
-size_t message_error_encode(uint8_t *out, const struct message_error *error);
+size_t message_error_encode(uint8_t *to, const struct message_error *error);
 int message_error_decode(struct message_error *error, const uint8_t *body, size_t size);
 
 size_t message_topic_info_size(const struct message_topic_info *info);
-size_t message_topic_info_encode(uint8_t *out, const struct message_topic_info *info);
+size_t message_topic_info_encode(uint8_t *to, const struct message_topic_info *info);
 int message_topic_info_decode(struct message_topic_info *info, const uint8_t *body, size_t size);
 
 /* Lists: a head of 4 bytes { more, count }, then items written one after the other. */
 #define MESSAGE_LIST_HEAD_SIZE 4u
-void message_list_head_encode(uint8_t *out, bool more, uint16_t count);
+void message_list_head_encode(uint8_t *to, bool more, uint16_t count);
 size_t message_cursor_info_size(const struct message_cursor_info *info);
-size_t message_cursor_info_encode(uint8_t *out, const struct message_cursor_info *info);
+size_t message_cursor_info_encode(uint8_t *to, const struct message_cursor_info *info);
 size_t message_namespace_info_size(const struct message_namespace_info *info);
-size_t message_namespace_info_encode(uint8_t *out, const struct message_namespace_info *info);
+size_t message_namespace_info_encode(uint8_t *to, const struct message_namespace_info *info);
 
 /* STATS: a head of 2 bytes (count), then items. */
 #define MESSAGE_STATS_HEAD_SIZE 2u
-void message_stats_head_encode(uint8_t *out, uint16_t count);
+void message_stats_head_encode(uint8_t *to, uint16_t count);
 size_t message_stat_size(const struct message_stat *stat);
-size_t message_stat_encode(uint8_t *out, const struct message_stat *stat);
+size_t message_stat_encode(uint8_t *to, const struct message_stat *stat);
 
 /* Reading a list reply: _begin checks the head, then call _next until it returns 0 (done,
  * and the body is exactly used up) or a negative TUSK_EINVALID; 1 means *item is filled.

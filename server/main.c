@@ -79,8 +79,8 @@ static void raise_descriptors(const struct options *options)
     }
 }
 
-/* Whether enough descriptors are left, with all files of the data directory open, for the loop and for what files
- * will be needed: better now than in the middle of an append. */
+/* Whether enough descriptors are left, with all files of the data directory open, for the loop and
+ * for what files will be needed: better now than in the middle of an append. */
 static bool enough_descriptors(void)
 {
     const int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -115,7 +115,9 @@ static int load_options(struct options *options, struct options_command *command
     struct options_error error;
     int status = EXIT_STATUS_OK;
 
+    /* The order of the steps decides how a failure is called. */
     if (options_default(options, get_environment, &error) != 0 ||
+        /* NOLINTNEXTLINE(bugprone-branch-clone): the first and the last step end alike */
         options_environment(options, get_environment, &error) != 0) {
         status = EXIT_STATUS_CONFIG;
     } else if (options_arguments(options, command, argc, argv, &error) != 0) {
@@ -290,7 +292,8 @@ static void say_ready(const struct server *server, const struct storage *storage
     notify_ready(line);
 }
 
-/* Nothing was served: a clean stop all the same, or the next start would find a crash to recover from. */
+/* Nothing was served: a clean stop all the same, or the next start would find a crash to recover
+ * from. */
 static void stop_unused(struct storage *storage)
 {
     const struct engine_time now = {.wall_us = clock_wall_us(), .mono_us = clock_mono_us()};

@@ -116,6 +116,14 @@ for folder in ALLOWED:
         if count > (800 if path.name == "tusk.h" else 500):
             violation(path, count, "longer than 500 lines: it has two jobs")
 
+# ---- no line is wider than a screen beside another ----
+
+for folder in ALLOWED:
+    for path in sources(folder):
+        for number, text in lines(path):
+            if len(text) > 100:
+                violation(path, number, f"{len(text)} columns; 100 do")
+
 # ---- documents point at what exists ----
 
 for path in sorted(root.rglob("*.md")):
