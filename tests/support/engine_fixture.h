@@ -134,8 +134,8 @@ struct engine_topic_info fixture_info(struct fixture *f, const char *topic);
 /* Offset of a cursor; UINT64_MAX: there is none. */
 uint64_t fixture_cursor(struct fixture *f, const char *topic, const char *cursor);
 
-/* Where `size` bytes stand on the device, in a file whose path ends so; files in order of their paths. False:
- * nowhere. For a disk no engine runs on. */
+/* Where `size` bytes stand on the device, in a file whose path ends so; files in order of their
+ * paths. False: nowhere. For a disk no engine runs on. */
 bool fixture_find(struct fixture *f, const char *suffix, const void *bytes, size_t size,
                   char path[IO_PATH_SIZE], uint64_t *offset);
 /* Of every file's path, size and bytes on the device, but the lock's (which holds a process id). */

@@ -6,6 +6,7 @@ endforeach()
 # Engines on a simulated disk.
 add_library(tusk_engine_fixture STATIC
   ${PROJECT_SOURCE_DIR}/tests/support/damaged_store.c
+  ${PROJECT_SOURCE_DIR}/tests/support/engine_expect.c
   ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture.c
   ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture_log.c
   ${PROJECT_SOURCE_DIR}/tests/support/journal_image.c

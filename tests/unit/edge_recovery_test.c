@@ -1,30 +1,14 @@
-/* Edges of recovery: manifests that cannot be read or pile up, seals that a crash took, and losses that were accepted when
- * nothing could be written down but the journal. */
+/* Edges of recovery: manifests that cannot be read or pile up, seals that a crash took, and losses
+ * that were accepted when nothing could be written down but the journal. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/namespace.h"
+#include "tests/support/engine_expect.h"
 #include "tests/support/engine_fixture.h"
 #include "tests/support/journal_image.h"
-
-/* One batch of `count` entries of one byte; the offset behind it. */
-static uint64_t append_many(struct fixture *f, const char *topic, uint32_t count)
-{
-    struct batch_entry *entries = calloc(count, sizeof *entries);
-    struct fixture_append append = {0};
-    uint32_t i;
-
-    assert_non_null(entries);
-    for (i = 0; i < count; i++) {
-        entries[i] = (struct batch_entry){.data = (const uint8_t *)"x", .size = 1};
-    }
-    fixture_append_begin(f, &append, topic, entries, count);
-    assert_int_equal(fixture_append_end(f, &append), 0);
-    free(entries);
-    return append.request.first_offset + count;
-}
 
 static struct journal_image *crash(struct fixture *f)
 {
@@ -76,7 +60,8 @@ static struct two_paths stopped_store(struct fixture *f)
     return paths;
 }
 
-/* The newest valid manifest counts. The one before it is not needed: unreadable, it is as good as damaged. */
+/* The newest valid manifest counts. The one before it is not needed: unreadable, it is as good as
+ * damaged. */
 static void an_unreadable_older_manifest_is_not_needed(void **state)
 {
     struct fixture *f = *state;
@@ -87,7 +72,8 @@ static void an_unreadable_older_manifest_is_not_needed(void **state)
     fixture_expect(f, "t", "a", "b", NULL);
 }
 
-/* R16: from an unreadable newest manifest the older one helps, as from a damaged one: the journal behind it is kept. */
+/* R16: from an unreadable newest manifest the older one helps, as from a damaged one: the journal
+ * behind it is kept. */
 static void behind_an_unreadable_newest_manifest_the_older_one_serves(void **state)
 {
     struct fixture *f = *state;
@@ -116,7 +102,8 @@ static void leave_manifests(struct fixture *f, unsigned count)
     }
 }
 
-/* A crash may leave a manifest that is older than the two that count: it goes at the next chance. */
+/* A crash may leave a manifest that is older than the two that count: it goes at the next
+ * chance. */
 static void manifests_that_do_not_count_are_removed(void **state)
 {
     struct fixture *f = *state;
@@ -130,7 +117,8 @@ static void manifests_that_do_not_count_are_removed(void **state)
     assert_in_range(fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path), 1, 3);
 }
 
-/* However many are left over, and in whatever order the directory lists them, the newest is found. */
+/* However many are left over, and in whatever order the directory lists them, the newest is
+ * found. */
 static void the_newest_of_many_manifests_is_found(void **state)
 {
     enum { COUNT = 100 };
@@ -147,8 +135,8 @@ static void the_newest_of_many_manifests_is_found(void **state)
     }
 }
 
-/* A spare manifest may have its size and not its space, after a power cut: a start reserves it again, so that a full disk
- * does not keep manifests from being written. */
+/* A spare manifest may have its size and not its space, after a power cut: a start reserves it
+ * again, so that a full disk does not keep manifests from being written. */
 static void a_spare_manifest_without_space_is_reserved_again(void **state)
 {
     struct fixture *f = *state;
@@ -238,8 +226,8 @@ static void a_seal_that_a_crash_took_is_written_again(void **state)
 
 /* ---- accepted losses ---- */
 
-/* The journal of two files and more ends early, before what is known durable, and before the record that reserved the
- * last offsets given. The offset behind those. */
+/* The journal of two files and more ends early, before what is known durable, and before the record
+ * that reserved the last offsets given. The offset behind those. */
 static uint64_t lose_the_last_run(struct fixture *f)
 {
     struct journal_image *image;
@@ -251,7 +239,7 @@ static uint64_t lose_the_last_run(struct fixture *f)
     f->options.direct_threshold_each = 12u << 10;
     fixture_open(f);
     for (i = 0; i < 8; i++) {
-        end = append_many(f, "t", 1000);
+        end = fixture_append_many(f, "t", 1000);
     }
     image = crash(f);
     assert_true(image->file_count >= 2 && image->files[1].valid);
@@ -262,8 +250,8 @@ static uint64_t lose_the_last_run(struct fixture *f)
     return end;
 }
 
-/* An accepted loss may have taken the records of offsets that were given: none of them is given again, also when
- * recovery's manifest found no space and the next start has the journal only. */
+/* An accepted loss may have taken the records of offsets that were given: none of them is given
+ * again, also when recovery's manifest found no space and the next start has the journal only. */
 static void an_accepted_loss_gives_no_offset_twice_without_its_manifest(void **state)
 {
     struct fixture *f = *state;
@@ -355,8 +343,8 @@ static void many_accepted_losses_are_remembered(void **state)
 
 /* ---- an empty block that is gone ---- */
 
-/* An allocate record reached the disk, and neither its batch nor, in the end, its segment's file: nothing was in that
- * block, so reading across its place finds what stands behind it. */
+/* An allocate record reached the disk, and neither its batch nor, in the end, its segment's file:
+ * nothing was in that block, so reading across its place finds what stands behind it. */
 static void an_empty_block_whose_file_is_gone_costs_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -389,8 +377,8 @@ static void an_empty_block_whose_file_is_gone_costs_nothing(void **state)
     assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_TIME, time_us), 0);
 }
 
-/* The record that gave a topic its block went with an accepted loss: its batches lie in a block that is nobody's. They are
- * skipped and counted, and the topic goes on in another one. */
+/* The record that gave a topic its block went with an accepted loss: its batches lie in a block
+ * that is nobody's. They are skipped and counted, and the topic goes on in another one. */
 static void batches_of_a_lost_block_are_skipped(void **state)
 {
     struct fixture *f = *state;
@@ -419,8 +407,8 @@ static void batches_of_a_lost_block_are_skipped(void **state)
 
 /* ---- what recovery takes for good ---- */
 
-/* A large batch stands in its block only, perhaps in nothing but the page cache of the machine that lived on. Recovery finds it
- * valid and serves it: from then on no power cut takes it. */
+/* A large batch stands in its block only, perhaps in nothing but the page cache of the machine that
+ * lived on. Recovery finds it valid and serves it: from then on no power cut takes it. */
 static void a_direct_batch_that_was_served_is_not_lost(void **state)
 {
     struct fixture *f = *state;
@@ -442,8 +430,9 @@ static void a_direct_batch_that_was_served_is_not_lost(void **state)
     fixture_log_check(f, &log, 3);
 }
 
-/* A crash takes offsets that were given; the start behind it and the clean stop after that find no room for a manifest. So only the
- * journal says that offsets were stepped over, and the clean close behind it does not take that back. */
+/* A crash takes offsets that were given; the start behind it and the clean stop after that find no
+ * room for a manifest. So only the journal says that offsets were stepped over, and the clean close
+ * behind it does not take that back. */
 static void offsets_step_on_without_a_manifest(void **state)
 {
     struct fixture *f = *state;
@@ -468,8 +457,8 @@ static void offsets_step_on_without_a_manifest(void **state)
     fixture_expect(f, "t", "kept", "next", NULL);
 }
 
-/* A journal file of another store, with a whole header: whatever its mark says, nothing of this store was durable by it. A tear
- * is still a tear. */
+/* A journal file of another store, with a whole header: whatever its mark says, nothing of this
+ * store was durable by it. A tear is still a tear. */
 static void a_journal_file_of_another_store_says_nothing(void **state)
 {
     struct fixture *f = *state;

@@ -1,30 +1,16 @@
-/* Edges of a running engine: a full disk at start, a journal that admits nothing, space that came back, a clock that
- * jumped. */
+/* Edges of a running engine: a full disk at start, a journal that admits nothing, space that came
+ * back, a clock that jumped. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/namespace.h"
+#include "tests/support/engine_expect.h"
 #include "tests/support/engine_fixture.h"
 #include "tests/support/patience.h"
 
 enum { BURN = 1200, ENTRIES = 2000, NAME_MAX_SIZE = 200 };
-
-static void append_many(struct fixture *f, const char *topic)
-{
-    struct batch_entry *entries = calloc(ENTRIES, sizeof *entries);
-    struct fixture_append append = {0};
-    uint32_t i;
-
-    assert_non_null(entries);
-    for (i = 0; i < ENTRIES; i++) {
-        entries[i] = (struct batch_entry){.data = (const uint8_t *)"x", .size = 1};
-    }
-    fixture_append_begin(f, &append, topic, entries, ENTRIES);
-    assert_int_equal(fixture_append_end(f, &append), 0);
-    free(entries);
-}
 
 static void fill_disk(struct fixture *f)
 {
@@ -36,7 +22,8 @@ static void ignore(struct engine_request *request)
     (void)request;
 }
 
-/* Consumers with names of that size checkpoint within one turn until the journal takes no more: the reserve is theirs. */
+/* Consumers with names of that size checkpoint within one turn until the journal takes no more: the
+ * reserve is theirs. */
 static void use_the_reserve_up(struct fixture *f, const char *topic, unsigned name_size)
 {
     static struct engine_command commands[BURN];
@@ -64,14 +51,15 @@ static void use_the_reserve_up(struct fixture *f, const char *topic, unsigned na
 
 /* ---- starting on a full disk ---- */
 
-/* A full disk never blocks a start: each of several kills in a row, right behind the start, is recovered from. */
+/* A full disk never blocks a start: each of several kills in a row, right behind the start, is
+ * recovered from. */
 static void kills_in_a_row_on_a_full_disk_do_not_keep_it_from_starting(void **state)
 {
     struct fixture *f = *state;
     unsigned i;
 
     fixture_open(f);
-    append_many(f, "t");
+    (void)fixture_append_many(f, "t", ENTRIES);
     fixture_settle(f);
     sim_disk_settle(f->disk);
     fill_disk(f);
@@ -88,7 +76,7 @@ static void a_crash_with_the_reserve_used_up_does_not_keep_it_from_starting(void
 
     f->options.journal_file_max = 32u << 10;
     fixture_open(f);
-    append_many(f, "t");
+    (void)fixture_append_many(f, "t", ENTRIES);
     fixture_settle(f);
     fill_disk(f);
     use_the_reserve_up(f, "t", 5);
@@ -98,7 +86,8 @@ static void a_crash_with_the_reserve_used_up_does_not_keep_it_from_starting(void
 
 /* ---- a journal that admits nothing ---- */
 
-/* The journal at its hard limit, because manifests find no space, and a cursor that waits to be recorded. */
+/* The journal at its hard limit, because manifests find no space, and a cursor that waits to be
+ * recorded. */
 static void at_the_hard_limit_with_a_cursor(struct fixture *f)
 {
     int status = 0;
@@ -108,7 +97,7 @@ static void at_the_hard_limit_with_a_cursor(struct fixture *f)
     f->options.block_size = 1u << 20;
     f->options.journal_size_max = 256u << 10;
     fixture_open(f);
-    append_many(f, "t");
+    (void)fixture_append_many(f, "t", ENTRIES);
     assert_int_equal(fixture_checkpoint(f, "t", "c", 1), 0);
     fixture_settle(f);
     sim_disk_fail(f->disk, SIM_BIT(SIM_RENAME), 1, true, ENOSPC, SIM_FAIL);
@@ -119,8 +108,8 @@ static void at_the_hard_limit_with_a_cursor(struct fixture *f)
     assert_int_equal(fixture_checkpoint(f, "t", "c", 2), 0);
 }
 
-/* At-least-once: a cursor's record that finds no room in the journal is tried again now and then, not at once for
- * ever. */
+/* At-least-once: a cursor's record that finds no room in the journal is tried again now and then,
+ * not at once for ever. */
 static void a_cursor_that_finds_no_journal_space_does_not_spin(void **state)
 {
     struct fixture *f = *state;
@@ -157,7 +146,7 @@ static void fill_the_journal(struct fixture *f, unsigned cursors, unsigned name_
     f->options.journal_file_max = 32u << 10;
     f->options.manifest_idle_us = UINT64_MAX / 4;
     fixture_open(f);
-    append_many(f, "t");
+    (void)fixture_append_many(f, "t", ENTRIES);
     for (i = 0; i < 2 * cursors; i++) {
         (void)snprintf(name, sizeof name, "c%u", i % cursors);
         assert_int_equal(fixture_checkpoint(f, "t", name, 1 + i / cursors), 0);
@@ -193,8 +182,8 @@ static void a_mark_that_finds_no_journal_space_does_not_spin(void **state)
 
 /* ---- space that came back ---- */
 
-/* Fill topic "t" so that its reservation was extended in vain while a sync was under way and an append waits for that
- * sync. False: the order of completion was another one. */
+/* Fill topic "t" so that its reservation was extended in vain while a sync was under way and an
+ * append waits for that sync. False: the order of completion was another one. */
 static bool refusal_is_remembered(struct fixture *f, struct fixture_append *waiting)
 {
     static const uint8_t data[16000];
@@ -232,7 +221,8 @@ static bool refusal_is_remembered(struct fixture *f, struct fixture_append *wait
     return sim_disk_fired(f->disk) > 0 && !waiting->finished;
 }
 
-/* An append that begins to need space when there is space again is not refused for an earlier want of it. */
+/* An append that begins to need space when there is space again is not refused for an earlier want
+ * of it. */
 static void an_old_want_of_space_refuses_nothing(void **state)
 {
     unsigned met = 0;
@@ -258,8 +248,8 @@ static void an_old_want_of_space_refuses_nothing(void **state)
 
 /* ---- a clock that jumped ---- */
 
-/* After a suspend the wall clock is hours ahead of the monotonic one, and right: retention by age says so in its alarm,
- * and goes on when the clock has been steady for long. */
+/* After a suspend the wall clock is hours ahead of the monotonic one, and right: retention by age
+ * says so in its alarm, and goes on when the clock has been steady for long. */
 static void retention_by_age_resumes_after_a_jump(void **state)
 {
     struct fixture *f = *state;

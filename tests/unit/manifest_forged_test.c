@@ -1,5 +1,6 @@
-/* Checksums are no proof of sense: a daemon with a bug, or a hand with a hex editor, writes bytes that check out and contradict each
- * other. Recovery finds each contradiction of a manifest with itself before it relies on it, says so, and changes nothing. */
+/* Checksums are no proof of sense: a daemon with a bug, or a hand with a hex editor, writes bytes
+ * that check out and contradict each other. Recovery finds each contradiction of a manifest with
+ * itself before it relies on it, says so, and changes nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,23 +9,8 @@
 #include "core/namespace.h"
 #include "proto/bytes.h"
 #include "proto/crc32c.h"
+#include "tests/support/engine_expect.h"
 #include "tests/support/engine_fixture.h"
-
-/* "default" must be refused for a reason that says this, and the disk stay as it is. */
-static void expect_refusal(struct fixture *f, const char *reason)
-{
-    uint64_t before;
-
-    sim_disk_settle(f->disk);
-    before = fixture_hash(f);
-    assert_int_equal(fixture_try_open(f), 0);
-    if (fixture_serves(f) || strstr(fixture_reason(f), reason) == NULL) {
-        fail_msg("not \"%s\": %s", reason, fixture_serves(f) ? "serves" : fixture_reason(f));
-    }
-    fixture_close(f);
-    sim_disk_settle(f->disk);
-    assert_int_equal(fixture_hash(f), before);
-}
 
 /* A manifest's parts: one topic "t" with two cursors and a block. */
 struct parts {
@@ -323,19 +309,20 @@ static void a_manifest_that_contradicts_itself_is_refused(void **state)
         struct fixture *f = fixture_new(1);
 
         forge_manifest(f, changes[i]);
-        expect_refusal(f, "the manifest contradicts itself");
+        fixture_expect_refusal(f, "the manifest contradicts itself");
         fixture_free(f);
     }
     for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct fixture *f = fixture_new(1);
 
         forge_manifest(f, sizes[i]);
-        expect_refusal(f, "block sizes make no sense");
+        fixture_expect_refusal(f, "block sizes make no sense");
         fixture_free(f);
     }
 }
 
-/* The same hand, when it writes sense, up to the very limits: it is not the forging that is refused. */
+/* The same hand, when it writes sense, up to the very limits: it is not the forging that is
+ * refused. */
 static void a_manifest_that_makes_sense_is_taken(void **state)
 {
     static change_fn *const changes[] = {no_change,
@@ -362,8 +349,8 @@ static void a_manifest_that_makes_sense_is_taken(void **state)
     }
 }
 
-/* A whole manifest of a version, or with a flag, that this build does not know is neither damaged nor skipped for the older
- * one: a newer daemon has gone on from it. */
+/* A whole manifest of a version, or with a flag, that this build does not know is neither damaged
+ * nor skipped for the older one: a newer daemon has gone on from it. */
 static void a_manifest_of_a_newer_version_is_refused(void **state)
 {
     static const unsigned places[] = {8, 16}; /* Of the version; of the incompatible flags */
@@ -383,13 +370,13 @@ static void a_manifest_of_a_newer_version_is_refused(void **state)
         put_u32(bytes + FORMAT_PAGE - 4, crc32c(0, bytes, FORMAT_PAGE - 4));
         sim_disk_overwrite(f->disk, path, 0, bytes, FORMAT_PAGE);
         free(bytes);
-        expect_refusal(f, "newer format version");
+        fixture_expect_refusal(f, "newer format version");
         fixture_free(f);
     }
 }
 
-/* The older of two manifests may be the one of a newer version, too: what stands in it is not known, so nothing is served, and
- * nothing taken for recovered. */
+/* The older of two manifests may be the one of a newer version, too: what stands in it is not
+ * known, so nothing is served, and nothing taken for recovered. */
 static void an_older_manifest_of_a_newer_version_is_refused(void **state)
 {
     static const char older[] = FIXTURE_DIR "/manifest-0000000000000000";
@@ -406,7 +393,7 @@ static void an_older_manifest_of_a_newer_version_is_refused(void **state)
     put_u32(bytes + FORMAT_PAGE - 4, crc32c(0, bytes, FORMAT_PAGE - 4));
     sim_disk_overwrite(f->disk, older, 0, bytes, FORMAT_PAGE);
     free(bytes);
-    expect_refusal(f, "newer format version");
+    fixture_expect_refusal(f, "newer format version");
 }
 
 int main(void)

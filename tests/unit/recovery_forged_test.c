@@ -1,6 +1,6 @@
-/* Checksums are no proof of sense: a daemon with a bug, or a hand with a hex editor, writes bytes that check out and contradict each
- * other. Recovery finds each contradiction of a journal with the tables before it relies on it, says so, and changes
- * nothing. */
+/* Checksums are no proof of sense: a daemon with a bug, or a hand with a hex editor, writes bytes
+ * that check out and contradict each other. Recovery finds each contradiction of a journal with the
+ * tables before it relies on it, says so, and changes nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,24 +8,9 @@
 #include "core/format.h"
 #include "core/namespace.h"
 #include "proto/crc32c.h"
+#include "tests/support/engine_expect.h"
 #include "tests/support/engine_fixture.h"
 #include "tests/support/journal_image.h"
-
-/* "default" must be refused for a reason that says this, and the disk stay as it is. */
-static void expect_refusal(struct fixture *f, const char *reason)
-{
-    uint64_t before;
-
-    sim_disk_settle(f->disk);
-    before = fixture_hash(f);
-    assert_int_equal(fixture_try_open(f), 0);
-    if (fixture_serves(f) || strstr(fixture_reason(f), reason) == NULL) {
-        fail_msg("not \"%s\": %s", reason, fixture_serves(f) ? "serves" : fixture_reason(f));
-    }
-    fixture_close(f);
-    sim_disk_settle(f->disk);
-    assert_int_equal(fixture_hash(f), before);
-}
 
 /* What the tables hold when the process dies: topics "t" (id 1, cursor "c" with id 1) and "u". */
 struct tables {
@@ -59,7 +44,8 @@ static void make_tables(struct fixture *f, struct tables *tables)
     sim_disk_settle(f->disk);
 }
 
-/* Put a record behind the last one, in the chain; bytes has room for the header, and its body behind that. */
+/* Put a record behind the last one, in the chain; bytes has room for the header, and its body
+ * behind that. */
 static void add_record(struct fixture *f, uint8_t *bytes, uint16_t type, uint32_t size,
                        uint32_t body_crc)
 {
@@ -146,7 +132,7 @@ static void a_record_that_contradicts_the_tables_is_refused(void **state)
         make_tables(f, &tables);
         count = bad_records(&tables, records);
         add(f, &records[i]);
-        expect_refusal(f, "contradicts the tables");
+        fixture_expect_refusal(f, "contradicts the tables");
         fixture_free(f);
     }
     assert_true(count > 10);
@@ -209,8 +195,8 @@ static struct forged_batch good_batch(const struct tables *tables)
                                  .seed = tables->seed};
 }
 
-/* A batch belongs where its topic's block ends, behind the batch before, with a later offset, in a block that is somebody's. One that
- * does not is no batch of this history. */
+/* A batch belongs where its topic's block ends, behind the batch before, with a later offset, in a
+ * block that is somebody's. One that does not is no batch of this history. */
 static void a_batch_out_of_order_is_refused(void **state)
 {
     unsigned i;
@@ -234,13 +220,14 @@ static void a_batch_out_of_order_is_refused(void **state)
             fixture_open(f);
             fixture_expect(f, "t", "a", "forged", NULL);
         } else {
-            expect_refusal(f, "contradicts the tables");
+            fixture_expect_refusal(f, "contradicts the tables");
         }
         fixture_free(f);
     }
 }
 
-/* A place that no block of the namespace has is never read nor written: the record is bad (R4), wherever it came from. */
+/* A place that no block of the namespace has is never read nor written: the record is bad (R4),
+ * wherever it came from. */
 static void a_batch_outside_of_any_block_is_bad(void **state)
 {
     unsigned i;
@@ -270,7 +257,8 @@ static void a_batch_outside_of_any_block_is_bad(void **state)
     }
 }
 
-/* A body that is shorter, or longer, than the fields of its type is no such record, though its checksum is right. */
+/* A body that is shorter, or longer, than the fields of its type is no such record, though its
+ * checksum is right. */
 static void a_body_of_another_size_is_bad(void **state)
 {
     static const uint32_t sizes[] = {0, 8, 15, 17, 64};
@@ -295,7 +283,8 @@ static void a_body_of_another_size_is_bad(void **state)
 
 /* ---- behind an accepted loss ---- */
 
-/* The record of the cursor is damaged, and a person accepts that it is lost: what follows may speak of what went with it. */
+/* The record of the cursor is damaged, and a person accepts that it is lost: what follows may speak
+ * of what went with it. */
 static void lose_the_cursor(struct fixture *f)
 {
     struct journal_image *image = journal_image_load(f->disk, FIXTURE_DIR);
@@ -306,8 +295,8 @@ static void lose_the_cursor(struct fixture *f)
     f->options.accept_loss = "default";
 }
 
-/* What would contradict the tables is then skipped and counted, but for what no loss explains: a number or a place that cannot be.
- * A block that both have is the newer owner's. */
+/* What would contradict the tables is then skipped and counted, but for what no loss explains: a
+ * number or a place that cannot be. A block that both have is the newer owner's. */
 static void behind_a_loss_what_is_missing_is_skipped(void **state)
 {
     unsigned count = 1;
@@ -329,7 +318,7 @@ static void behind_a_loss_what_is_missing_is_skipped(void **state)
         add(f, &records[i]);
         lose_the_cursor(f);
         if (impossible) {
-            expect_refusal(f, "contradicts the tables");
+            fixture_expect_refusal(f, "contradicts the tables");
         } else {
             fixture_open(f);
             assert_int_equal(f->ns->recovery_rows[ROW_R14], 1);
@@ -343,7 +332,8 @@ static void behind_a_loss_what_is_missing_is_skipped(void **state)
     }
 }
 
-/* A free record went with the loss, and its block was given to another topic: it is that one's, alone. */
+/* A free record went with the loss, and its block was given to another topic: it is that one's,
+ * alone. */
 static void behind_a_loss_a_block_is_the_newer_owners(void **state)
 {
     struct fixture *f = *state;
@@ -365,8 +355,8 @@ static void behind_a_loss_a_block_is_the_newer_owners(void **state)
     fixture_expect(f, "u", "b", "next", NULL);
 }
 
-/* A batch that neither journal nor block has is refused with its place. Accepted, it is skipped like any other loss, and what lies before and
- * behind it is there. */
+/* A batch that neither journal nor block has is refused with its place. Accepted, it is skipped
+ * like any other loss, and what lies before and behind it is there. */
 static void what_cannot_be_healed_can_be_accepted(void **state)
 {
     const uint64_t payload = FORMAT_RECORD_HEADER_SIZE + FORMAT_PLACE_SIZE + BATCH_HEADER_SIZE + 4u;
@@ -385,7 +375,7 @@ static void what_cannot_be_healed_can_be_accepted(void **state)
     hit = journal_image_last(image, RECORD_BATCH, image->mark);
     sim_disk_flip_bit(f->disk, hit->file->path, 8 * (hit->offset + payload));
     journal_image_free(image);
-    expect_refusal(f, "its block does not have it");
+    fixture_expect_refusal(f, "its block does not have it");
     f->options.accept_loss = "default";
     fixture_open(f);
     assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 0), 0);
@@ -396,8 +386,8 @@ static void what_cannot_be_healed_can_be_accepted(void **state)
     assert_true(fixture_append_strings(f, "t", "next", NULL) >= UINT64_C(1) << 40);
 }
 
-/* What was accepted is that loss and no other: damage before it, found when the journal is read again from the older manifest, is refused
- * and asked about anew. */
+/* What was accepted is that loss and no other: damage before it, found when the journal is read
+ * again from the older manifest, is refused and asked about anew. */
 static void an_acceptance_covers_its_own_place_only(void **state)
 {
     struct fixture *f = *state;
@@ -428,7 +418,7 @@ static void an_acceptance_covers_its_own_place_only(void **state)
     sim_disk_flip_bit(f->disk, path, 8 * first.offset);
     (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
     sim_disk_flip_bit(f->disk, path, 8 * 100);
-    expect_refusal(f, "the journal is damaged at LSN");
+    fixture_expect_refusal(f, "the journal is damaged at LSN");
 }
 
 int main(void)

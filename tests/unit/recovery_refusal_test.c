@@ -1,6 +1,6 @@
-/* Recovery refuses what it must not guess: places that cannot be read far into a journal, a manifest that promises more bytes
- * than it has, a journal that is gone. Nothing is served, nothing on the disk changes, and where the cause can go away the store is whole
- * again. */
+/* Recovery refuses what it must not guess: places that cannot be read far into a journal, a
+ * manifest that promises more bytes than it has, a journal that is gone. Nothing is served, nothing
+ * on the disk changes, and where the cause can go away the store is whole again. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 
 #include "core/format.h"
 #include "core/namespace.h"
+#include "tests/support/engine_expect.h"
 #include "tests/support/engine_fixture.h"
 #include "tests/support/journal_image.h"
 
@@ -19,19 +20,8 @@ static void crash(struct fixture *f)
     sim_disk_settle(f->disk);
 }
 
-static void expect_refusal(struct fixture *f, enum recovery_row row)
-{
-    const uint64_t before = fixture_hash(f);
-
-    assert_int_equal(fixture_try_open(f), 0);
-    assert_false(fixture_serves(f));
-    assert_int_equal(f->ns->recovery_rows[row], 1);
-    fixture_close(f);
-    sim_disk_settle(f->disk);
-    assert_int_equal(fixture_hash(f), before);
-}
-
-/* More journal than one read of recovery takes, in schedule none and never synced, so that all of it lies behind the mark. */
+/* More journal than one read of recovery takes, in schedule none and never synced, so that all of
+ * it lies behind the mark. */
 static void fill_journal(struct fixture *f, struct fixture_log *log)
 {
     unsigned i;
@@ -50,8 +40,8 @@ static void fill_journal(struct fixture *f, struct fixture_log *log)
     }
 }
 
-/* R10, far into a file: neither the header of a record nor its body, where the device does not give them, is the end of the
- * journal. When it gives them again nothing is missing. */
+/* R10, far into a file: neither the header of a record nor its body, where the device does not give
+ * them, is the end of the journal. When it gives them again nothing is missing. */
 static void an_unreadable_place_deep_in_the_journal_is_not_its_end(void **state)
 {
     struct fixture *f = *state;
@@ -70,7 +60,7 @@ static void an_unreadable_place_deep_in_the_journal_is_not_its_end(void **state)
         const uint64_t at = round == 0 ? hit->offset : hit->offset + 12000;
 
         sim_disk_set_unreadable(f->disk, hit->file->path, at, 1);
-        expect_refusal(f, ROW_R10);
+        fixture_expect_row_refusal(f, ROW_R10);
         sim_disk_clear_unreadable(f->disk);
     }
     journal_image_free(image);
@@ -78,8 +68,8 @@ static void an_unreadable_place_deep_in_the_journal_is_not_its_end(void **state)
     fixture_log_check(f, &log, log.acked);
 }
 
-/* R10 too: a large batch behind the mark stands in its block only, and the device does not give that block. Whether it is there is
- * not known, so it is neither taken for good nor for torn. */
+/* R10 too: a large batch behind the mark stands in its block only, and the device does not give
+ * that block. Whether it is there is not known, so it is neither taken for good nor for torn. */
 static void an_unreadable_direct_batch_is_not_taken_for_good_or_torn(void **state)
 {
     static const char text[] = "this is how it begins";
@@ -100,14 +90,15 @@ static void an_unreadable_direct_batch_is_not_taken_for_good_or_torn(void **stat
     crash(f);
     assert_true(fixture_find(f, ".seg", text, sizeof text, path, &at));
     sim_disk_set_unreadable(f->disk, path, at, 1);
-    expect_refusal(f, ROW_R10);
+    fixture_expect_row_refusal(f, ROW_R10);
     sim_disk_clear_unreadable(f->disk);
     fixture_open(f);
     assert_int_equal(fixture_info(f, "t").end, 2);
     free((void *)(uintptr_t)entry.data);
 }
 
-/* Every journal file is gone: the history from the manifest on is unknown, which is not the same as empty. */
+/* Every journal file is gone: the history from the manifest on is unknown, which is not the same as
+ * empty. */
 static void a_journal_without_files_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -123,11 +114,12 @@ static void a_journal_without_files_is_refused(void **state)
         assert_int_equal(io_sync_dir(io, FIXTURE_DIR "/journal", &f->err), 0);
     }
     io_close(io);
-    expect_refusal(f, ROW_R17);
+    fixture_expect_row_refusal(f, ROW_R17);
 }
 
-/* A manifest's size comes from the disk, with a checksum that anybody can compute: it is compared with the file before a byte of the
- * body is looked at. Such a manifest is damaged, and the older one says the same. */
+/* A manifest's size comes from the disk, with a checksum that anybody can compute: it is compared
+ * with the file before a byte of the body is looked at. Such a manifest is damaged, and the older
+ * one says the same. */
 static void a_manifest_larger_than_its_file_is_damaged(void **state)
 {
     static const uint64_t sizes[] = {UINT64_MAX, UINT64_MAX - FORMAT_PAGE + 1, UINT64_C(1) << 40};
@@ -160,8 +152,9 @@ static void a_manifest_larger_than_its_file_is_damaged(void **state)
     }
 }
 
-/* A place in a batch record is under the checksum of its body: a bit of it makes the record bad as a whole, which behind the mark
- * is the end (R4) and before it damage (R5), never a batch that went elsewhere. */
+/* A place in a batch record is under the checksum of its body: a bit of it makes the record bad as
+ * a whole, which behind the mark is the end (R4) and before it damage (R5), never a batch that went
+ * elsewhere. */
 static void a_bit_in_a_place_makes_the_record_bad(void **state)
 {
     unsigned round;
@@ -189,15 +182,15 @@ static void a_bit_in_a_place_makes_the_record_bad(void **state)
             assert_int_equal(f->ns->recovery_rows[ROW_R4], 1);
             fixture_expect(f, "t", "a", "b", NULL);
         } else {
-            expect_refusal(f, ROW_R5);
+            fixture_expect_row_refusal(f, ROW_R5);
         }
         fixture_free(f);
     }
 }
 
-/* What the last process wrote and never synced is in the page cache only. Each sync of the recovery fails in turn, and loses what it was to
- * make durable: either nothing is served, or what is served survives a power cut, in its blocks and, for the older manifest, in the
- * journal. */
+/* What the last process wrote and never synced is in the page cache only. Each sync of the recovery
+ * fails in turn, and loses what it was to make durable: either nothing is served, or what is served
+ * survives a power cut, in its blocks and, for the older manifest, in the journal. */
 static void what_is_served_behind_a_failed_sync_is_durable(void **state)
 {
     bool fired = true;

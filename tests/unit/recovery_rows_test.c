@@ -1,10 +1,11 @@
-/* Recovery comes to every row of its table, from stores that were damaged for it, and does what the row says. FORMAT.md,
- * "Recovery", gives the rows. */
+/* Recovery comes to every row of its table, from stores that were damaged for it, and does what the
+ * row says. FORMAT.md, "Recovery", gives the rows. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/format.h"
 #include "core/namespace.h"
+#include "tests/support/engine_expect.h"
 #include "tests/support/engine_fixture.h"
 #include "tests/support/journal_image.h"
 
@@ -27,28 +28,11 @@ static void flip(struct fixture *f, const struct image_record *record, uint64_t 
     sim_disk_flip_bit(f->disk, record->file->path, 8 * (record->offset + byte));
 }
 
-/* Open: "default" must be refused by this row, and not a byte of the disk changed. */
-static void expect_refusal(struct fixture *f, enum recovery_row row)
-{
-    uint64_t before;
-
-    sim_disk_settle(f->disk);
-    before = fixture_hash(f);
-    assert_int_equal(fixture_try_open(f), 0);
-    assert_false(fixture_serves(f));
-    assert_int_equal(reached(f, row), 1);
-    assert_true(strlen(fixture_reason(f)) > 20);
-    assert_int_equal(fixture_try_append(f, "t", "x", false), TUSK_EIO);
-    fixture_close(f);
-    sim_disk_settle(f->disk);
-    assert_int_equal(fixture_hash(f), before);
-}
-
 /* Byte of a payload in a batch record: behind header, place, batch header and one length. */
 #define PAYLOAD_AT (FORMAT_RECORD_HEADER_SIZE + FORMAT_PLACE_SIZE + BATCH_HEADER_SIZE + 4u)
 
-/* R1, R2: valid records are applied, zeros behind the mark are the end. R18: a clean close alone and last is a
- * clean stop, where nothing has to be done. */
+/* R1, R2: valid records are applied, zeros behind the mark are the end. R18: a clean close alone
+ * and last is a clean stop, where nothing has to be done. */
 static void a_plain_crash_ends_in_zeros_a_stop_is_clean(void **state)
 {
     struct fixture *f = *state;
@@ -66,7 +50,8 @@ static void a_plain_crash_ends_in_zeros_a_stop_is_clean(void **state)
     fixture_expect(f, "t", "a", NULL);
 }
 
-/* Three appends in schedule none, the first of them synced; then the crash. The image is the caller's. */
+/* Three appends in schedule none, the first of them synced; then the crash. The image is the
+ * caller's. */
 static struct journal_image *crash_with_unsynced(struct fixture *f)
 {
     f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
@@ -92,7 +77,8 @@ static struct journal_image *crash_with_durable(struct fixture *f)
     return image;
 }
 
-/* R2: zeros where the first record behind the mark was: it and what is behind it go, though that is valid. */
+/* R2: zeros where the first record behind the mark was: it and what is behind it go, though that is
+ * valid. */
 static void zeros_behind_the_mark_are_the_end(void **state)
 {
     struct fixture *f = *state;
@@ -121,8 +107,8 @@ static void zeros_before_the_mark_are_refused(void **state)
     sim_disk_zero(f->disk, hit->file->path, hit->offset,
                   (size_t)format_record_padded(hit->header.size));
     journal_image_free(image);
-    expect_refusal(f, ROW_R3);
-    expect_refusal(f, ROW_R3);
+    fixture_expect_row_refusal(f, ROW_R3);
+    fixture_expect_row_refusal(f, ROW_R3);
 }
 
 /* R4: a torn record behind the mark is the end. */
@@ -151,12 +137,13 @@ static void a_bad_record_before_the_mark_is_refused(void **state)
 
         flip(f, journal_image_last(image, RECORD_TOPIC_CREATE, image->mark), bytes[i]);
         journal_image_free(image);
-        expect_refusal(f, ROW_R5);
+        fixture_expect_row_refusal(f, ROW_R5);
         fixture_free(f);
     }
 }
 
-/* The chain: a record that validates but does not follow the one before it is as bad as a torn one. */
+/* The chain: a record that validates but does not follow the one before it is as bad as a torn
+ * one. */
 static void a_record_out_of_the_chain_is_bad(void **state)
 {
     unsigned before_mark;
@@ -175,7 +162,7 @@ static void a_record_out_of_the_chain_is_bad(void **state)
         sim_disk_overwrite(f->disk, hit->file->path, hit->offset, bytes, sizeof bytes);
         journal_image_free(image);
         if (before_mark == 1) {
-            expect_refusal(f, ROW_R5);
+            fixture_expect_row_refusal(f, ROW_R5);
         } else {
             fixture_open(f);
             assert_int_equal(reached(f, ROW_R4), 1);
@@ -229,7 +216,7 @@ static void a_bad_body_before_the_mark_is_healed_or_refused(void **state)
     image = crash(f);
     flip(f, journal_image_last(image, RECORD_BATCH, image->mark), PAYLOAD_AT);
     journal_image_free(image);
-    expect_refusal(f, ROW_R7);
+    fixture_expect_row_refusal(f, ROW_R7);
 }
 
 /* The place of the only directly written batch, in its segment: damage it. */
@@ -260,7 +247,8 @@ static void a_torn_direct_batch_behind_the_mark_is_the_end(void **state)
     fixture_expect(f, "t", "a", NULL);
 }
 
-/* R9: before the mark it is damage of a block: the journal is used, the entry is told when it is read. */
+/* R9: before the mark it is damage of a block: the journal is used, the entry is told when it is
+ * read. */
 static void a_bad_direct_batch_before_the_mark_is_damage_of_a_block(void **state)
 {
     struct fixture *f = *state;
@@ -272,13 +260,15 @@ static void a_bad_direct_batch_before_the_mark_is_damage_of_a_block(void **state
     journal_image_free(crash(f));
     damage_direct(f);
     fixture_open(f);
-    /* Before the mark its bytes are not read at all: the row is come to as R1, with the same consequence. */
+    /* Before the mark its bytes are not read at all: the row is come to as R1, with the same
+     * consequence. */
     assert_true(reached(f, ROW_R1) > 0);
     assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 0), TUSK_ECORRUPT);
     assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 1), 0);
 }
 
-/* R10: a journal that cannot be read is never taken for its end, behind the mark as little as before it. */
+/* R10: a journal that cannot be read is never taken for its end, behind the mark as little as
+ * before it. */
 static void an_unreadable_journal_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -287,14 +277,14 @@ static void an_unreadable_journal_is_refused(void **state)
 
     sim_disk_set_unreadable(f->disk, last->file->path, last->offset, 1);
     journal_image_free(image);
-    expect_refusal(f, ROW_R10);
+    fixture_expect_row_refusal(f, ROW_R10);
     sim_disk_clear_unreadable(f->disk);
     fixture_open(f);
     fixture_expect(f, "t", "a", "b", "c", NULL);
 }
 
-/* R11: a type or flag that this build does not know, under a valid checksum, is a newer version's: refused, wherever
- * it stands. */
+/* R11: a type or flag that this build does not know, under a valid checksum, is a newer version's:
+ * refused, wherever it stands. */
 static void an_unknown_record_is_refused(void **state)
 {
     unsigned round;
@@ -316,7 +306,7 @@ static void an_unknown_record_is_refused(void **state)
         format_record_header_encode(bytes, &header, hit->file->seed);
         sim_disk_overwrite(f->disk, hit->file->path, hit->offset, bytes, sizeof bytes);
         journal_image_free(image);
-        expect_refusal(f, ROW_R11);
+        fixture_expect_row_refusal(f, ROW_R11);
         fixture_free(f);
     }
 }
@@ -335,8 +325,8 @@ static void a_file_that_stops_short_behind_the_mark_is_the_end(void **state)
     fixture_expect(f, "t", "a", "b", NULL);
 }
 
-/* R13: a stretch of journal that is missing though later files say it was durable is damage; accepted, it is
- * the end of what is kept. */
+/* R13: a stretch of journal that is missing though later files say it was durable is damage;
+ * accepted, it is the end of what is kept. */
 static void a_missing_stretch_before_the_mark_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -352,7 +342,7 @@ static void a_missing_stretch_before_the_mark_is_refused(void **state)
     assert_true(image->file_count >= 2 && image->files[1].valid);
     sim_disk_resize(f->disk, image->files[0].path, image->records[image->record_count / 3].offset);
     journal_image_free(image);
-    expect_refusal(f, ROW_R13);
+    fixture_expect_row_refusal(f, ROW_R13);
     f->options.accept_loss = "default";
     fixture_open(f);
     assert_int_equal(reached(f, ROW_R14), 1);
@@ -385,15 +375,15 @@ static void expect_second_lost(struct fixture *f)
     fixture_read_free(&read);
 }
 
-/* R14: when a person accepts the loss, what is damaged is skipped, the rest is there, and the acceptance is
- * remembered: the next start does not ask again. Offsets go on far behind. */
+/* R14: when a person accepts the loss, what is damaged is skipped, the rest is there, and the
+ * acceptance is remembered: the next start does not ask again. Offsets go on far behind. */
 static void an_accepted_loss_is_skipped_and_remembered(void **state)
 {
     struct fixture *f = *state;
     uint64_t end;
 
     damage_second(f);
-    expect_refusal(f, ROW_R5);
+    fixture_expect_row_refusal(f, ROW_R5);
     f->options.accept_loss = "default";
     fixture_open(f);
     assert_int_equal(reached(f, ROW_R14), 1);
@@ -423,8 +413,8 @@ static void accepting_no_loss_loses_nothing(void **state)
     assert_true(fixture_append_strings(f, "t", "d", NULL) < (uint64_t)1 << 40);
 }
 
-/* R15: a namespace without a valid manifest is damaged, never empty. R16: when only the newest is damaged,
- * the older one and the journal behind it say the same. */
+/* R15: a namespace without a valid manifest is damaged, never empty. R16: when only the newest is
+ * damaged, the older one and the journal behind it say the same. */
 static void manifests_older_or_none(void **state)
 {
     struct fixture *f = *state;
@@ -448,10 +438,11 @@ static void manifests_older_or_none(void **state)
         io_close(f->io);
         f->io = NULL;
     }
-    expect_refusal(f, ROW_R15);
+    fixture_expect_row_refusal(f, ROW_R15);
 }
 
-/* R17: when the journal file in which the manifest stands is gone, or has no header, that is damage. */
+/* R17: when the journal file in which the manifest stands is gone, or has no header, that is
+ * damage. */
 static void a_journal_that_does_not_reach_the_manifest_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -466,7 +457,7 @@ static void a_journal_that_does_not_reach_the_manifest_is_refused(void **state)
         sim_disk_flip_bit(f->disk, image->files[i].path, 8 * 60);
     }
     journal_image_free(image);
-    expect_refusal(f, ROW_R17);
+    fixture_expect_row_refusal(f, ROW_R17);
 }
 
 int main(void)

@@ -5,24 +5,9 @@
 #include <string.h>
 
 #include "proto/status.h"
+#include "tests/support/engine_expect.h"
 #include "tests/support/engine_fixture.h"
 #include "tests/support/journal_image.h"
-
-/* One batch of `count` entries of one byte. */
-static void append_many(struct fixture *f, const char *topic, uint32_t count)
-{
-    struct batch_entry *entries = calloc(count, sizeof *entries);
-    struct fixture_append append = {0};
-    uint32_t i;
-
-    assert_non_null(entries);
-    for (i = 0; i < count; i++) {
-        entries[i] = (struct batch_entry){.data = (const uint8_t *)"x", .size = 1};
-    }
-    fixture_append_begin(f, &append, topic, entries, count);
-    assert_int_equal(fixture_append_end(f, &append), 0);
-    free(entries);
-}
 
 /* Nothing more fits on the device. */
 static void fill_disk(struct fixture *f)
@@ -32,8 +17,8 @@ static void fill_disk(struct fixture *f)
 
 /* ---- the journal's files ---- */
 
-/* On a full disk a consumer goes on for as long as it likes: what it writes into the reserve comes back
- * by manifests, so that afterwards space can still be freed, and appends resume. */
+/* On a full disk a consumer goes on for as long as it likes: what it writes into the reserve comes
+ * back by manifests, so that afterwards space can still be freed, and appends resume. */
 static void checkpoints_on_a_full_disk_do_not_use_the_reserve_up(void **state)
 {
     struct fixture *f = *state;
@@ -45,7 +30,7 @@ static void checkpoints_on_a_full_disk_do_not_use_the_reserve_up(void **state)
     f->options.manifest_idle_us = 10000;
     fixture_open(f);
     for (i = 0; i < 3; i++) {
-        append_many(f, "t", 1000);
+        (void)fixture_append_many(f, "t", 1000);
     }
     while (fixture_stat(f, "manifests") < 4) {
         assert_int_equal(fixture_append_size(f, "t", 100), 0);
@@ -114,7 +99,8 @@ static void grow(struct fixture *f, const char *topic, unsigned blocks)
     }
 }
 
-/* Each block given up takes a record: those of a large topic do not fit the files that are ready. */
+/* Each block given up takes a record: those of a large topic do not fit the files that are
+ * ready. */
 static void a_topic_of_many_blocks_can_be_deleted_and_trimmed(void **state)
 {
     struct fixture *f = *state;
@@ -122,8 +108,8 @@ static void a_topic_of_many_blocks_can_be_deleted_and_trimmed(void **state)
 
     f->options.journal_file_max = 32u << 10;
     fixture_open(f);
-    append_many(f, "a", 1);
-    append_many(f, "b", 1);
+    (void)fixture_append_many(f, "a", 1);
+    (void)fixture_append_many(f, "b", 1);
     grow(f, "a", 1300);
     grow(f, "b", 1300);
     end = fixture_info(f, "a").end;
@@ -140,7 +126,8 @@ static void a_topic_of_many_blocks_can_be_deleted_and_trimmed(void **state)
     assert_int_equal(fixture_append_size(f, "a", 100), 0);
 }
 
-/* A clean stop records every cursor that has moved since its last record, however many there are. */
+/* A clean stop records every cursor that has moved since its last record, however many there
+ * are. */
 static void a_stop_records_thousands_of_cursors(void **state)
 {
     enum { CURSORS = 3000 };
@@ -151,7 +138,7 @@ static void a_stop_records_thousands_of_cursors(void **state)
     f->options.journal_file_max = 32u << 10;
     f->options.settings.consistency = 1000;
     fixture_open(f);
-    append_many(f, "t", 100);
+    (void)fixture_append_many(f, "t", 100);
     for (i = 0; i < CURSORS; i++) {
         (void)snprintf(name, sizeof name, "c%u", i);
         assert_int_equal(fixture_checkpoint(f, "t", name, 0), 0);
@@ -170,8 +157,8 @@ static void a_stop_records_thousands_of_cursors(void **state)
     assert_int_equal(fixture_cursor(f, "t", "c0"), 50);
 }
 
-/* After an unclean stop each topic needs a new run. On a full disk the refused appends must not fill
- * the reserve with them. */
+/* After an unclean stop each topic needs a new run. On a full disk the refused appends must not
+ * fill the reserve with them. */
 static void refused_appends_put_nothing_into_the_reserve(void **state)
 {
     enum { TOPICS = 2500 };
@@ -239,8 +226,8 @@ static void a_seek_by_time_is_answered_by_a_stop(void **state)
 
 /* ---- manifests ---- */
 
-/* A manifest that found no space is tried again, though nothing is left to apply; meanwhile the engine
- * sleeps. */
+/* A manifest that found no space is tried again, though nothing is left to apply; meanwhile the
+ * engine sleeps. */
 static void a_manifest_without_space_is_tried_again_and_does_not_spin(void **state)
 {
     struct fixture *f = *state;
@@ -272,7 +259,7 @@ static void a_large_trim_gives_its_space_back(void **state)
 
     f->options.blocks_per_segment = 100;
     fixture_open(f);
-    append_many(f, "t", 1);
+    (void)fixture_append_many(f, "t", 1);
     grow(f, "t", 60);
     fixture_settle(f);
     before = sim_disk_used(f->disk);
@@ -411,8 +398,8 @@ static void damage_ends_where_the_tail_begins(void **state)
     fixture_read_free(&read);
 }
 
-/* Lose a journal file in the middle, behind one that is full to its last byte; an operator accepts that.
- * Returns the first offset that was not yet issued. */
+/* Lose a journal file in the middle, behind one that is full to its last byte; an operator accepts
+ * that. Returns the first offset that was not yet issued. */
 static uint64_t lose_a_file(struct fixture *f)
 {
     const struct image_record *last = NULL;
@@ -426,7 +413,7 @@ static uint64_t lose_a_file(struct fixture *f)
     fixture_open(f);
     (void)fixture_append_strings(f, "t", "first", NULL);
     while (fixture_stat(f, "journal_lsn") < 120u << 10) {
-        append_many(f, "t", 300);
+        (void)fixture_append_many(f, "t", 300);
         issued = fixture_info(f, "t").end;
     }
     sim_disk_power_cut(f->disk);
@@ -459,7 +446,8 @@ static void offsets_lost_with_journal_files_are_not_issued_again(void **state)
     assert_true(fixture_append_strings(f, "t", "after", NULL) >= issued);
 }
 
-/* What a loss has cut off says nothing about what is durable now: a power cut finds a torn end, not damage. */
+/* What a loss has cut off says nothing about what is durable now: a power cut finds a torn end, not
+ * damage. */
 static void files_cut_off_by_a_loss_do_not_move_the_mark(void **state)
 {
     struct fixture *f = *state;
@@ -468,7 +456,7 @@ static void files_cut_off_by_a_loss_do_not_move_the_mark(void **state)
     (void)lose_a_file(f);
     fixture_set(f, ENGINE_SETTING_FSYNC, ENGINE_FSYNC_NONE);
     for (i = 0; i < 5; i++) {
-        append_many(f, "t", 10);
+        (void)fixture_append_many(f, "t", 10);
     }
     sim_disk_set_policy(f->disk, SIM_CUT_DROP);
     fixture_power_cut(f);
