@@ -12,7 +12,8 @@ static uint64_t aligned_up(uint64_t size)
     return (size + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
 }
 
-/* How much to read from `begin` on to have `need` bytes: more, for what comes next, but not beyond the file's end. */
+/* How much to read from `begin` on to have `need` bytes: more, for what comes next, but not beyond
+ * the file's end. */
 static uint64_t window_size(const struct scan_file *file, uint64_t begin, uint64_t need)
 {
     const uint64_t left = file->file_size - begin;
@@ -67,7 +68,8 @@ static int window_read(struct scan *scan, uint32_t index, uint64_t begin, uint64
     return 0;
 }
 
-/* Have [offset, offset + size) of a file in the window. 1: *out; 0: the file ends before; negative: an error. */
+/* Have [offset, offset + size) of a file in the window. 1: *out; 0: the file ends before; negative:
+ * an error. */
 static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t size,
                     const uint8_t **out, struct error *err)
 {
