@@ -8,7 +8,7 @@
  *
  * Prints one line of JSON. Each probe runs for about SECONDS.
  *   pingpong_us    64 B there and back over a Unix socket, p50: bounds one append in flight
- *   clients_per_s  the same by sixteen processes against one loop: bounds sixteen clients
+ *   clients_per_s  the same on sixteen sockets, between two loops: bounds sixteen clients
  *   relay_us       a message each 100 us, to a relay and on to a reader, p50: bounds end to end
  *   socket_mbps    one way, 256 KiB sends
  *   write64k_mbps, write1m_mbps  pwrite into a fallocated file
@@ -91,7 +91,7 @@ static _Noreturn void echo(int fd)
 
 static double pingpong_us(void)
 {
-    static struct histogram latency;
+    static struct times latency;
     char message[MESSAGE_SIZE] = {0};
     uint64_t end_ns = deadline_ns();
     uint64_t begin_ns;
@@ -108,83 +108,109 @@ static double pingpong_us(void)
         put(fds[0], message, sizeof message);
         check(get(fds[0], message, sizeof message), "echo");
         if (i++ >= WARM_UP) {
-            histogram_add(&latency, load_now_ns() - begin_ns);
+            times_add(&latency, load_now_ns() - begin_ns);
         }
     }
     (void)close(fds[0]);
     (void)wait(NULL);
-    return (double)histogram_quantile(&latency, 0.5) / 1e3;
+    return times_us(&latency, 0.5);
 }
 
 /* ---- sixteen clients ---- */
 
-static _Noreturn void client(int fd, uint64_t *rounds)
+/* An epoll of so many sockets. */
+static int watch(const int *sockets)
 {
-    uint64_t end_ns = deadline_ns();
-    char message[MESSAGE_SIZE] = {0};
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    uint32_t i;
 
-    while (load_now_ns() < end_ns) {
-        put(fd, message, sizeof message);
-        check(get(fd, message, sizeof message), "echo");
-        (*rounds)++;
+    check(epoll_fd >= 0, "epoll");
+    for (i = 0; i < CLIENTS; i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = sockets[i]};
+
+        check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, sockets[i], &event) == 0, "epoll");
     }
-    _exit(0);
+    return epoll_fd;
 }
 
-/* Answer until every client has gone. */
-static void echo_many(int epoll_fd)
+static void close_all(const int *sockets)
+{
+    uint32_t i;
+
+    for (i = 0; i < CLIENTS; i++) {
+        (void)close(sockets[i]);
+    }
+}
+
+/* Answer until the clients have gone, which they do together. */
+static _Noreturn void echo_many(const int *sockets)
 {
     struct epoll_event events[CLIENTS];
     char message[MESSAGE_SIZE];
-    uint32_t live = CLIENTS;
+    int epoll_fd = watch(sockets);
 
-    while (live > 0) {
+    for (;;) {
         int count = epoll_wait(epoll_fd, events, CLIENTS, -1);
         int i;
 
         for (i = 0; i < count; i++) {
-            if (get(events[i].data.fd, message, sizeof message)) {
-                put(events[i].data.fd, message, sizeof message);
-            } else {
-                /* Closing alone would not do: clients started later inherited it. */
-                check(epoll_ctl(epoll_fd, EPOLL_CTL_DEL, events[i].data.fd, NULL) == 0, "epoll");
-                (void)close(events[i].data.fd);
-                live--;
+            if (!get(events[i].data.fd, message, sizeof message)) {
+                _exit(0);
             }
+            put(events[i].data.fd, message, sizeof message);
         }
     }
 }
 
 static double clients_per_s(void)
 {
-    uint64_t *rounds =
-        mmap(NULL, CLIENTS * 64, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    uint64_t total = 0;
-    uint32_t i;
+    struct epoll_event events[CLIENTS];
+    char message[MESSAGE_SIZE] = {0};
+    int fds[CLIENTS][2];
+    int ours[CLIENTS];
+    int theirs[CLIENTS];
+    uint64_t rounds = 0;
+    uint32_t live = CLIENTS;
+    uint64_t begin_ns;
+    uint64_t end_ns;
+    int epoll_fd;
+    int i;
 
-    check(rounds != MAP_FAILED && epoll_fd >= 0, "epoll");
-    for (i = 0; i < CLIENTS; i++) {
-        struct epoll_event event = {.events = EPOLLIN};
-        int fds[2];
+    for (i = 0; i < (int)CLIENTS; i++) {
+        pair(fds[i]);
+        ours[i] = fds[i][0];
+        theirs[i] = fds[i][1];
+    }
+    if (spawn() == 0) {
+        close_all(ours);
+        echo_many(theirs);
+    }
+    close_all(theirs);
+    epoll_fd = watch(ours);
+    begin_ns = load_now_ns();
+    end_ns = deadline_ns();
+    for (i = 0; i < (int)CLIENTS; i++) {
+        put(ours[i], message, sizeof message);
+    }
+    while (live > 0) {
+        int count = epoll_wait(epoll_fd, events, CLIENTS, -1);
+        bool over = load_now_ns() >= end_ns;
 
-        pair(fds);
-        if (spawn() == 0) {
-            (void)close(fds[0]);
-            client(fds[1], rounds + i * 8); /* A cache line each */
+        for (i = 0; i < count; i++) {
+            check(get(events[i].data.fd, message, sizeof message), "echo");
+            rounds++;
+            if (over) {
+                live--;
+            } else {
+                put(events[i].data.fd, message, sizeof message);
+            }
         }
-        (void)close(fds[1]);
-        event.data.fd = fds[0];
-        check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[0], &event) == 0, "epoll");
     }
-    echo_many(epoll_fd);
-    for (i = 0; i < CLIENTS; i++) {
-        total += rounds[i * 8];
-        (void)wait(NULL);
-    }
+    end_ns = load_now_ns();
     (void)close(epoll_fd);
-    (void)munmap(rounds, CLIENTS * 64);
-    return (double)total / seconds;
+    close_all(ours);
+    (void)wait(NULL);
+    return (double)rounds * 1e9 / (double)(end_ns - begin_ns);
 }
 
 /* ---- end to end ---- */
@@ -218,7 +244,7 @@ static _Noreturn void relay_pass(int from, int to)
 
 static double relay_us(void)
 {
-    static struct histogram latency;
+    static struct times latency;
     char message[MESSAGE_SIZE];
     uint64_t sent_ns;
     int first[2];
@@ -239,12 +265,12 @@ static double relay_us(void)
     (void)close(second[0]);
     while (get(second[1], message, sizeof message)) {
         memcpy(&sent_ns, message, sizeof sent_ns);
-        histogram_add(&latency, load_now_ns() - sent_ns);
+        times_add(&latency, load_now_ns() - sent_ns);
     }
     (void)close(second[1]);
     (void)wait(NULL);
     (void)wait(NULL);
-    return (double)histogram_quantile(&latency, 0.5) / 1e3;
+    return times_us(&latency, 0.5);
 }
 
 /* ---- bandwidths ---- */
@@ -312,7 +338,7 @@ static double write_mbps(const char *directory, size_t size, uint32_t sync_every
 
 static double commit_us(const char *directory)
 {
-    static struct histogram latency;
+    static struct times latency;
     int fd = file_new(directory);
     uint64_t end_ns;
     uint64_t begin_ns;
@@ -326,10 +352,10 @@ static double commit_us(const char *directory)
     for (at = 0; (begin_ns = load_now_ns()) < end_ns; at = (at + 256) % (8 << 20)) {
         check(pwrite(fd, memory, 256, at) == 256, "pwrite");
         check(fdatasync(fd) == 0, "fdatasync");
-        histogram_add(&latency, load_now_ns() - begin_ns);
+        times_add(&latency, load_now_ns() - begin_ns);
     }
     (void)close(fd);
-    return (double)histogram_quantile(&latency, 0.5) / 1e3;
+    return times_us(&latency, 0.5);
 }
 
 static double scan_mbps(const char *directory)
