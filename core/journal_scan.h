@@ -67,9 +67,9 @@ enum scan_kind scan_at(struct scan *scan, uint64_t lsn, struct scan_record *reco
 /* The next LSN behind `lsn` at which a record could stand, stepping by 64 and from file to file;
  * UINT64_MAX: none. */
 uint64_t scan_step(const struct scan *scan, uint64_t lsn);
-/* As scan_step(), but past places that hold no record, as far as the window at hand shows: behind an
- * LSN that was looked at the next one worth a look. A journal file is mostly space never written, or
- * an earlier use of it. */
+/* As scan_step(), but past places that hold no record, as far as the window at hand shows: behind
+ * an LSN that was looked at the next one worth a look. A journal file is mostly space never
+ * written, or an earlier use of it. */
 uint64_t scan_skip(const struct scan *scan, uint64_t lsn);
 /* Whether some file covers the LSN, its end included. */
 bool scan_reaches(const struct scan *scan, uint64_t lsn);
