@@ -67,19 +67,19 @@ def plan_of(options):
 
 
 def measured(options):
-    """What was measured now: {"rows", "failures", "plan"}."""
+    """What was measured now: {"rows", "failures", "systems"}."""
     plan = plan_of(options)
     directory = tempfile.mkdtemp(prefix="tusk-bench.", dir=options.dir)
-    run = measure.Run(plan, options.build, directory)
+    run = measure.Run(plan, options.build, directory, options.save)
     # So that servers are stopped and the directory is removed, whoever ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         measure.say(f"disk of {directory}: {report.file_system(directory)}; "
                     f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-        rows = run.run()
+        run.run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return {"rows": rows, "failures": run.failures, "systems": plan.systems}
+    return run.result()
 
 
 def main():
@@ -88,8 +88,6 @@ def main():
         result = json.loads(pathlib.Path(options.source).read_text(encoding="utf-8"))
     else:
         result = measured(options)
-    if options.save:
-        pathlib.Path(options.save).write_text(json.dumps(result), encoding="utf-8")
     rows = report.summary(result["rows"])
     if options.output == "json":
         print("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]")

@@ -25,8 +25,9 @@ def busy_seconds():
 
 
 class Run:
-    def __init__(self, plan, build, directory):
+    def __init__(self, plan, build, directory, save=None):
         self.plan = plan
+        self.save = save  # A file that is kept up to date, so that an interrupted run is not lost
         self.programs = pathlib.Path(build) / "tests/bench"
         self.build = build
         self.directory = pathlib.Path(directory)
@@ -147,6 +148,14 @@ class Run:
             say(f"FAILED: {self.failures[-1]}")
         finally:
             server.remove()
+        self.keep()
+
+    def result(self):
+        return {"rows": self.rows, "failures": self.failures, "systems": self.plan.systems}
+
+    def keep(self):
+        if self.save:
+            pathlib.Path(self.save).write_text(json.dumps(self.result()), encoding="utf-8")
 
     def limits(self):
         done = subprocess.run([self.programs / "bench_limits", self.directory, str(self.plan.seconds)],
@@ -167,7 +176,6 @@ class Run:
                     self.turn(order, mode, *what)
             for batch in (100, 1):
                 self.turn(order, "lazy", self.session_kept, 100, batch)
-        return self.rows
 
     def turn(self, order, mode, what, *args):
         for system in order:

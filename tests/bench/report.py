@@ -110,7 +110,7 @@ def table(rows, measured, failures):
         line = f"{key[0]:<20}{key[1]:>6} {key[2]:<5}" + "".join(f"{cell(found.get(s)):>15}" for s in systems)
         line += f"  {next(iter(found.values()))['unit']:<12}"
         if mine:
-            best = f"{mine['ratio_to_best_peer']:.2f} {mine['best_peer']}" if mine["ratio_to_best_peer"] else "-"
+            best = f"{ratio(mine['ratio_to_best_peer'])} {mine['best_peer']}" if mine["best_peer"] else "-"
             line += f"{ratio(mine['ratio_to_redis']):>8}{best:>20}{ratio(mine['ratio_to_limit']):>8}"
         print(line)
     foreign = [row["foreign"] for row in measured if row.get("foreign") is not None]
