@@ -35,11 +35,11 @@ static int gather_write(struct redo *redo, struct gather *gather)
     struct iovec iov = {.iov_base = gather->data, .iov_len = gather->size};
     const uint64_t offset = (uint64_t)gather->index * recovery->ns->block_size + gather->position;
 
-    CHECK(gather->size <= GATHER_SIZE);
-    CHECK(gather->data != NULL);
+    CHECK(gather->size <= GATHER_SIZE_MAX);
     if (gather->segment == NULL || gather->size == 0) {
         return 0;
     }
+    CHECK(gather->data != NULL);
     gather->segment->dirty = true;
     if (io_write(gather->segment->file, &iov, 1, offset, recovery->err) != 0) {
         return error_wrap(recovery->err, "write batches of the journal to segment %016llx again",
@@ -95,8 +95,6 @@ static struct gather *gather_for(struct redo *redo, struct segment *segment,
     oldest->index = place->index;
     oldest->position = place->position;
     oldest->size = 0;
-    CHECK(oldest->size == 0);
-    CHECK(oldest->segment == segment);
     return oldest;
 }
 
@@ -136,7 +134,7 @@ static int redo_item(struct redo *redo, const struct format_item *item)
                             item->place.position,
                         recovery->err);
     }
-    CHECK(gather->size + item->padded_size <= GATHER_SIZE);
+    CHECK(gather->size + item->padded_size <= GATHER_SIZE_MAX);
     CHECK(gather->position + gather->size == item->place.position);
     memcpy(gather->data + gather->size, item->bytes, item->padded_size);
     gather->size += (uint32_t)item->padded_size;
