@@ -14,8 +14,6 @@
 
 static bool goes_direct(const struct namespace *ns, uint32_t padded)
 {
-    CHECK(padded >= BATCH_HEADER_SIZE);
-    CHECK(padded % BATCH_ALIGN == 0);
     return padded >= namespace_direct_threshold(ns) ||
            padded + FORMAT_PLACE_SIZE > journal_item_max(ns->options);
 }

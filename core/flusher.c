@@ -22,7 +22,6 @@ void flusher_deinit(struct flusher *flusher)
 void flusher_want(struct flusher *flusher, uint64_t ticket)
 {
     CHECK(ticket > 0);
-    CHECK(flusher->ns != NULL);
     if (ticket > flusher->wanted) {
         flusher->wanted = ticket;
     }
@@ -30,7 +29,6 @@ void flusher_want(struct flusher *flusher, uint64_t ticket)
 
 void flusher_wrote(struct flusher *flusher, uint64_t bytes, uint64_t mono_us)
 {
-    CHECK(flusher->ns != NULL);
     CHECK(mono_us >= flusher->idle_since_us);
     if (flusher->unsynced_bytes == 0) {
         flusher->dirty_since_us = mono_us;
@@ -59,7 +57,6 @@ void flusher_cursor(struct flusher *flusher, struct cursor *cursor)
 
 static bool schedule_is_timed(const struct namespace *ns)
 {
-    CHECK(ns != NULL);
     return ns->settings.fsync_ms != ENGINE_FSYNC_EACH && ns->settings.fsync_ms != ENGINE_FSYNC_NONE;
 }
 
@@ -67,7 +64,6 @@ bool flusher_full(const struct flusher *flusher)
 {
     const struct namespace *ns = flusher->ns;
 
-    CHECK(ns != NULL);
     CHECK(!flusher->in_flight || ns->now.mono_us >= flusher->syncing_since_us);
     if (!schedule_is_timed(ns)) {
         return false;

@@ -27,8 +27,6 @@ uint64_t journal_item_max(const struct engine_options *options)
 {
     const uint64_t half = (options->journal_file_min - FORMAT_PAGE) / 2u;
 
-    CHECK(options->journal_file_min >= 8u * FORMAT_PAGE);
-    CHECK(half > FORMAT_RECORD_HEADER_SIZE + FORMAT_RECORD_ALIGN);
     return (half - FORMAT_RECORD_HEADER_SIZE - FORMAT_RECORD_ALIGN) & ~(uint64_t)15u;
 }
 
@@ -352,9 +350,7 @@ int journal_admits(const struct journal *journal, uint64_t size, unsigned reserv
     const uint64_t need =
         format_record_padded(FORMAT_RECORD_HEADER_SIZE + size) + FORMAT_RECORD_ALIGN;
 
-    CHECK(journal->current != NULL);
     CHECK(reserve <= JOURNAL_RESERVE);
-    CHECK((journal->spares == NULL) == (journal->spare_count == 0));
     if (reserve >= JOURNAL_RESERVE &&
         journal_behind(journal, manifest->older_lsn) > journal->ns->options->journal_size_max) {
         /* The next manifest makes room; if that has no space for itself, say so. */

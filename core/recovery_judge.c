@@ -40,6 +40,8 @@ static int read_block_bytes(struct recovery *recovery, uint64_t number, uint16_t
     size_t got;
     int rc;
 
+    CHECK(wanted > 0);
+    CHECK(wanted <= recovery->ns->block_size);
     if (segment == NULL) {
         return 0;
     }
@@ -84,6 +86,7 @@ static int stretch_stands(struct recovery *recovery, const struct format_record 
         read_block_bytes(recovery, stretch->field[STRETCH_SEGMENT],
                          (uint16_t)stretch->field[STRETCH_INDEX], position, size, &bytes);
 
+    CHECK(size % BATCH_ALIGN == 0);
     if (rc != 1) {
         return rc;
     }
@@ -122,6 +125,7 @@ static enum recovery_found judge_stretch(struct recovery *recovery,
 {
     int rc = 1;
 
+    CHECK(stretch->type == RECORD_STRETCH);
     if (!stretch_fits(recovery, stretch)) {
         return FOUND_BAD;
     }

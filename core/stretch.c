@@ -14,6 +14,8 @@ void stretch_add(struct stretch *stretch, struct topic *topic, uint32_t padded, 
     const struct block *block = topic_active(topic);
 
     CHECK(block != NULL);
+    CHECK(entries > 0);
+    CHECK(padded % BATCH_ALIGN == 0);
     if (stretch->batches == 0) {
         *stretch = (struct stretch){.topic = topic,
                                     .position = block->end,
@@ -49,6 +51,7 @@ bool stretch_end(struct stretch *stretch, struct namespace *ns, struct format_re
     }
     block = topic_active(topic);
     CHECK(block->segment != NULL);
+    CHECK(stretch->entries <= topic->next_offset - stretch->first_offset);
     CHECK(block->end == stretch->position + stretch->bytes);
     if (tail_apply(topic) != 0) {
         return false;
