@@ -82,9 +82,9 @@ struct engine_setting {
 struct engine_options {
     uint64_t (*random)(void *arg); /* Unpredictable in production, seeded in tests */
     void *random_arg;
-    /* Progress of recovery, at least every 64 MiB read or 100 ms of work: return false to give up
-     * (engine_open() then fails with TUSK_ECLOSED and has changed nothing it judged). NULL
-     * allowed. */
+    /* Progress of recovery, every 4 MiB it has read of journal or blocks: return false to give up
+     * (engine_open() then fails with TUSK_ECLOSED and has changed nothing it judged). total_bytes
+     * is 0: not known. NULL allowed. */
     bool (*progress)(void *arg, const char *name, uint64_t done_bytes, uint64_t total_bytes);
     void *progress_arg;
     /* A finding of recovery worth an operator's eye, as a sentence. NULL allowed. */

@@ -239,10 +239,11 @@ static bool sync_inline(struct flusher *flusher, unsigned count)
     CHECK(!flusher->in_flight);
     if (!ns->options->inline_sync || ns->settings.fsync_ms != ENGINE_FSYNC_EACH || count != 1 ||
         flusher->unsynced_bytes > FLUSHER_INLINE_BYTES ||
-        flusher->sync_us > FLUSHER_INLINE_US_MAX || !ns->journal.current->unsynced) {
+        flusher->sync_us > FLUSHER_INLINE_US_MAX) {
         return false;
     }
-    file = ns->journal.current;
+    file = ns->journal.current; /* Whatever is written since a sync is in it, or its header is */
+    CHECK(file->unsynced);
     group_begin(flusher);
     file->unsynced = false;
     if (io_sync(file->file, &elapsed_us, &ns->journal.failure) != 0) {
@@ -345,7 +346,8 @@ static void mark_if_due(struct flusher *flusher, uint64_t mono_us)
     CHECK(!flusher->in_flight);
     CHECK(flusher->marked <= flusher->durable);
     CHECK(ns->journal.last_mark <= flusher->durable);
-    if (ns->journal.next_lsn > flusher->durable || ns->journal.last_mark >= flusher->durable ||
+    /* When all is durable, so is the last record: its mark is an older one. */
+    if (ns->journal.next_lsn > flusher->durable ||
         journal_admits(&ns->journal, 0, JOURNAL_LAST) != 1) {
         return;
     }
@@ -428,7 +430,7 @@ uint64_t flusher_deadline(const struct flusher *flusher)
         }
         return ns->space.freeing_count > 0 ? flusher->dirty_since_us + FLUSHER_MARK_US : UINT64_MAX;
     }
-    if (ns->journal.last_mark < flusher->durable && ns->journal.last_type != RECORD_MARK &&
+    if (ns->journal.last_type != RECORD_MARK &&
         journal_admits(&ns->journal, 0, JOURNAL_LAST) == 1) {
         return flusher->idle_since_us + FLUSHER_MARK_US;
     }

@@ -179,7 +179,7 @@ static void step_failed(struct journal *journal, const struct io_op *op)
         return;
     }
     if (step == JOURNAL_UNLINKING && op->result == TUSK_ENOTFOUND) {
-        free(journal->making);
+        free(journal->making); /* Gone is gone */
         journal->making = NULL;
         return;
     }

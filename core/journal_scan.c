@@ -88,7 +88,9 @@ static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t
         }
     }
     if (offset + size > scan->window_offset + scan->window_size) {
-        return 0;
+        /* Not the end of the file, which was looked at above. */
+        return error_set(err, TUSK_EIO, "journal file %016llx gives less than its size",
+                         (unsigned long long)file->number);
     }
     *out = scan->window + (offset - scan->window_offset);
     return 1;
@@ -132,7 +134,8 @@ int scan_add(struct scan *scan, const char *path, uint64_t number,
         return rc;
     }
     if (scan->window_size < FORMAT_PAGE) {
-        return 0; /* Cut off meanwhile */
+        return error_set(err, TUSK_EIO, "journal file %016llx gives less than its size",
+                         (unsigned long long)file->number);
     }
     rc = format_journal_decode(&file->header, scan->window);
     if (rc == TUSK_EVERSION) {
@@ -259,10 +262,8 @@ enum scan_kind scan_at(struct scan *scan, uint64_t lsn, struct scan_record *reco
         return SCAN_BAD;
     }
     rc = bytes_at(scan, index, offset, record->header.size, &record->bytes, err);
-    if (rc <= 0) {
-        return rc == 0 ? SCAN_BAD : SCAN_UNREADABLE;
-    }
-    return SCAN_RECORD;
+    CHECK(rc != 0); /* It ends before the file does, as was seen just now */
+    return rc < 0 ? SCAN_UNREADABLE : SCAN_RECORD;
 }
 
 uint64_t scan_step(const struct scan *scan, uint64_t lsn)

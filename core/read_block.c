@@ -147,8 +147,7 @@ static bool header_valid(const struct read_state *state, const uint8_t *bytes, u
            header->header_crc == batch_header_crc(bytes, state->seed, position) &&
            header->first_offset >= state->block.first_offset &&
            header->first_offset <= state->block.end_offset &&
-           header->entry_count <= state->block.end_offset - header->first_offset &&
-           batch_padded_size(header->stored_size) <= state->limit - position;
+           header->entry_count <= state->block.end_offset - header->first_offset;
 }
 
 static bool wanted(const struct read_state *state, const struct batch_header *header)
@@ -290,9 +289,6 @@ static enum walk pass(struct read_state *state)
         if (wanted(state, &header)) {
             if (at > 0) {
                 move_window(state, at);
-                if (state->have < BATCH_HEADER_SIZE) {
-                    return WALK_MORE;
-                }
                 /* Taken from what is here, unless that is less than the request asks for. */
                 return state->have < state->want ? WALK_MORE : WALK_DONE;
             }

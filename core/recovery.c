@@ -91,8 +91,8 @@ static int survey(struct recovery *recovery)
         } else {
             lsn = scan_skip(&recovery->scan, lsn);
         }
-        if (!recovery_progress(recovery, recovery->scan.bytes_read, 0)) {
-            return error_set(recovery->err, TUSK_ECLOSED, "recovery was told to give up");
+        if (!recovery_progress(recovery)) {
+            return TUSK_ECLOSED;
         }
     }
     recovery->new_loss = recovery->loss_count;
@@ -298,6 +298,9 @@ static int replay(struct recovery *recovery)
         if (rc != 0) {
             return rc;
         }
+        if (!recovery_progress(recovery)) {
+            return TUSK_ECLOSED;
+        }
     }
     recovery->end = lsn;
     return 0;
@@ -407,6 +410,7 @@ int recovery_run(struct namespace *ns, bool accept_loss, struct error *err)
     scan_deinit(&recovery->scan);
     free(recovery->block_buffer);
     free(recovery->losses);
+    free(recovery->passed);
     free(recovery);
     return rc == 0 ? 0 : error_wrap(err, "open namespace \"%s\"", ns->name);
 }

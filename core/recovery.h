@@ -52,25 +52,33 @@ struct recovery {
     struct recovery_loss *losses; /* Owned; from accepted-loss records, and new ones */
     uint32_t loss_count;
     uint32_t loss_capacity;
+    /* Where in the journal batches stand (LSN of the record, and bytes into it) that others have overtaken behind an
+     * accepted loss: redo would write over those. Owned. */
+    uint64_t *passed;
+    uint32_t passed_count;
+    uint32_t passed_capacity;
     bool no_memory;    /* A loss could not be noted */
     uint32_t new_loss; /* First of the new ones */
 
     struct recovery_owner *owners; /* Hash head */
     uint8_t *block_buffer;         /* Owned; aligned; for reading blocks */
     uint64_t block_buffer_size;
-    uint64_t next_progress;
+    uint64_t block_bytes_read;
+    uint64_t next_progress; /* When so many bytes of journal and blocks have been read */
 };
 
 /* recovery_load.c: manifests, files, tables as of R. */
 int recovery_load(struct recovery *recovery);
 struct recovery_owner *recovery_owner(struct recovery *recovery, uint64_t segment, uint64_t index);
 int recovery_own(struct recovery *recovery, struct topic *topic, const struct block *block);
+/* The block must have an owner. */
 void recovery_disown(struct recovery *recovery, uint64_t segment, uint64_t index);
 /* Make block_buffer hold size bytes, whose contents are lost. TUSK_ENOMEM. */
 int recovery_buffer(struct recovery *recovery, uint64_t size);
 void recovery_finding(struct recovery *recovery, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-bool recovery_progress(struct recovery *recovery, uint64_t done, uint64_t total);
+/* Called between any two reads. False: err says that recovery was told to give up. */
+bool recovery_progress(struct recovery *recovery);
 
 /* recovery_apply.c: one record into the tables. 0; TUSK_ECORRUPT: it contradicts them;
  * TUSK_ENOMEM. */

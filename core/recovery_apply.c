@@ -20,6 +20,23 @@ static int missing(struct recovery *recovery)
     return 0;
 }
 
+static int pass_over(struct recovery *recovery, uint64_t position)
+{
+    recovery->skipped++;
+    if (recovery->passed_count == recovery->passed_capacity) {
+        const uint32_t capacity = recovery->passed_capacity + 8;
+        uint64_t *passed = realloc(recovery->passed, capacity * sizeof *passed);
+
+        if (passed == NULL) {
+            return TUSK_ENOMEM;
+        }
+        recovery->passed = passed;
+        recovery->passed_capacity = capacity;
+    }
+    recovery->passed[recovery->passed_count++] = position;
+    return 0;
+}
+
 static int apply_batches(struct recovery *recovery, const struct scan_record *record)
 {
     struct format_items items;
@@ -47,7 +64,10 @@ static int apply_batches(struct recovery *recovery, const struct scan_record *re
             continue;
         }
         if (item.place.position < block->end || item.header.first_offset < topic->next_offset) {
-            recovery->skipped++;
+            rc = pass_over(recovery, record->header.lsn + (uint64_t)(item.bytes - record->bytes));
+            if (rc != 0) {
+                return rc;
+            }
             continue;
         }
         topic_note_index(topic, format_index_interval(recovery->ns->block_size),
@@ -362,9 +382,8 @@ int recovery_apply(struct recovery *recovery, const struct scan_record *record)
     if (format_record_has_items(record->header.type)) {
         return apply_batches(recovery, record);
     }
-    if (format_record_body_decode(&body, &record->header, record->bytes) != 0) {
-        return TUSK_ECORRUPT;
-    }
+    /* Judging has looked at it. */
+    CHECK(format_record_body_decode(&body, &record->header, record->bytes) == 0);
     switch (body.type) {
     case RECORD_OPEN:
         apply_open(recovery, &body, record->header.lsn);
@@ -396,8 +415,7 @@ int recovery_apply(struct recovery *recovery, const struct scan_record *record)
     case RECORD_MARK:
     case RECORD_FILLER:
     case RECORD_CLEAN_CLOSE:
+    default: /* Judging has let no other pass */
         return 0;
-    default:
-        return TUSK_ECORRUPT;
     }
 }

@@ -52,9 +52,7 @@ static int adopt_files(struct recovery *recovery)
         file->size = found->file_size;
         file->file = found->file;
         found->file = NULL;
-        if (found->number >= journal->next_number) {
-            journal->next_number = found->number + 1;
-        }
+        journal->next_number = found->number + 1; /* They are in order */
         if (spare) {
             journal_keep(&journal->spares, file);
             journal->spare_count++;

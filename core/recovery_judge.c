@@ -37,7 +37,7 @@ static int read_block_bytes(struct recovery *recovery, uint64_t number, uint16_t
     const uint64_t begin = offset & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
     const uint64_t end = offset + wanted;
     const uint64_t size = (end - begin + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
-    size_t got;
+    size_t got = 0;
     int rc;
 
     CHECK(wanted > 0);
@@ -49,6 +49,7 @@ static int read_block_bytes(struct recovery *recovery, uint64_t number, uint16_t
         return error_set(recovery->err, TUSK_ENOMEM, "verify batches in their block");
     }
     rc = io_read_direct(segment->file, recovery->block_buffer, size, begin, &got, recovery->err);
+    recovery->block_bytes_read += got;
     if (rc != 0) {
         return rc;
     }
@@ -186,7 +187,6 @@ static enum recovery_found judge_items(struct recovery *recovery, const struct s
 enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_record *record)
 {
     struct format_record body;
-    int rc;
 
     CHECK(record->bytes != NULL);
     if (format_record_name(record->header.type) == NULL || (record->header.flags & 0xff00u) != 0) {
@@ -195,11 +195,12 @@ enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_
     if (format_record_has_items(record->header.type)) {
         return judge_items(recovery, record);
     }
-    rc = format_record_body_decode(&body, &record->header, record->bytes);
-    if (rc == 0 && record->header.type == RECORD_STRETCH) {
-        return judge_stretch(recovery, &body, record->header.lsn >= recovery->mark);
+    if (format_record_body_decode(&body, &record->header, record->bytes) != 0) {
+        return FOUND_BAD;
     }
-    return rc == 0 ? FOUND_GOOD : rc == TUSK_EVERSION ? FOUND_UNKNOWN : FOUND_BAD;
+    return record->header.type == RECORD_STRETCH
+               ? judge_stretch(recovery, &body, record->header.lsn >= recovery->mark)
+               : FOUND_GOOD;
 }
 
 bool recovery_heals(struct recovery *recovery, const struct scan_record *record)

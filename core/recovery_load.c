@@ -10,6 +10,8 @@
 #include "proto/crc32c.h"
 
 #define MANIFESTS_MAX 64u
+/* One read of the journal: whoever watches a start hears of it as often as a slow device gives anything. */
+#define PROGRESS_BYTES (4u << 20)
 
 struct listing {
     struct recovery *recovery;
@@ -33,15 +35,20 @@ void recovery_finding(struct recovery *recovery, const char *format, ...)
     options->finding(options->finding_arg, recovery->ns->name, text);
 }
 
-bool recovery_progress(struct recovery *recovery, uint64_t done, uint64_t total)
+bool recovery_progress(struct recovery *recovery)
 {
     const struct engine_options *options = recovery->ns->options;
+    const uint64_t done = recovery->scan.bytes_read + recovery->block_bytes_read;
 
     if (options->progress == NULL || done < recovery->next_progress) {
         return true;
     }
-    recovery->next_progress = done + (64u << 20);
-    return options->progress(options->progress_arg, recovery->ns->name, done, total);
+    recovery->next_progress = done + PROGRESS_BYTES;
+    if (!options->progress(options->progress_arg, recovery->ns->name, done, 0)) {
+        (void)error_set(recovery->err, TUSK_ECLOSED, "recovery was told to give up");
+        return false;
+    }
+    return true;
 }
 
 /* ---- owners ---- */
@@ -89,11 +96,10 @@ void recovery_disown(struct recovery *recovery, uint64_t segment, uint64_t index
 {
     struct recovery_owner *owner = recovery_owner(recovery, segment, index);
 
-    if (owner != NULL) {
-        CHECK(owner->topic != NULL);
-        HASH_DEL(recovery->owners, owner);
-        free(owner);
-    }
+    CHECK(owner != NULL);
+    CHECK(owner->topic != NULL);
+    HASH_DEL(recovery->owners, owner);
+    free(owner);
 }
 
 /* ---- manifests ---- */
@@ -396,7 +402,7 @@ static int choose_manifest(struct recovery *recovery, const struct listing *list
                          (unsigned long long)listing->manifests[i],
                          rc == TUSK_EIO ? "cannot be read" : "is damaged");
     }
-    if (rc == TUSK_ECORRUPT || rc == TUSK_EIO || listing->manifest_count == 0) {
+    if (rc == TUSK_ECORRUPT || rc == TUSK_EIO) {
         ns->recovery_rows[ROW_R15]++;
         return error_set(recovery->err, TUSK_ECORRUPT,
                          "no valid manifest: a namespace without one is damaged, never empty; "

@@ -36,7 +36,7 @@ static int gather_write(struct redo *redo, struct gather *gather)
     const uint64_t offset = (uint64_t)gather->index * recovery->ns->block_size + gather->position;
 
     CHECK(gather->size <= GATHER_SIZE_MAX);
-    if (gather->segment == NULL || gather->size == 0) {
+    if (gather->segment == NULL) {
         return 0;
     }
     CHECK(gather->data != NULL);
@@ -94,8 +94,19 @@ static struct gather *gather_for(struct redo *redo, struct segment *segment,
     oldest->segment = segment;
     oldest->index = place->index;
     oldest->position = place->position;
-    oldest->size = 0;
     return oldest;
+}
+
+static bool was_passed_over(const struct recovery *recovery, uint64_t position)
+{
+    uint32_t i;
+
+    for (i = 0; i < recovery->passed_count; i++) {
+        if (recovery->passed[i] == position) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int redo_item(struct redo *redo, const struct format_item *item)
@@ -147,11 +158,11 @@ static void touch_stretch(struct recovery *recovery, const struct scan_record *r
     struct format_record body;
     struct segment *segment;
 
-    if (format_record_body_decode(&body, &record->header, record->bytes) == 0) {
-        segment = space_find(&recovery->ns->space, body.field[STRETCH_SEGMENT]);
-        if (segment != NULL) {
-            segment->dirty = true;
-        }
+    CHECK(format_record_body_decode(&body, &record->header, record->bytes) ==
+          0); /* As when applied */
+    segment = space_find(&recovery->ns->space, body.field[STRETCH_SEGMENT]);
+    if (segment != NULL) {
+        segment->dirty = true;
     }
 }
 
@@ -176,7 +187,9 @@ static int redo_record(struct redo *redo, const struct scan_record *record)
             if (segment != NULL) {
                 segment->dirty = true; /* Its bytes may be in the page cache only */
             }
-        } else if (redo_item(redo, &item) != 0) {
+        } else if (!was_passed_over(recovery,
+                                    record->header.lsn + (uint64_t)(item.bytes - record->bytes)) &&
+                   redo_item(redo, &item) != 0) {
             return recovery->err->code;
         }
     }
@@ -220,8 +233,8 @@ static int redo_all(struct redo *redo)
         if (redo_record(redo, &record) != 0) {
             return recovery->err->code;
         }
-        if (!recovery_progress(recovery, recovery->scan.bytes_read, 0)) {
-            return error_set(recovery->err, TUSK_ECLOSED, "recovery was told to give up");
+        if (!recovery_progress(recovery)) {
+            return TUSK_ECLOSED;
         }
         CHECK(record.header.lsn == lsn);
         lsn += format_record_padded(record.header.size);

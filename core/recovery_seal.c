@@ -19,7 +19,8 @@ static int read_block_bytes(struct recovery *recovery, const struct block *block
     const uint64_t base = (uint64_t)block->index * recovery->ns->block_size;
     const uint64_t padded = (size + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1);
     struct error ignored;
-    size_t got;
+    size_t got = 0;
+    int rc;
 
     CHECK(block->segment != NULL);
     CHECK(position % IO_DIRECT_ALIGN == 0);
@@ -27,9 +28,10 @@ static int read_block_bytes(struct recovery *recovery, const struct block *block
     if (recovery_buffer(recovery, padded) != 0) {
         return error_set(recovery->err, TUSK_ENOMEM, "read a block");
     }
-    return io_read_direct(block->segment->file, recovery->block_buffer, padded, base + position,
-                          &got, &ignored) == 0 &&
-           got >= size;
+    rc = io_read_direct(block->segment->file, recovery->block_buffer, padded, base + position, &got,
+                        &ignored);
+    recovery->block_bytes_read += got;
+    return rc == 0 && got >= size;
 }
 
 static int has_seal(struct recovery *recovery, const struct block *block, bool *has)
@@ -80,7 +82,8 @@ static bool walk(const struct recovery *recovery, const struct block *block, uin
         entries += header.entry_count;
         position += (uint32_t)batch_padded_size(header.stored_size);
     }
-    return position == block->end && entries == block->entries;
+    CHECK(position == block->end); /* Both are multiples of BATCH_ALIGN, and no batch goes behind */
+    return entries == block->entries;
 }
 
 static int seal_by_walking(struct recovery *recovery, struct topic *topic, struct block *block)
@@ -150,9 +153,9 @@ int recovery_seal(struct recovery *recovery)
             if (rc != 0) {
                 return rc;
             }
-        }
-        if (!recovery_progress(recovery, recovery->scan.bytes_read, 0)) {
-            return error_set(recovery->err, TUSK_ECLOSED, "recovery was told to give up");
+            if (!recovery_progress(recovery)) {
+                return TUSK_ECLOSED;
+            }
         }
     }
     seal_write(ns, recovery->end);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tests/support/journal_image.h"
+
 /* ---- what an act may come back with ---- */
 
 /* The disk or the memory failed, or the engine has stopped; anything else is a wrong word. */
@@ -109,6 +111,49 @@ static void newest_manifest_damaged(struct scene *s)
     /* The spare's name is greater than any number. */
     assert_true(fixture_last_file(s->f, FIXTURE_DIR "/manifest-0", "", path) >= 2);
     sim_disk_flip_bit(s->f->disk, path, 8 * 40);
+}
+
+/* Full blocks whose seals, behind the manifest, the cut has taken. */
+static void unsealed(struct scene *s)
+{
+    unsigned i;
+
+    fixture_open(s->f);
+    for (i = 0; i < 30; i++) {
+        put(s, 1, 1, 3000);
+    }
+    fixture_settle(s->f);
+    sim_disk_power_cut(s->f->disk);
+    promise_cut(&s->p);
+    fixture_close(s->f);
+}
+
+/* Large batches that are in their blocks only, behind the mark. */
+static void killed_behind_direct(struct scene *s)
+{
+    serving(s);
+    assert_int_equal(promise_append(&s->p, s->f, 1, 1, 5000, false), 0);
+    assert_int_equal(promise_append(&s->p, s->f, 1, 2, 4000, false), 0);
+    sim_disk_process_crash(s->f->disk);
+    fixture_close(s->f);
+}
+
+/* A record of offsets reserved is damaged, between others that are not. */
+static void run_damaged(struct scene *s)
+{
+    const struct image_record *run;
+    struct journal_image *image;
+
+    serving(s);
+    put(s, 2, 1, 100);
+    fixture_settle(s->f);
+    sim_disk_process_crash(s->f->disk);
+    fixture_close(s->f);
+    sim_disk_settle(s->f->disk);
+    image = journal_image_load(s->f->disk, FIXTURE_DIR);
+    run = journal_image_last(image, RECORD_RUN, image->mark);
+    sim_disk_flip_bit(s->f->disk, run->file->path, 8 * (run->offset + 9));
+    journal_image_free(image);
 }
 
 static void unsynced(struct scene *s)
@@ -430,6 +475,18 @@ static void serving_at_least_once(struct scene *s)
     serving(s);
 }
 
+static void one_manifest(struct engine_options *options)
+{
+    options->manifest_journal_bytes = 1u << 20;
+}
+
+static void accepting(struct engine_options *options)
+{
+    options->accept_loss = "default";
+    options->manifest_journal_bytes = 1u << 20;
+    options->manifest_idle_us = UINT64_C(1) << 40;
+}
+
 #define EACH ENGINE_FSYNC_EACH
 #define NONE ENGINE_FSYNC_NONE
 
@@ -439,6 +496,9 @@ const struct scenario scenarios[] = {
     {"opening after a power cut", 1, NULL, cut, open_and_append},
     {"opening after a stop", EACH, NULL, stopped, open_and_append},
     {"opening with the older manifest", EACH, NULL, newest_manifest_damaged, open_and_append},
+    {"opening without seals", EACH, one_manifest, unsealed, open_and_append},
+    {"opening behind direct batches", NONE, NULL, killed_behind_direct, open_and_append},
+    {"opening with an accepted loss", EACH, accepting, run_damaged, open_and_append},
     {"appending", EACH, NULL, serving, append_small},
     {"appending, synced inline", EACH, inline_sync, serving, append_small},
     {"appending directly", EACH, NULL, serving, append_direct},

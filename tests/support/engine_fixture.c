@@ -79,6 +79,9 @@ int fixture_try_open(struct fixture *f)
     f->findings = 0;
     f->finding[0] = '\0';
     assert_int_equal(io_sim_open(&f->io, f->disk), 0);
+    if (f->on_io != NULL) {
+        f->on_io(f->io);
+    }
     rc = engine_open(&f->engine, f->io, &f->options, &f->now, &f->err);
     if (rc != 0) {
         assert_null(f->engine);

@@ -34,6 +34,9 @@ struct fixture {
     struct engine *engine;         /* Owned; NULL while closed */
     struct namespace *ns;          /* "default" */
     struct engine_options options; /* Change them, then fixture_open() */
+    /* Sees the io of each open before the engine does, to put operations of its own before the
+     * disk's. NULL: nobody does. */
+    void (*on_io)(struct io *io);
     struct engine_time now;
     struct random random;
     struct error err;

@@ -9,6 +9,7 @@ add_library(tusk_engine_fixture STATIC
   ${PROJECT_SOURCE_DIR}/tests/support/engine_expect.c
   ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture.c
   ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture_log.c
+  ${PROJECT_SOURCE_DIR}/tests/support/forged_journal.c
   ${PROJECT_SOURCE_DIR}/tests/support/journal_image.c
   ${PROJECT_SOURCE_DIR}/tests/support/patience.c)
 target_link_libraries(tusk_engine_fixture PUBLIC tusk_flags tusk_sim PkgConfig::CMOCKA)
@@ -46,7 +47,13 @@ foreach(test
     recovery_refusal_test
     recovery_forged_test
     manifest_forged_test
-    recovery_redo_test)
+    recovery_redo_test
+    recovery_fault_test
+    recovery_loss_test
+    recovery_listing_test
+    journal_turn_test
+    recovery_blocks_test
+    recovery_stretch_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()
 # Memory that runs out, and memory that is gone, on demand.

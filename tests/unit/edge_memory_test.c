@@ -76,6 +76,71 @@ static void a_sync_that_finds_no_memory_does_not_spin(void **state)
     expect_no_spin(f);
 }
 
+/* The same with two journal files and a segment to be synced, in the turn. Each of those syncs fails once: then nothing is called durable,
+ * and it is not tried again. */
+static void each_sync_in_the_turn_counts(void **state)
+{
+    bool fired = true;
+    uint64_t nth;
+
+    (void)state;
+    for (nth = 1; fired; nth++) {
+        struct fixture *f = fixture_new(nth);
+        struct fixture_log log = {.topic = "t"};
+        const struct journal_file *file;
+        unsigned files = 0;
+        uint64_t syncs;
+        unsigned i;
+
+        sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+        f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+        fixture_open(f);
+        for (i = 0; i < 11; i++) {
+            assert_int_equal(fixture_log_append(f, &log, 1, 3000, false), 0);
+        }
+        assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
+        sim_disk_set_pace(f->disk, 100);
+        for (i = 0; i < 20; i++) {
+            fixture_turn(f);
+        }
+        for (file = f->ns->journal.files; file != NULL; file = file->next) {
+            files += file->unsynced ? 1u : 0u;
+        }
+        assert_int_equal(files, 2);
+        assert_int_equal(f->ns->space.direct_dirty_count, 1);
+        free(f->ns->flusher.ops);
+        f->ns->flusher.ops = NULL;
+        f->ns->flusher.op_capacity = 0;
+        refused_size = 3 * sizeof(struct io_op);
+        sim_disk_fail(f->disk, SIM_BIT(SIM_SYNC), nth, false, EIO, SIM_LOSE);
+        syncs = sim_disk_operations(f->disk, SIM_BIT(SIM_SYNC));
+        flusher_want(&f->ns->flusher, f->ns->journal.next_lsn);
+        fixture_turn(f);
+        fired = sim_disk_fired(f->disk) > 0;
+        assert_int_equal(sim_disk_operations(f->disk, SIM_BIT(SIM_SYNC)) - syncs, fired ? nth : 3);
+        refused_size = 0;
+        sim_disk_clear_faults(f->disk);
+        assert_int_equal(fixture_serves(f), !fired);
+        if (!fired) {
+            assert_int_equal(f->ns->space.direct_dirty_count, 0);
+            assert_true(f->ns->flusher.durable == f->ns->journal.written);
+            fixture_power_cut(f);
+            fixture_log_check(f, &log, log.acked);
+            /* And the next sync is one of what is written then. */
+            assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
+            refused_size = 2 * sizeof(struct io_op);
+            assert_int_equal(fixture_log_sync(f, &log), 0);
+            refused_size = 0;
+            assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
+            assert_int_equal(fixture_log_sync(f, &log), 0);
+            fixture_power_cut(f);
+            fixture_log_check(f, &log, log.acked);
+        }
+        fixture_free(f);
+    }
+    assert_int_equal(nth, 5);
+}
+
 static int stop(struct fixture *f)
 {
     (void)engine_stop(f->engine, &f->now, &f->err);
@@ -229,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_sync_that_finds_no_memory_does_not_spin),
+        cmocka_unit_test(each_sync_in_the_turn_counts),
         TEST(a_stop_without_memory_ends),
         TEST(a_block_that_goes_on_is_not_sealed),
         TEST(reads_under_way_hold_a_delete_up),

@@ -1,6 +1,7 @@
 /* Checksums are no proof of sense: a daemon with a bug, or a hand with a hex editor, writes bytes
  * that check out and contradict each other. Recovery finds each contradiction of a manifest with
  * itself before it relies on it, says so, and changes nothing. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,13 @@
 /* A manifest's parts: one topic "t" with two cursors and a block. */
 struct parts {
     struct format_manifest head;
-    struct format_incarnation incarnations[8];
+    struct format_incarnation incarnations[NAMESPACE_INCARNATIONS_MAX + 1];
     struct format_topic topics[2];
     struct format_cursor cursors[2];
     struct format_topic_block blocks[2];
     unsigned topic_count; /* As written; each has all cursors and blocks */
     unsigned extra;       /* Bytes behind the last topic; or missing ones */
-    bool cut;
+    size_t cut;
 };
 
 static void take_apart(const uint8_t *bytes, struct parts *parts)
@@ -74,7 +75,7 @@ static size_t put_together(struct parts *parts, uint8_t *bytes)
     }
     memset(at, 0, 64);
     at += parts->extra;
-    at -= parts->cut ? 1 : 0;
+    at = parts->cut > (size_t)(at - bytes) - FORMAT_PAGE ? bytes + FORMAT_PAGE : at - parts->cut;
     parts->head.topic_count = parts->topic_count;
     parts->head.body_size = (uint64_t)(at - bytes) - FORMAT_PAGE;
     parts->head.body_crc = crc32c(0, bytes + FORMAT_PAGE, parts->head.body_size);
@@ -202,9 +203,31 @@ static void bytes_behind_the_end(struct parts *parts)
     parts->extra = 1;
 }
 
+static size_t cut_off; /* So many bytes */
+
 static void a_body_cut_short(struct parts *parts)
 {
-    parts->cut = true;
+    parts->cut = cut_off;
+}
+
+static void a_block_ends_before_it_begins(struct parts *parts)
+{
+    parts->blocks[0].first_offset = parts->blocks[0].end_offset + 1;
+}
+
+static void another_number(struct parts *parts)
+{
+    parts->head.number++;
+}
+
+static void a_place_that_cannot_be(struct parts *parts)
+{
+    parts->head.lsn = FORMAT_COUNTER_MAX;
+}
+
+static void a_number_that_cannot_be(struct parts *parts)
+{
+    parts->head.number = FORMAT_COUNTER_MAX;
 }
 
 static void small_blocks(struct parts *parts)
@@ -235,6 +258,24 @@ static void one_block_in_a_segment(struct parts *parts)
 static void most_blocks_in_a_segment(struct parts *parts)
 {
     parts->head.blocks_per_segment = UINT16_MAX;
+}
+
+/* One that keeps more of them, of another build: the oldest are enough here. */
+static void more_incarnations_than_are_kept(struct parts *parts)
+{
+    uint64_t i;
+
+    for (i = parts->head.incarnation_count; i < NAMESPACE_INCARNATIONS_MAX + 1; i++) {
+        parts->incarnations[i] = parts->incarnations[i - 1];
+        parts->incarnations[i].ordinal++;
+    }
+    parts->head.incarnation_count = i;
+}
+
+static void incarnations_that_are_not_there(struct parts *parts)
+{
+    more_incarnations_than_are_kept(parts);
+    parts->cut = SIZE_MAX;
 }
 
 static void no_blocks_in_a_segment(struct parts *parts)
@@ -294,7 +335,8 @@ static void a_manifest_that_contradicts_itself_is_refused(void **state)
         a_topic_twice,
         a_topic_without_a_name,
         bytes_behind_the_end,
-        a_body_cut_short,
+        a_block_ends_before_it_begins,
+        incarnations_that_are_not_there,
     };
     static change_fn *const sizes[] = {
         small_blocks,
@@ -321,6 +363,38 @@ static void a_manifest_that_contradicts_itself_is_refused(void **state)
     }
 }
 
+/* A body that ends early, wherever: in an incarnation, in a topic, in a name, between two cursors. */
+static void a_manifest_cut_anywhere_is_refused(void **state)
+{
+    (void)state;
+    for (cut_off = 1; cut_off < 400; cut_off++) {
+        struct fixture *f = fixture_new(1);
+
+        forge_manifest(f, a_body_cut_short);
+        fixture_expect_refusal(f, "the manifest contradicts itself");
+        fixture_free(f);
+    }
+}
+
+/* A manifest under another one's name is not that one; one that stands where nothing can stand is none. The older one serves. */
+static void a_manifest_that_is_another_is_damaged(void **state)
+{
+    static change_fn *const changes[] = {another_number, a_place_that_cannot_be,
+                                         a_number_that_cannot_be};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        struct fixture *f = fixture_new(1);
+
+        forge_manifest(f, changes[i]);
+        fixture_open(f);
+        assert_int_equal(f->ns->recovery_rows[ROW_R16], 1);
+        fixture_expect(f, "t", "a", NULL);
+        fixture_free(f);
+    }
+}
+
 /* The same hand, when it writes sense, up to the very limits: it is not the forging that is
  * refused. */
 static void a_manifest_that_makes_sense_is_taken(void **state)
@@ -331,7 +405,8 @@ static void a_manifest_that_makes_sense_is_taken(void **state)
                                          smallest_blocks,
                                          largest_blocks,
                                          one_block_in_a_segment,
-                                         most_blocks_in_a_segment};
+                                         most_blocks_in_a_segment,
+                                         more_incarnations_than_are_kept};
     unsigned i;
 
     (void)state;
@@ -400,6 +475,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_manifest_that_contradicts_itself_is_refused),
+        cmocka_unit_test(a_manifest_cut_anywhere_is_refused),
+        cmocka_unit_test(a_manifest_that_is_another_is_damaged),
         cmocka_unit_test(a_manifest_that_makes_sense_is_taken),
         cmocka_unit_test(a_manifest_of_a_newer_version_is_refused),
         FIXTURE_TEST(an_older_manifest_of_a_newer_version_is_refused),

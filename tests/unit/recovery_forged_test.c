@@ -1,6 +1,6 @@
-/* Checksums are no proof of sense: a daemon with a bug, or a hand with a hex editor, writes bytes
- * that check out and contradict each other. Recovery finds each contradiction of a journal with the
- * tables before it relies on it, says so, and changes nothing. */
+/* Checksums are no proof of sense: a daemon with a bug, or a hand with a hex editor, writes bytes that check out and contradict each
+ * other. Recovery finds each contradiction of a journal with the tables before it relies on it, says so, and changes
+ * nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,72 +8,11 @@
 #include "core/format.h"
 #include "core/namespace.h"
 #include "proto/crc32c.h"
-#include "tests/support/engine_expect.h"
-#include "tests/support/engine_fixture.h"
+#include "tests/support/forged_journal.h"
 #include "tests/support/journal_image.h"
 
-/* What the tables hold when the process dies: topics "t" (id 1, cursor "c" with id 1) and "u". */
-struct tables {
-    uint64_t topic_id;
-    uint64_t other_id;
-    uint64_t next_offset;
-    uint32_t last_crc;
-    uint32_t seed;
-    struct block block;
-};
-
-static void make_tables(struct fixture *f, struct tables *tables)
-{
-    const struct engine_topic_ref by_name = {.name = "t", .name_size = 1};
-    struct topic *topic;
-
-    fixture_open(f);
-    fixture_append_strings(f, "t", "a", NULL);
-    assert_int_equal(fixture_checkpoint(f, "t", "c", 1), 0);
-    fixture_append_strings(f, "u", "b", NULL);
-    fixture_settle(f);
-    topic = namespace_topic(f->ns, &by_name);
-    tables->topic_id = topic->id;
-    tables->other_id = topic->id + 1;
-    tables->next_offset = topic->next_offset;
-    tables->last_crc = topic->last_crc;
-    tables->block = *topic_active(topic);
-    tables->seed = batch_seed(f->ns->store_id, tables->block.generation);
-    sim_disk_process_crash(f->disk);
-    fixture_close(f);
-    sim_disk_settle(f->disk);
-}
-
-/* Put a record behind the last one, in the chain; bytes has room for the header, and its body
- * behind that. */
-static void add_record(struct fixture *f, uint8_t *bytes, uint16_t type, uint32_t size,
-                       uint32_t body_crc)
-{
-    struct journal_image *image = journal_image_load(f->disk, FIXTURE_DIR);
-    const struct image_record *last = journal_image_last(image, 0, UINT64_MAX);
-    const uint64_t padded = format_record_padded(last->header.size);
-    struct format_record_header header = {.type = type,
-                                          .lsn = last->header.lsn + padded,
-                                          .size = size,
-                                          .body_crc = body_crc,
-                                          .previous_crc = last->header.crc,
-                                          .mark = last->header.mark};
-
-    format_record_header_encode(bytes, &header, last->file->seed);
-    sim_disk_overwrite(f->disk, last->file->path, last->offset + padded, bytes, size);
-    journal_image_free(image);
-}
-
-static void add(struct fixture *f, const struct format_record *record)
-{
-    uint8_t bytes[512] = {0};
-    const uint32_t crc = format_record_body_encode(bytes, record);
-
-    add_record(f, bytes, record->type, format_record_size(record), crc);
-}
-
 /* Records, each of which contradicts the tables; 0 in a field stands for itself. */
-static unsigned bad_records(const struct tables *t, struct format_record *records)
+static unsigned bad_records(const struct forged_tables *t, struct format_record *records)
 {
     const uint64_t nobody = 99;
     const uint64_t segment = t->block.segment_number;
@@ -127,12 +66,12 @@ static void a_record_that_contradicts_the_tables_is_refused(void **state)
     for (i = 0; i < count; i++) {
         struct fixture *f = fixture_new(1);
         struct format_record records[32];
-        struct tables tables;
+        struct forged_tables tables;
 
-        make_tables(f, &tables);
+        forged_make_tables(f, &tables);
         count = bad_records(&tables, records);
-        add(f, &records[i]);
-        fixture_expect_refusal(f, "contradicts the tables");
+        forged_add(f, &records[i]);
+        forged_expect_refusal(f, "contradicts the tables");
         fixture_free(f);
     }
     assert_true(count > 10);
@@ -142,18 +81,18 @@ static void a_record_that_contradicts_the_tables_is_refused(void **state)
 static void a_record_that_makes_sense_is_applied(void **state)
 {
     struct fixture *f = *state;
-    struct tables tables;
+    struct forged_tables tables;
 
-    make_tables(f, &tables);
-    add(f, &(struct format_record){
-               .type = RECORD_TOPIC_CREATE, .field = {9}, .name = "new", .name_size = 3});
-    add(f, &(struct format_record){.type = RECORD_RUN, .field = {tables.topic_id, 90000}});
-    add(f, &(struct format_record){.type = RECORD_CURSOR_CREATE,
-                                   .field = {tables.topic_id, 2, 1, 1},
-                                   .name = "d",
-                                   .name_size = 1});
-    add(f,
-        &(struct format_record){.type = RECORD_CURSOR_SEEK, .field = {tables.topic_id, 1, 0, 2}});
+    forged_make_tables(f, &tables);
+    forged_add(f, &(struct format_record){
+                      .type = RECORD_TOPIC_CREATE, .field = {9}, .name = "new", .name_size = 3});
+    forged_add(f, &(struct format_record){.type = RECORD_RUN, .field = {tables.topic_id, 90000}});
+    forged_add(f, &(struct format_record){.type = RECORD_CURSOR_CREATE,
+                                          .field = {tables.topic_id, 2, 1, 1},
+                                          .name = "d",
+                                          .name_size = 1});
+    forged_add(f, &(struct format_record){.type = RECORD_CURSOR_SEEK,
+                                          .field = {tables.topic_id, 1, 0, 2}});
     fixture_open(f);
     assert_int_equal(fixture_cursor(f, "t", "c"), 0);
     assert_int_equal(fixture_cursor(f, "t", "d"), 1);
@@ -162,41 +101,8 @@ static void a_record_that_makes_sense_is_applied(void **state)
     fixture_expect(f, "new", NULL);
 }
 
-/* A batch of one entry as a journal record: where it says it lies, and what it says it is. */
-struct forged_batch {
-    struct format_place place;
-    uint64_t first_offset;
-    uint32_t previous_crc;
-    uint32_t seed;
-};
-
-static void add_batch(struct fixture *f, const struct forged_batch *forged)
-{
-    const struct batch_entry entry = {.data = (const uint8_t *)"forged", .size = 6};
-    uint8_t bytes[512] = {0};
-    uint8_t *item = bytes + FORMAT_RECORD_HEADER_SIZE;
-    const uint32_t padded = (uint32_t)batch_padded_size(4 + entry.size);
-
-    format_place_encode(item, &forged->place);
-    batch_encode(item + FORMAT_PLACE_SIZE, &entry, 1);
-    (void)batch_complete(item + FORMAT_PLACE_SIZE, forged->first_offset, 1, forged->previous_crc,
-                         forged->seed, forged->place.position);
-    add_record(f, bytes, RECORD_BATCH, FORMAT_RECORD_HEADER_SIZE + FORMAT_PLACE_SIZE + padded,
-               crc32c(0, item, FORMAT_PLACE_SIZE + BATCH_HEADER_SIZE));
-}
-
-static struct forged_batch good_batch(const struct tables *tables)
-{
-    return (struct forged_batch){.place = {.segment = tables->block.segment_number,
-                                           .index = tables->block.index,
-                                           .position = tables->block.end},
-                                 .first_offset = tables->next_offset,
-                                 .previous_crc = tables->last_crc,
-                                 .seed = tables->seed};
-}
-
-/* A batch belongs where its topic's block ends, behind the batch before, with a later offset, in a
- * block that is somebody's. One that does not is no batch of this history. */
+/* A batch belongs where its topic's block ends, behind the batch before, with a later offset, in a block that is somebody's. One that
+ * does not is no batch of this history. */
 static void a_batch_out_of_order_is_refused(void **state)
 {
     unsigned i;
@@ -204,30 +110,29 @@ static void a_batch_out_of_order_is_refused(void **state)
     (void)state;
     for (i = 0; i < 7; i++) {
         struct fixture *f = fixture_new(1);
-        struct tables tables;
+        struct forged_tables tables;
         struct forged_batch batch;
 
-        make_tables(f, &tables);
-        batch = good_batch(&tables);
+        forged_make_tables(f, &tables);
+        batch = forged_good_batch(&tables);
         batch.place.segment += i == 1 ? 1 : 0;
         batch.place.index = (uint16_t)(batch.place.index + (i == 2 ? 2 : 0));
         batch.place.position += i == 3 ? BATCH_ALIGN : 0;
         batch.first_offset -= i == 4 ? 1 : 0;
         batch.previous_crc ^= i == 5 ? 1u : 0u;
         batch.seed ^= i == 6 ? 1u : 0u;
-        add_batch(f, &batch);
+        forged_add_batch(f, &batch);
         if (i == 0) {
             fixture_open(f);
             fixture_expect(f, "t", "a", "forged", NULL);
         } else {
-            fixture_expect_refusal(f, "contradicts the tables");
+            forged_expect_refusal(f, "contradicts the tables");
         }
         fixture_free(f);
     }
 }
 
-/* A place that no block of the namespace has is never read nor written: the record is bad (R4),
- * wherever it came from. */
+/* A place that no block of the namespace has is never read nor written: the record is bad (R4), wherever it came from. */
 static void a_batch_outside_of_any_block_is_bad(void **state)
 {
     unsigned i;
@@ -235,13 +140,13 @@ static void a_batch_outside_of_any_block_is_bad(void **state)
     (void)state;
     for (i = 0; i < 6; i++) {
         struct fixture *f = fixture_new(1);
-        struct tables tables;
+        struct forged_tables tables;
         struct forged_batch batch;
         uint32_t limit;
 
-        make_tables(f, &tables);
+        forged_make_tables(f, &tables);
         limit = format_block_limit(f->options.block_size);
-        batch = good_batch(&tables);
+        batch = forged_good_batch(&tables);
         batch.place.index = i == 0 ? 4 : batch.place.index;
         batch.place.position = i == 1   ? FORMAT_BLOCK_DATA - BATCH_ALIGN
                                : i == 2 ? limit + BATCH_ALIGN
@@ -249,7 +154,7 @@ static void a_batch_outside_of_any_block_is_bad(void **state)
                                : i == 4 ? limit - BATCH_ALIGN
                                : i == 5 ? UINT32_MAX - 15u
                                         : batch.place.position;
-        add_batch(f, &batch);
+        forged_add_batch(f, &batch);
         fixture_open(f);
         assert_int_equal(f->ns->recovery_rows[ROW_R4], 1);
         fixture_expect(f, "t", "a", NULL);
@@ -257,8 +162,7 @@ static void a_batch_outside_of_any_block_is_bad(void **state)
     }
 }
 
-/* A body that is shorter, or longer, than the fields of its type is no such record, though its
- * checksum is right. */
+/* A body that is shorter, or longer, than the fields of its type is no such record, though its checksum is right. */
 static void a_body_of_another_size_is_bad(void **state)
 {
     static const uint32_t sizes[] = {0, 8, 15, 17, 64};
@@ -267,13 +171,13 @@ static void a_body_of_another_size_is_bad(void **state)
     (void)state;
     for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct fixture *f = fixture_new(1);
-        struct tables tables;
+        struct forged_tables tables;
         uint8_t bytes[512] = {0};
 
-        make_tables(f, &tables);
+        forged_make_tables(f, &tables);
         bytes[FORMAT_RECORD_HEADER_SIZE] = (uint8_t)tables.topic_id;
-        add_record(f, bytes, RECORD_TRIM, FORMAT_RECORD_HEADER_SIZE + sizes[i],
-                   crc32c(0, bytes + FORMAT_RECORD_HEADER_SIZE, sizes[i]));
+        forged_add_record(f, bytes, RECORD_TRIM, FORMAT_RECORD_HEADER_SIZE + sizes[i],
+                          crc32c(0, bytes + FORMAT_RECORD_HEADER_SIZE, sizes[i]));
         fixture_open(f);
         assert_int_equal(f->ns->recovery_rows[ROW_R4], 1);
         fixture_expect(f, "t", "a", NULL);
@@ -283,20 +187,8 @@ static void a_body_of_another_size_is_bad(void **state)
 
 /* ---- behind an accepted loss ---- */
 
-/* The record of the cursor is damaged, and a person accepts that it is lost: what follows may speak
- * of what went with it. */
-static void lose_the_cursor(struct fixture *f)
-{
-    struct journal_image *image = journal_image_load(f->disk, FIXTURE_DIR);
-    const struct image_record *hit = journal_image_last(image, RECORD_CURSOR_CREATE, image->mark);
-
-    sim_disk_flip_bit(f->disk, hit->file->path, 8 * hit->offset);
-    journal_image_free(image);
-    f->options.accept_loss = "default";
-}
-
-/* What would contradict the tables is then skipped and counted, but for what no loss explains: a
- * number or a place that cannot be. A block that both have is the newer owner's. */
+/* What would contradict the tables is then skipped and counted, but for what no loss explains: a number or a place that cannot be.
+ * A block that both have is the newer owner's. */
 static void behind_a_loss_what_is_missing_is_skipped(void **state)
 {
     unsigned count = 1;
@@ -306,19 +198,19 @@ static void behind_a_loss_what_is_missing_is_skipped(void **state)
     for (i = 0; i < count; i++) {
         struct fixture *f = fixture_new(1);
         struct format_record records[32];
-        struct tables tables;
+        struct forged_tables tables;
         bool impossible;
 
-        make_tables(f, &tables);
+        forged_make_tables(f, &tables);
         count = bad_records(&tables, records);
         impossible =
             records[i].type == RECORD_TOPIC_CREATE
                 ? records[i].field[TOPIC_ID] == tables.topic_id || records[i].name_size == 0
                 : records[i].type == RECORD_BLOCK_ALLOCATE && records[i].field[BLOCK_INDEX] >= 4;
-        add(f, &records[i]);
-        lose_the_cursor(f);
+        forged_add(f, &records[i]);
+        forged_lose_the_cursor(f);
         if (impossible) {
-            fixture_expect_refusal(f, "contradicts the tables");
+            forged_expect_refusal(f, "contradicts the tables");
         } else {
             fixture_open(f);
             assert_int_equal(f->ns->recovery_rows[ROW_R14], 1);
@@ -332,18 +224,17 @@ static void behind_a_loss_what_is_missing_is_skipped(void **state)
     }
 }
 
-/* A free record went with the loss, and its block was given to another topic: it is that one's,
- * alone. */
+/* A free record went with the loss, and its block was given to another topic: it is that one's, alone. */
 static void behind_a_loss_a_block_is_the_newer_owners(void **state)
 {
     struct fixture *f = *state;
-    struct tables tables;
+    struct forged_tables tables;
 
-    make_tables(f, &tables);
-    add(f, &(struct format_record){
-               .type = RECORD_BLOCK_ALLOCATE,
-               .field = {tables.block.segment_number, tables.block.index, 5, tables.other_id, 1}});
-    lose_the_cursor(f);
+    forged_make_tables(f, &tables);
+    forged_add(f, &(struct format_record){.type = RECORD_BLOCK_ALLOCATE,
+                                          .field = {tables.block.segment_number, tables.block.index,
+                                                    5, tables.other_id, 1}});
+    forged_lose_the_cursor(f);
     fixture_open(f);
     assert_int_equal(fixture_info(f, "t").blocks, 0);
     assert_int_equal(fixture_info(f, "u").blocks, 2);
@@ -355,8 +246,8 @@ static void behind_a_loss_a_block_is_the_newer_owners(void **state)
     fixture_expect(f, "u", "b", "next", NULL);
 }
 
-/* A batch that neither journal nor block has is refused with its place. Accepted, it is skipped
- * like any other loss, and what lies before and behind it is there. */
+/* A batch that neither journal nor block has is refused with its place. Accepted, it is skipped like any other loss, and what lies before and
+ * behind it is there. */
 static void what_cannot_be_healed_can_be_accepted(void **state)
 {
     const uint64_t payload = FORMAT_RECORD_HEADER_SIZE + FORMAT_PLACE_SIZE + BATCH_HEADER_SIZE + 4u;
@@ -375,7 +266,7 @@ static void what_cannot_be_healed_can_be_accepted(void **state)
     hit = journal_image_last(image, RECORD_BATCH, image->mark);
     sim_disk_flip_bit(f->disk, hit->file->path, 8 * (hit->offset + payload));
     journal_image_free(image);
-    fixture_expect_refusal(f, "its block does not have it");
+    forged_expect_refusal(f, "its block does not have it");
     f->options.accept_loss = "default";
     fixture_open(f);
     assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 0), 0);
@@ -386,8 +277,8 @@ static void what_cannot_be_healed_can_be_accepted(void **state)
     assert_true(fixture_append_strings(f, "t", "next", NULL) >= UINT64_C(1) << 40);
 }
 
-/* What was accepted is that loss and no other: damage before it, found when the journal is read
- * again from the older manifest, is refused and asked about anew. */
+/* What was accepted is that loss and no other: damage before it, found when the journal is read again from the older manifest, is refused
+ * and asked about anew. */
 static void an_acceptance_covers_its_own_place_only(void **state)
 {
     struct fixture *f = *state;
@@ -418,7 +309,7 @@ static void an_acceptance_covers_its_own_place_only(void **state)
     sim_disk_flip_bit(f->disk, path, 8 * first.offset);
     (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
     sim_disk_flip_bit(f->disk, path, 8 * 100);
-    fixture_expect_refusal(f, "the journal is damaged at LSN");
+    forged_expect_refusal(f, "the journal is damaged at LSN");
 }
 
 int main(void)

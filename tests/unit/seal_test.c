@@ -6,6 +6,7 @@
 
 #include "core/format.h"
 #include "core/namespace.h"
+#include "proto/crc32c.h"
 #include "tests/support/engine_fixture.h"
 
 #define BLOCK_SIZE (32u << 10)
@@ -165,6 +166,76 @@ static void recovery_does_not_seal_damage(void **state)
     assert_int_equal(look_at_seals(f).good, 3);
 }
 
+/* The first block of the only topic, as the newest manifest has it. */
+static void change_block(struct fixture *f, int end, int entries)
+{
+    struct format_manifest head;
+    struct format_incarnation incarnation;
+    struct format_topic topic;
+    struct format_topic_block block;
+    char path[IO_PATH_SIZE];
+    const uint8_t *at;
+    const uint8_t *limit;
+    uint8_t *bytes;
+    uint8_t *place;
+    uint64_t size;
+    uint64_t i;
+
+    (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
+    bytes = sim_disk_file(f->disk, path, &size);
+    assert_int_equal(format_manifest_decode(&head, bytes), 0);
+    at = bytes + FORMAT_PAGE;
+    limit = at + head.body_size;
+    for (i = 0; i < head.incarnation_count; i++) {
+        assert_int_equal(format_incarnation_decode(&incarnation, &at, limit), 0);
+    }
+    assert_int_equal(format_topic_decode(&topic, &at, limit), 0);
+    assert_int_equal(topic.cursor_count, 0);
+    place = bytes + (at - bytes);
+    assert_int_equal(format_topic_block_decode(&block, &at, limit), 0);
+    block.end = (uint32_t)((int)block.end + end);
+    block.entries = (uint32_t)((int)block.entries + entries);
+    (void)format_topic_block_encode(place, &block);
+    head.body_crc = crc32c(0, bytes + FORMAT_PAGE, head.body_size);
+    format_manifest_encode(bytes, &head);
+    sim_disk_overwrite(f->disk, path, 0, bytes, size);
+    free(bytes);
+}
+
+/* Nor does a block get one whose batches do not add up to what the tables say of it: they end before it, or behind it, or are more; or
+ * one of them is of no size. */
+static void recovery_seals_no_block_that_does_not_add_up(void **state)
+{
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 5; i++) {
+        struct fixture *f = fixture_new(1);
+
+        fixture_open(f);
+        append_all(f);
+        make_manifest(f);
+        lose_what_is_not_synced(f);
+        if (i == 0) {
+            change_block(f, BATCH_ALIGN, 0);
+        } else if (i == 1) {
+            change_block(f, -(int)BATCH_ALIGN, 0);
+        } else if (i == 2) {
+            change_block(f, 0, -1);
+        } else if (i == 3) {
+            change_block(f, 0, 1);
+        } else {
+            sim_disk_zero(f->disk, FIXTURE_DIR "/0000000000000001.seg", FORMAT_BLOCK_DATA,
+                          BATCH_HEADER_SIZE);
+        }
+        fixture_open(f);
+        assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, ENTRIES - 1), 0);
+        fixture_close(f);
+        assert_int_equal(look_at_seals(f).good, 3);
+        fixture_free(f);
+    }
+}
+
 /* After a clean stop the active block's index is not there. Reading in it brings it back, whatever is read first,
  * and every entry of it is true. */
 static void a_restart_learns_the_index_by_reading(void **state)
@@ -208,6 +279,7 @@ int main(void)
         FIXTURE_TEST(recovery_seals_by_walking_what_a_manifest_left),
         FIXTURE_TEST(seals_found_by_recovery_are_durable),
         FIXTURE_TEST(recovery_does_not_seal_damage),
+        cmocka_unit_test(recovery_seals_no_block_that_does_not_add_up),
         FIXTURE_TEST(a_restart_learns_the_index_by_reading),
     };
 
