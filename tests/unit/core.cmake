@@ -51,9 +51,13 @@ foreach(test
     recovery_fault_test
     recovery_loss_test
     recovery_listing_test
+    cursor_test
+    read_large_test
     journal_turn_test
     recovery_blocks_test
-    recovery_stretch_test)
+    read_race_test
+    recovery_stretch_test
+    format_name_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()
 # Memory that runs out, and memory that is gone, on demand.
@@ -61,3 +65,10 @@ target_link_options(edge_memory_test PRIVATE "LINKER:--wrap=realloc,--wrap=free"
 # Results of the kernel that no disk at hand gives.
 tusk_unit_test(io_results_test SOURCES io_results_test.c LIBRARIES tusk_core)
 target_link_options(io_results_test PRIVATE "LINKER:--wrap=fdatasync,--wrap=pwritev,--wrap=pread")
+# System calls that fail, each in turn, in front of the kernel's.
+tusk_unit_test(io_call_fault_test SOURCES io_call_fault_test.c LIBRARIES tusk_core)
+foreach(call open openat syscall fcntl fstat fstatat fsync fdatasync ftruncate fallocate pread preadv2 pwritev
+    sync_file_range mkdirat unlinkat renameat fdopendir readdir flock mmap mincore eventfd calloc malloc pthread_create poll
+    io_uring_queue_init_params io_uring_get_probe_ring io_uring_submit)
+  target_link_options(io_call_fault_test PRIVATE "LINKER:--wrap=${call}")
+endforeach()

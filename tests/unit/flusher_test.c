@@ -336,6 +336,55 @@ static void a_lying_drive_takes_a_suffix(void **state)
     }
 }
 
+static void note_done(struct engine_request *request)
+{
+    *(bool *)request->arg = true;
+}
+
+/* The server asks whether a turn would begin a sync, to look at its sockets once more before: only when something is staged, none is under
+ * way, and somebody waits for it. */
+static void a_turn_says_whether_it_would_sync(void **state)
+{
+    static const uint64_t schedules[] = {ENGINE_FSYNC_EACH, ENGINE_FSYNC_NONE};
+    unsigned round;
+
+    (void)state;
+    for (round = 0; round < 4; round++) {
+        struct fixture *f = fixture_new(1);
+        struct fixture_append append = {.request = {.durable = round >= 2}};
+        struct fixture_append second = {.request = {.durable = round >= 2}};
+        const bool waits = schedules[round % 2] == ENGINE_FSYNC_EACH || round >= 2;
+
+        open_with(f, schedules[round % 2]);
+        assert_false(engine_would_sync(f->engine));
+        fixture_append_begin(f, &append, "t", &small, 1);
+        assert_int_equal(engine_would_sync(f->engine), waits);
+        sim_disk_set_pace(f->disk, 0);
+        fixture_turn(f);
+        assert_false(engine_would_sync(f->engine)); /* It has begun, or nobody waits */
+        fixture_append_begin(f, &second, "t", &small, 1);
+        assert_false(engine_would_sync(f->engine)); /* One is under way */
+        sim_disk_set_pace(f->disk, 100);
+        assert_int_equal(fixture_append_end(f, &append), 0);
+        assert_int_equal(fixture_append_end(f, &second), 0);
+        assert_false(engine_would_sync(f->engine));
+        {
+            bool finished = false;
+            struct engine_command checkpoint = {.base = {.done = note_done, .arg = &finished},
+                                                .kind = ENGINE_CHECKPOINT,
+                                                .topic = {.name = "t", .name_size = 1},
+                                                .cursor = "c",
+                                                .cursor_size = 1,
+                                                .offset = 1};
+
+            engine_command(f->ns, &checkpoint); /* Strict: somebody waits for it, too */
+            assert_true(engine_would_sync(f->engine));
+            fixture_wait(f, &finished);
+        }
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_failed_sync_is_final),
         FIXTURE_TEST(a_failed_namespace_leaves_the_others),
         FIXTURE_TEST(a_failed_write_is_final),
+        cmocka_unit_test(a_turn_says_whether_it_would_sync),
         FIXTURE_TEST(a_lying_drive_takes_a_suffix),
     };
 

@@ -80,6 +80,28 @@ static void a_gap_is_stepped_over(void **state)
     fixture_read_free(&read);
 }
 
+/* The same where the gap lies between two blocks, and the later one is partly in memory: nothing in between is passed. */
+static void a_gap_between_blocks_is_stepped_over(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read read;
+    uint64_t second;
+    uint64_t offset;
+
+    fixture_open(f);
+    assert_int_equal(fixture_append_size(f, "t", 16000), 0);
+    fixture_kill(f);
+    assert_int_equal(fixture_append_size(f, "t", 16000), 0); /* Straight to its block */
+    second = fixture_info(f, "t").end - 1;
+    assert_int_equal(fixture_info(f, "t").blocks, 2);
+    fixture_append_strings(f, "t", "in memory", NULL);
+    for (offset = 1; offset <= second; offset += second - 1) {
+        assert_int_equal(read_at(f, &read, offset, 1u << 20, 10), 0);
+        assert_int_equal(read.request.from, second);
+        fixture_read_free(&read);
+    }
+}
+
 /* A read never gives more than it was asked for, but always one entry, and tells exactly which of the
  * delivered batch are meant. */
 static void limits_cut_inside_a_batch(void **state)
@@ -355,6 +377,7 @@ int main(void)
         FIXTURE_TEST(the_end_is_told_with_its_offset),
         FIXTURE_TEST(trimmed_entries_are_told_apart),
         FIXTURE_TEST(a_gap_is_stepped_over),
+        FIXTURE_TEST(a_gap_between_blocks_is_stepped_over),
         FIXTURE_TEST(limits_cut_inside_a_batch),
         FIXTURE_TEST(a_held_batch_is_not_sent_again),
         FIXTURE_TEST(a_time_finds_the_first_entry_from_then_on),
