@@ -252,4 +252,6 @@ def mutants_of(text):
 
 
 def apply(text, mutant):
-    return text[:mutant.start] + mutant.replacement + text[mutant.end:]
+    """Lines keep their numbers: assertions hold them, and they are no difference."""
+    lines = text.count("\n", mutant.start, mutant.end) - mutant.replacement.count("\n")
+    return text[:mutant.start] + mutant.replacement + "\n" * lines + text[mutant.end:]

@@ -63,23 +63,24 @@ def run_museum(args):
 
 def run_mutate(args):
     scratch = Scratch(args.scratch, args.jobs)
-    share = tuple(int(part) for part in args.share.split("/"))
-    counts = mutate.run(scratch, args.files, share, args.seconds, args.seeds, args.again, say)
+    counts = mutate.run(scratch, args.files, args.seed, args.count, args.seconds, args.seeds, args.again, args.jobs, say)
     if args.ledger:
         note_in_ledger("mutation of " + ", ".join(args.files),
-                       f"{counts['killed'] + counts['survived']} mutants, {counts['seeds']} seeds each",
+                       f"{counts['killed'] + counts['survived']} mutants drawn by seed {args.seed}, {counts['seeds']} worlds each",
                        counts["survived"])
     return 0
 
 
 def run_coverage(args):
+    if args.show:
+        return coverage.show(pathlib.Path(args.build), args.missing, say)
     return coverage.run(pathlib.Path(args.build), args.jobs, args.seeds, args.integration, args.missing, say)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scratch", default=str(ROOT / "build" / "mutation"), help="folder of the copy and its build")
-    parser.add_argument("--jobs", type=int, default=2, help="compilers at a time; tests run one at a time")
+    parser.add_argument("--jobs", type=int, default=2, help="compilers at a time, and mutants; planted bugs are tried one at a time")
     parser.add_argument("--ledger", action="store_true", help="append the outcome to tests/LEDGER.md")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("museum", help="try the planted bugs")
@@ -90,15 +91,17 @@ def main():
     command.set_defaults(run=run_museum)
     command = commands.add_parser("mutate", help="mutate files")
     command.add_argument("files", nargs="+", help="from the root, as core/cursor.c")
-    command.add_argument("--share", default="1/1", help="K/N: only every N-th mutant, from the K-th")
+    command.add_argument("--count", type=int, default=0, help="draw until so many could be judged; 0: all of them")
+    command.add_argument("--seed", type=int, default=1, help="of the draw")
     command.add_argument("--seconds", type=int, default=0, help="stop after this time; run again to go on")
-    command.add_argument("--seeds", type=int, default=200, help="worlds to simulate for who survives the unit tests")
+    command.add_argument("--seeds", type=int, default=100, help="worlds to simulate for who survives the unit tests")
     command.add_argument("--again", action="store_true", help="try survivors of earlier runs again")
     command.set_defaults(run=run_mutate)
     command = commands.add_parser("coverage", help="print coverage per file")
     command.add_argument("--build", default=str(ROOT / "build" / "coverage"), help="a build with TUSK_COVERAGE")
     command.add_argument("--seeds", type=int, default=300, help="worlds to simulate")
     command.add_argument("--integration", action="store_true", help="run the tests of the daemon, too")
+    command.add_argument("--show", action="store_true", help="run nothing: only print what the last run has counted")
     command.add_argument("--missing", nargs="*", default=[], help="files, as \"core/recovery*.c\": print what is not reached")
     command.set_defaults(run=run_coverage)
     args = parser.parse_args()
