@@ -52,8 +52,8 @@ struct recovery {
     struct recovery_loss *losses; /* Owned; from accepted-loss records, and new ones */
     uint32_t loss_count;
     uint32_t loss_capacity;
-    /* Where in the journal batches stand (LSN of the record, and bytes into it) that others have overtaken behind an
-     * accepted loss: redo would write over those. Owned. */
+    /* Where in the journal batches stand (LSN of the record, and bytes into it) that others have
+     * overtaken behind an accepted loss: redo would write over those. Owned. */
     uint64_t *passed;
     uint32_t passed_count;
     uint32_t passed_capacity;

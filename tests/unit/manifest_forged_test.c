@@ -70,7 +70,12 @@ static size_t put_together(struct parts *parts, uint8_t *bytes)
             at += format_cursor_encode(at, &parts->cursors[k]);
         }
         for (k = 0; k < parts->topics[i].block_count; k++) {
-            at += format_topic_block_encode(at, &parts->blocks[k]);
+            struct format_topic_block block = parts->blocks[k];
+
+            block.first_offset = block.end_offset; /* What follows is not written by the engine */
+            (void)format_topic_block_encode(at, &block);
+            put_u64(at + 16, parts->blocks[k].first_offset);
+            at += FORMAT_TOPIC_BLOCK_SIZE;
         }
     }
     memset(at, 0, 64);
@@ -79,7 +84,17 @@ static size_t put_together(struct parts *parts, uint8_t *bytes)
     parts->head.topic_count = parts->topic_count;
     parts->head.body_size = (uint64_t)(at - bytes) - FORMAT_PAGE;
     parts->head.body_crc = crc32c(0, bytes + FORMAT_PAGE, parts->head.body_size);
-    format_manifest_encode(bytes, &parts->head);
+    {
+        struct format_manifest head = parts->head;
+
+        /* Numbers that the engine does not write are put in behind it. */
+        head.lsn = 0;
+        head.number = 0;
+        format_manifest_encode(bytes, &head);
+        put_u64(bytes + 40, parts->head.number);
+        put_u64(bytes + 48, parts->head.lsn);
+        put_u32(bytes + FORMAT_PAGE - 4, crc32c(0, bytes, FORMAT_PAGE - 4));
+    }
     return (size_t)(at - bytes);
 }
 
