@@ -363,7 +363,7 @@ int tusk_namespace_delete(struct tusk *t, const char *space)
     return rc == TUSK_OK ? call_run(t, &call, &message, true, 0) : rc;
 }
 
-/* ---- Counters ---- */
+/* ---- Counters and configuration ---- */
 
 int tusk_stats(struct tusk *t, tusk_stat_fn fn, void *user)
 {
@@ -386,4 +386,81 @@ int tusk_stats(struct tusk *t, tusk_stat_fn fn, void *user)
         }
     }
     return call_end(&call, rc < 0 ? admin_malformed(t) : TUSK_OK);
+}
+
+/* More than there can be namespaces' settings on one machine. */
+#define CONFIG_ITEMS_MAX 1000000u
+
+static void text_copy(char *to, const struct message_name *text)
+{
+    memcpy(to, text->data, text->size);
+    to[text->size] = '\0';
+}
+
+static int config_item(const struct message_config_item *decoded, tusk_config_fn fn, void *user)
+{
+    char section[TUSK_NAME_SIZE_MAX + 1];
+    char space[TUSK_NAME_SIZE_MAX + 1];
+    char key[TUSK_NAME_SIZE_MAX + 1];
+    char value[MESSAGE_TEXT_SIZE_MAX + 1];
+    char fallback[MESSAGE_TEXT_SIZE_MAX + 1];
+    char origin[MESSAGE_TEXT_SIZE_MAX + 1];
+    const struct tusk_config_item item = {.size = sizeof item,
+                                          .needs_restart = decoded->needs_restart,
+                                          .section = section,
+                                          .space = space,
+                                          .key = key,
+                                          .value = value,
+                                          .fallback = fallback,
+                                          .origin = origin};
+
+    name_copy(section, &decoded->section);
+    name_copy(space, &decoded->space);
+    name_copy(key, &decoded->key);
+    text_copy(value, &decoded->value);
+    text_copy(fallback, &decoded->fallback);
+    text_copy(origin, &decoded->origin);
+    return fn(user, &item);
+}
+
+/* One reply. *from goes on behind it; *more: there is another. */
+static int config_page(struct tusk *t, struct message_config *wanted, bool *more, tusk_config_fn fn,
+                       void *user)
+{
+    struct message message = {.type = MESSAGE_CONFIG, .u.config = *wanted};
+    struct message_config_item item;
+    struct message_reader reader;
+    struct call call;
+    int rc = call_run(t, &call, &message, false, 0);
+
+    if (rc != TUSK_OK) {
+        return rc;
+    }
+    rc = message_list_begin(&reader, call.reply.u.body.data, call.reply.u.body.size);
+    *more = reader.more;
+    while (rc >= 0 && (rc = message_config_list_next(&reader, &item)) == 1) {
+        wanted->from++;
+        if (config_item(&item, fn, user) != 0) {
+            *more = false;
+            rc = 0;
+            break;
+        }
+    }
+    return call_end(&call, rc < 0 ? admin_malformed(t) : TUSK_OK);
+}
+
+int tusk_config(struct tusk *t, int files, tusk_config_fn fn, void *user)
+{
+    struct message_config wanted = {.max = MESSAGE_LIST_MAX, .files = files != 0};
+    bool more = true;
+    int rc = TUSK_OK;
+
+    while (rc == TUSK_OK && more) {
+        /* A daemon that always promises more would keep this here for ever. */
+        if (wanted.from > CONFIG_ITEMS_MAX) {
+            return admin_malformed(t);
+        }
+        rc = config_page(t, &wanted, &more, fn, user);
+    }
+    return rc;
 }

@@ -18,6 +18,7 @@ static const struct cli_command commands[] = {
     {"info", cli_info, "What is known of a topic, or of the namespace"},
     {"ns", cli_namespace, "List, create, set up or delete namespaces"},
     {"sync", cli_sync, "Wait until everything appended is on disk"},
+    {"config", cli_config, "The daemon's configuration, and what differs in it"},
     {"stat", cli_stat, "The daemon's counters"},
     {"ping", cli_ping, "Measure a round trip to the daemon"},
     {"bench", cli_bench, "Measure append, read, latency, or end to end"},

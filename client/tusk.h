@@ -382,12 +382,25 @@ struct tusk_namespace_info {
     char reason[TUSK_NAME_SIZE_MAX + 1];
 };
 
+/* One value of the daemon's configuration. */
+struct tusk_config_item {
+    uint32_t size;       /* Filled by the library: what it knows of this struct */
+    int needs_restart;   /* Not 0: a change counts from the next start, else from a reload */
+    const char *section; /* "server", "defaults" or "namespace" */
+    const char *space;   /* The namespace, in that section; else "" */
+    const char *key;
+    const char *value;
+    const char *fallback; /* The built-in value */
+    const char *origin;   /* "default", "--fsync", "TUSK_LOG", "FILE:LINE", "stored", ... */
+};
+
 /* Called for each item of a list; the item lives until it returns. Not 0 ends the list, which
  * then returns TUSK_OK. Other calls on the connection are allowed inside. */
 typedef int (*tusk_topic_fn)(void *user, const struct tusk_topic_info *info);
 typedef int (*tusk_cursor_fn)(void *user, const struct tusk_cursor_info *info);
 typedef int (*tusk_namespace_fn)(void *user, const struct tusk_namespace_info *info);
 typedef int (*tusk_stat_fn)(void *user, const char *name, uint64_t value);
+typedef int (*tusk_config_fn)(void *user, const struct tusk_config_item *item);
 
 /* Create a topic, durably, with settings (may be NULL with count 0). EEXISTS if there is one,
  * EQUOTA and EBUSY if there may be no more, ENOSPACE. *topic_id (may be NULL) is its id. */
@@ -431,6 +444,9 @@ TUSK_API int tusk_namespace_delete(struct tusk *t, const char *space);
 
 /* The daemon's counters, under the names of its metrics. */
 TUSK_API int tusk_stats(struct tusk *t, tusk_stat_fn fn, void *user);
+/* The daemon's configuration, value by value: what it uses, or, with files not 0, what a start
+ * would use now, with its files read again; EINVALID, and what is wrong, when they are not valid. */
+TUSK_API int tusk_config(struct tusk *t, int files, tusk_config_fn fn, void *user);
 
 /* ---- Pipelined: many requests in flight ----
  *

@@ -57,6 +57,7 @@ static int take_value(struct cursor *at, const char **value, struct options_erro
 
 static int set_pair(struct options *options, const char *pair, struct options_error *error)
 {
+    const struct option_origin origin = {.kind = ORIGIN_ARGUMENT, .name = "set"};
     const char *equal = strchr(pair, '=');
     char key[KEY_SIZE_MAX];
 
@@ -68,7 +69,20 @@ static int set_pair(struct options *options, const char *pair, struct options_er
     }
     memcpy(key, pair, (size_t)(equal - pair));
     key[equal - pair] = '\0';
-    return options_set(options, key, equal + 1, "--set", error);
+    return options_set(options, key, equal + 1, &origin, error);
+}
+
+static int take_text(struct cursor *at, const char *name, const char *value, const char **out,
+                     struct options_error *error)
+{
+    if (take_value(at, &value, error) != 0) {
+        return -1;
+    }
+    if (value[0] == '\0') {
+        return fail(error, "--%s: needs a value that is not empty", name);
+    }
+    *out = value;
+    return 0;
 }
 
 /* One argument that is no option of the table. 1: not one of these either. */
@@ -82,11 +96,10 @@ static int take_command(struct options *options, struct options_command *command
         return take_value(at, &value, error) != 0 ? -1 : set_pair(options, value, error);
     }
     if (matches(at, "accept-loss", &value)) {
-        if (take_value(at, &value, error) != 0) {
-            return -1;
-        }
-        command->accept_loss = value;
-        return 0;
+        return take_text(at, "accept-loss", value, &command->accept_loss, error);
+    }
+    if (matches(at, "config", &value)) {
+        return take_text(at, "config", value, &command->config, error);
     }
     if (matches(at, "help", &value) || strcmp(at->argv[at->index], "-h") == 0) {
         flag = &command->help;
@@ -110,28 +123,28 @@ static int take_option(struct options *options, struct cursor *at, struct option
 {
     const struct option_row *rows = options_rows();
     const char *value;
-    char source[KEY_SIZE_MAX];
     int i;
 
     for (i = 0; i < OPTION_COUNT; i++) {
+        const struct option_origin origin = {ORIGIN_ARGUMENT, 0, rows[i].flag};
+
         if (rows[i].flag == NULL || !matches(at, rows[i].flag, &value)) {
             continue;
         }
-        (void)snprintf(source, sizeof source, "--%s", rows[i].flag);
         if (rows[i].type == VALUE_SWITCH) {
-            return options_set(options, rows[i].key, value != NULL ? value : "yes", source, error);
+            return options_set(options, rows[i].key, value != NULL ? value : "yes", &origin, error);
         }
         if (take_value(at, &value, error) != 0) {
             return -1;
         }
-        return options_set(options, rows[i].key, value, source, error);
+        return options_set(options, rows[i].key, value, &origin, error);
     }
     return 1;
 }
 
 static int unknown(const char *argument, struct options_error *error)
 {
-    static const char *const commands[] = {"set",     "accept-loss",  "help",
+    static const char *const commands[] = {"set",     "config",       "accept-loss", "help",
                                            "version", "check-config", NULL};
     const struct option_row *rows = options_rows();
     const char *word = argument[0] == '-' && argument[1] == '-' ? argument + 2 : argument;

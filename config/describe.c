@@ -1,4 +1,4 @@
-/* The table as text for people: --help, and the commented sample tuskd.conf. */
+/* The table as text for people: --help, the commented sample tuskd.conf, and tuskd.conf(5). */
 #include <string.h>
 
 #include "config/options.h"
@@ -53,8 +53,13 @@ void options_help(FILE *out)
     char allowed[VALUE_TEXT_SIZE];
     int i;
 
-    (void)fprintf(out, "Usage: tuskd [OPTION...]\n\n"
-                       "The tusk daemon: a durable, topic-based log behind a Unix socket.\n\n");
+    (void)fprintf(out,
+                  "Usage: tuskd [OPTION...]\n\n"
+                  "The tusk daemon: a durable, topic-based log behind a Unix socket.\n\n"
+                  "  --config FILE\n"
+                  "        Read FILE, and conf.d/*.conf beside it. Without this option it is\n"
+                  "        $TUSK_CONFIG, or tuskd.conf in $CONFIGURATION_DIRECTORY if systemd\n"
+                  "        sets it, or none. Environment and options win over files.\n");
     for (i = 0; i < OPTION_COUNT; i++) {
         if (rows[i].flag != NULL) {
             (void)fprintf(out, "  --%s%s\n", rows[i].flag, flag_value_name(&rows[i]));
@@ -62,19 +67,23 @@ void options_help(FILE *out)
             (void)fprintf(out, "        Default: %s\n", rows[i].fallback);
         }
     }
-    (void)fprintf(out, "  --set KEY=VALUE\n"
-                       "        Set any of the options below.\n"
-                       "  --accept-loss NAMESPACE\n"
-                       "        Open a namespace whose journal is damaged, giving up what is\n"
-                       "        damaged. What was lost is logged.\n"
-                       "  --check-config\n"
-                       "        Check options and environment, then exit.\n"
-                       "  --version\n"
-                       "  --help\n\n"
-                       "Options for --set, with their defaults:\n");
+    (void)fprintf(out,
+                  "  --set KEY=VALUE\n"
+                  "        Set any of the options below.\n"
+                  "  --accept-loss NAMESPACE\n"
+                  "        Open a namespace whose journal is damaged, giving up what is\n"
+                  "        damaged. What was lost is logged.\n"
+                  "  --check-config\n"
+                  "        Check options, files and environment, say what is wrong with them,\n"
+                  "        and exit. Nothing is created, locked or changed.\n"
+                  "  --version\n"
+                  "  --help\n\n"
+                  "Options for --set and for files (tuskd.conf(5)), with their defaults. SIGHUP\n"
+                  "reloads the files; a * stands where a change needs a restart.\n");
     for (i = 0; i < OPTION_COUNT; i++) {
         value_allowed(rows[i].type, rows[i].min, rows[i].max, allowed, sizeof allowed);
-        (void)fprintf(out, "\n  %s=%s\n", rows[i].key, rows[i].fallback);
+        (void)fprintf(out, "\n  %s=%s%s\n", rows[i].key, rows[i].fallback,
+                      rows[i].when == OPTION_WHEN_START ? "  *" : "");
         write_wrapped(out, "        ", rows[i].help);
         (void)fprintf(out, "        Allowed: %s.\n", allowed);
         if (rows[i].environment != NULL) {
@@ -95,11 +104,14 @@ void options_sample(FILE *out)
     char line[VALUE_TEXT_SIZE + 16];
     int i;
 
-    (void)fprintf(out, "# Options of tuskd, each with its default. Made from config/options.def.\n"
-                       "# Give one as --set KEY=VALUE.\n");
+    (void)fprintf(
+        out, "# Options of tuskd, each with its default. Made from config/options.def.\n"
+             "# Takes effect as /etc/tusk/tuskd.conf for the service, or with --config FILE.\n"
+             "# Files in conf.d beside it, *.conf in order of their names, win over it.\n"
+             "# tuskd --check-config finds mistakes; systemctl reload tuskd applies changes.\n");
     for (i = 0; i < OPTION_COUNT; i++) {
-        if (strcmp(section, rows[i].section) != 0) {
-            section = rows[i].section;
+        if (strcmp(section, options_section_name(rows[i].section)) != 0) {
+            section = options_section_name(rows[i].section);
             (void)fprintf(out, "\n[%s]\n", section);
         }
         value_allowed(rows[i].type, rows[i].min, rows[i].max, allowed, sizeof allowed);
@@ -110,6 +122,12 @@ void options_sample(FILE *out)
         if (rows[i].environment != NULL) {
             (void)fprintf(out, "# Environment: %s.\n", rows[i].environment);
         }
+        if (rows[i].when == OPTION_WHEN_START) {
+            (void)fprintf(out, "# A change needs a restart.\n");
+        }
         (void)fprintf(out, "#%s = %s\n", rows[i].key, rows[i].fallback);
     }
+    (void)fprintf(out, "\n# A namespace's own settings: any of fsync and what follows it.\n"
+                       "#[namespace \"orders\"]\n"
+                       "#fsync = each\n");
 }

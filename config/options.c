@@ -9,9 +9,18 @@
 #define DISTANCE_SUGGEST_MAX 4u /* Farther away, a suggestion is a guess */
 
 static const struct option_row rows[OPTION_COUNT] = {
-#define OPTION(section, key, type, fallback, min, max, environment, flag, help)                    \
-    {#section, #key,        VALUE_##type, fallback, min,                                           \
-     max,      environment, flag,         help,     offsetof(struct options, key)},
+#define OPTION(section, key, type, fallback, min, max, when, environment, flag, help)              \
+    {OPTION_SECTION_##section,                                                                     \
+     #key,                                                                                         \
+     VALUE_##type,                                                                                 \
+     fallback,                                                                                     \
+     min,                                                                                          \
+     max,                                                                                          \
+     OPTION_WHEN_##when,                                                                           \
+     environment,                                                                                  \
+     flag,                                                                                         \
+     help,                                                                                         \
+     offsetof(struct options, key)},
 #include "config/options.def"
 #undef OPTION
 };
@@ -62,8 +71,7 @@ unsigned options_distance(const char *a, const char *b)
     return row[b_size];
 }
 
-/* The key nearest to a wrong one, or NULL when none is near. */
-static const char *nearest_key(const char *key)
+const char *options_nearest(const char *key)
 {
     unsigned best = DISTANCE_SUGGEST_MAX;
     const char *found = NULL;
@@ -81,7 +89,7 @@ static const char *nearest_key(const char *key)
     return found;
 }
 
-static const struct option_row *find_key(const char *key)
+const struct option_row *options_find(const char *key)
 {
     int i;
 
@@ -93,58 +101,155 @@ static const struct option_row *find_key(const char *key)
     return NULL;
 }
 
-static int set_row(struct options *options, const struct option_row *row, const char *value,
-                   const char *source, struct options_error *error)
+const char *options_section_name(enum option_section section)
 {
-    char *member = (char *)options + row->offset;
-    char allowed[VALUE_TEXT_SIZE];
-    const size_t size = strlen(value);
-    uint64_t number;
-    bool good;
+    return section == OPTION_SECTION_server ? "server" : "defaults";
+}
 
-    if (row->type == VALUE_PATH) {
-        good = size >= row->min && size <= row->max;
-        if (good) {
-            memcpy(member, value, size + 1);
+/* ---- where a value came from ---- */
+
+void option_origin_text(const struct option_origin *origin, char *text)
+{
+    switch (origin->kind) {
+    case ORIGIN_DEFAULT:
+        if (origin->name == NULL) {
+            (void)snprintf(text, OPTIONS_ORIGIN_SIZE, "default");
+            return;
         }
-    } else {
-        good = value_parse(row->type, value, row->min, row->max, &number);
-        if (good) {
-            memcpy(member, &number, sizeof number);
-        }
+        break;
+    case ORIGIN_FILE:
+        (void)snprintf(text, OPTIONS_ORIGIN_SIZE, "%s:%" PRIu32, origin->name, origin->line);
+        return;
+    case ORIGIN_ENVIRONMENT:
+        break;
+    case ORIGIN_ARGUMENT:
+        (void)snprintf(text, OPTIONS_ORIGIN_SIZE, "--%s", origin->name);
+        return;
     }
-    if (!good) {
-        value_allowed(row->type, row->min, row->max, allowed, sizeof allowed);
-        return fail(error, "%s: \"%s\" is not allowed for %s; allowed: %s", source, value, row->key,
-                    allowed);
+    (void)snprintf(text, OPTIONS_ORIGIN_SIZE, "%s", origin->name);
+}
+
+/* ---- values ---- */
+
+static int refuse(const struct option_row *row, const char *value,
+                  const struct option_origin *origin, struct options_error *error)
+{
+    char allowed[VALUE_TEXT_SIZE];
+    char where[OPTIONS_ORIGIN_SIZE];
+
+    option_origin_text(origin, where);
+    value_allowed(row->type, row->min, row->max, allowed, sizeof allowed);
+    return fail(error, "%s: \"%s\" is not allowed for %s; allowed: %s", where, value, row->key,
+                allowed);
+}
+
+int options_number(const struct option_row *row, const char *value,
+                   const struct option_origin *origin, uint64_t *number,
+                   struct options_error *error)
+{
+    if (row->type == VALUE_PATH || !value_parse(row->type, value, row->min, row->max, number)) {
+        return refuse(row, value, origin, error);
     }
-    options->given[row - rows] = true;
     return 0;
 }
 
-int options_set(struct options *options, const char *key, const char *value, const char *source,
-                struct options_error *error)
+static int set_row(struct options *options, const struct option_row *row, const char *value,
+                   const struct option_origin *origin, struct options_error *error)
 {
-    const struct option_row *row = find_key(key);
+    char *member = (char *)options + row->offset;
+    const size_t size = strlen(value);
+    uint64_t number;
+
+    if (row->type == VALUE_PATH) {
+        if (size < row->min || size > row->max) {
+            return refuse(row, value, origin, error);
+        }
+        memcpy(member, value, size + 1);
+    } else {
+        if (options_number(row, value, origin, &number, error) != 0) {
+            return -1;
+        }
+        memcpy(member, &number, sizeof number);
+    }
+    options->origin[row - rows] = *origin;
+    return 0;
+}
+
+int options_set(struct options *options, const char *key, const char *value,
+                const struct option_origin *origin, struct options_error *error)
+{
+    const struct option_row *row = options_find(key);
+    char where[OPTIONS_ORIGIN_SIZE];
     const char *near;
 
     if (row != NULL) {
-        return set_row(options, row, value, source, error);
+        return set_row(options, row, value, origin, error);
     }
-    near = nearest_key(key);
+    near = options_nearest(key);
+    option_origin_text(origin, where);
     if (near == NULL) {
         return fail(error, "%s: there is no option \"%s\" (value \"%s\"); --help lists them all",
-                    source, key, value);
+                    where, key, value);
     }
-    return fail(error, "%s: there is no option \"%s\" (value \"%s\"); did you mean \"%s\"?", source,
+    return fail(error, "%s: there is no option \"%s\" (value \"%s\"); did you mean \"%s\"?", where,
                 key, value, near);
 }
+
+uint64_t options_get(const struct options *options, int index)
+{
+    uint64_t number;
+
+    memcpy(&number, (const char *)options + rows[index].offset, sizeof number);
+    return number;
+}
+
+void options_text(const struct options *options, int index, char *text)
+{
+    if (rows[index].type == VALUE_PATH) {
+        (void)snprintf(text, OPTIONS_PATH_SIZE, "%s", (const char *)options + rows[index].offset);
+        return;
+    }
+    value_format(rows[index].type, options_get(options, index), text, OPTIONS_PATH_SIZE);
+}
+
+void options_fallback(int index, char *text)
+{
+    const struct option_row *row = &rows[index];
+    uint64_t number;
+
+    if (row->type == VALUE_PATH ||
+        !value_parse(row->type, row->fallback, row->min, row->max, &number)) {
+        (void)snprintf(text, OPTIONS_PATH_SIZE, "%s", row->fallback);
+        return;
+    }
+    value_format(row->type, number, text, OPTIONS_PATH_SIZE);
+}
+
+bool options_same(const struct options *a, const struct options *b, int index)
+{
+    if (rows[index].type == VALUE_PATH) {
+        return strcmp((const char *)a + rows[index].offset, (const char *)b + rows[index].offset) ==
+               0;
+    }
+    return options_get(a, index) == options_get(b, index);
+}
+
+void options_copy(struct options *to, const struct options *from, int index)
+{
+    const size_t size = rows[index].type == VALUE_PATH ? OPTIONS_PATH_SIZE : sizeof(uint64_t);
+
+    memcpy((char *)to + rows[index].offset, (const char *)from + rows[index].offset, size);
+    to->origin[index] = from->origin[index];
+}
+
+/* ---- defaults, environment ---- */
 
 /* The first of systemd's colon-separated directories, with `name` in it. */
 static int set_from_directory(struct options *options, const struct option_row *row,
                               options_getenv_fn *get, const char *variable, const char *name,
                               struct options_error *error)
 {
+    const struct option_origin origin = {.kind = ORIGIN_DEFAULT, .name = variable};
     const char *value = get(variable);
     char path[OPTIONS_PATH_SIZE];
     int size;
@@ -156,16 +261,17 @@ static int set_from_directory(struct options *options, const struct option_row *
     if (size < 0 || (size_t)size >= sizeof path) {
         return fail(error, "%s: longer than %zu bytes", variable, sizeof path - 1);
     }
-    return set_row(options, row, path, variable, error);
+    return set_row(options, row, path, &origin, error);
 }
 
 int options_default(struct options *options, options_getenv_fn *get, struct options_error *error)
 {
+    const struct option_origin origin = {.kind = ORIGIN_DEFAULT};
     int i;
 
     memset(options, 0, sizeof *options);
     for (i = 0; i < OPTION_COUNT; i++) {
-        if (set_row(options, &rows[i], rows[i].fallback, "built-in default", error) != 0) {
+        if (set_row(options, &rows[i], rows[i].fallback, &origin, error) != 0) {
             return -1;
         }
     }
@@ -175,7 +281,6 @@ int options_default(struct options *options, options_getenv_fn *get, struct opti
                            error) != 0) {
         return -1;
     }
-    memset(options->given, 0, sizeof options->given);
     return 0;
 }
 
@@ -185,66 +290,98 @@ int options_environment(struct options *options, options_getenv_fn *get,
     int i;
 
     for (i = 0; i < OPTION_COUNT; i++) {
+        const struct option_origin origin = {ORIGIN_ENVIRONMENT, 0, rows[i].environment};
         const char *value = rows[i].environment != NULL ? get(rows[i].environment) : NULL;
 
         if (value == NULL || value[0] == '\0') {
             continue;
         }
-        if (set_row(options, &rows[i], value, rows[i].environment, error) != 0) {
+        if (set_row(options, &rows[i], value, &origin, error) != 0) {
             return -1;
         }
     }
     return 0;
 }
 
-static void number_text(enum value_type type, uint64_t value, char *text)
+/* ---- what no single value shows ---- */
+
+/* "batch_size_max = 8MiB (default)" */
+#define SAID_SIZE (2 * VALUE_TEXT_SIZE + OPTIONS_ORIGIN_SIZE)
+
+static const char *say(const struct options *options, int index, char *text)
 {
-    value_format(type, value, text, VALUE_TEXT_SIZE);
+    char value[OPTIONS_PATH_SIZE];
+    char where[OPTIONS_ORIGIN_SIZE];
+
+    options_text(options, index, value);
+    option_origin_text(&options->origin[index], where);
+    (void)snprintf(text, SAID_SIZE, "%s = %.*s (%s)", rows[index].key, (int)VALUE_TEXT_SIZE, value,
+                   where);
+    return text;
 }
 
-static int check_pages(const char *key, uint64_t value, struct options_error *error)
+static int check_pages(const struct options *options, int index, struct options_error *error)
 {
-    char text[VALUE_TEXT_SIZE];
+    char text[SAID_SIZE];
 
-    if (value % 4096 == 0) {
+    if (options_get(options, index) % 4096 == 0) {
         return 0;
     }
-    number_text(VALUE_SIZE, value, text);
-    return fail(error, "%s = %s: must be a multiple of 4KiB", key, text);
+    return fail(error, "%s: must be a multiple of 4KiB", say(options, index, text));
+}
+
+/* That an option is not more than another. */
+static int check_at_most(const struct options *options, int less, int more,
+                         struct options_error *error)
+{
+    char a[SAID_SIZE];
+    char b[SAID_SIZE];
+
+    if (options_get(options, less) <= options_get(options, more)) {
+        return 0;
+    }
+    return fail(error, "%s is more than %s", say(options, less, a), say(options, more, b));
+}
+
+static int check_total(const struct options *options, int index, struct options_error *error)
+{
+    char a[SAID_SIZE];
+    char b[SAID_SIZE];
+
+    if (options->total_bytes_max / 4 >= options_get(options, index)) {
+        return 0;
+    }
+    return fail(error, "%s: must be at least 4 times %s, so that one client cannot take it all",
+                say(options, OPTION_total_bytes_max, a), say(options, index, b));
+}
+
+/* A rule without its number would give up everything at once. */
+static int check_retention(const struct options *options, uint64_t kind, int index,
+                           struct options_error *error)
+{
+    char a[SAID_SIZE];
+    char b[SAID_SIZE];
+
+    if (options->retention != kind || options_get(options, index) != 0) {
+        return 0;
+    }
+    return fail(error, "%s with %s would keep nothing", say(options, OPTION_retention, a),
+                say(options, index, b));
 }
 
 int options_check(const struct options *options, struct options_error *error)
 {
-    char a[VALUE_TEXT_SIZE];
-    char b[VALUE_TEXT_SIZE];
+    int rc = check_pages(options, OPTION_block_size, error);
 
-    if (check_pages("block_size", options->block_size, error) != 0 ||
-        check_pages("ring_size", options->ring_size, error) != 0 ||
-        check_pages("journal_file_max", options->journal_file_max, error) != 0) {
-        return -1;
-    }
-    if (options->entry_size_max > options->batch_size_max) {
-        number_text(VALUE_SIZE, options->entry_size_max, a);
-        number_text(VALUE_SIZE, options->batch_size_max, b);
-        return fail(error, "entry_size_max = %s is more than batch_size_max = %s", a, b);
-    }
-    if (options->request_bytes_max < options->batch_size_max) {
-        number_text(VALUE_SIZE, options->request_bytes_max, a);
-        number_text(VALUE_SIZE, options->batch_size_max, b);
-        return fail(error, "request_bytes_max = %s is less than batch_size_max = %s", a, b);
-    }
-    if (options->total_bytes_max / 4 < options->batch_size_max ||
-        options->total_bytes_max / 4 < options->read_size_max) {
-        number_text(VALUE_SIZE, options->total_bytes_max, a);
-        return fail(error,
-                    "total_bytes_max = %s: must be at least 4 times batch_size_max and "
-                    "read_size_max, so that one client cannot take it all",
-                    a);
-    }
-    if (options->journal_file_max > options->journal_size_max) {
-        number_text(VALUE_SIZE, options->journal_file_max, a);
-        number_text(VALUE_SIZE, options->journal_size_max, b);
-        return fail(error, "journal_file_max = %s is more than journal_size_max = %s", a, b);
-    }
-    return 0;
+    rc = rc != 0 ? rc : check_pages(options, OPTION_ring_size, error);
+    rc = rc != 0 ? rc : check_pages(options, OPTION_journal_file_max, error);
+    rc = rc != 0 ? rc : check_at_most(options, OPTION_entry_size_max, OPTION_batch_size_max, error);
+    rc = rc != 0 ? rc
+                 : check_at_most(options, OPTION_batch_size_max, OPTION_request_bytes_max, error);
+    rc = rc != 0 ? rc
+                 : check_at_most(options, OPTION_journal_file_max, OPTION_journal_size_max, error);
+    rc = rc != 0 ? rc : check_total(options, OPTION_batch_size_max, error);
+    rc = rc != 0 ? rc : check_total(options, OPTION_read_size_max, error);
+    rc = rc != 0 ? rc : check_retention(options, VALUE_RETAIN_AGE, OPTION_retention_age, error);
+    return rc != 0 ? rc : check_retention(options, VALUE_RETAIN_SIZE, OPTION_retention_size, error);
 }

@@ -44,6 +44,7 @@ enum message_type {
     MESSAGE_NAMESPACE_LIST = 19,
     MESSAGE_NAMESPACE_DELETE = 20,
     MESSAGE_STATS = 21,
+    MESSAGE_CONFIG = 22,
     MESSAGE_TYPE_END /* One past the last */
 };
 
@@ -269,6 +270,24 @@ struct message_stat {
     uint64_t value;
 };
 
+/* CONFIG: the values in force, or those that the files, read now, would give. */
+struct message_config {
+    uint32_t max;
+    uint32_t from; /* Items before this one are left out */
+    bool files;
+};
+
+/* One value: section "server" or "defaults" and an empty namespace, or "namespace" and its name. */
+struct message_config_item {
+    bool needs_restart; /* A change counts from the next start */
+    struct message_name section;
+    struct message_name space;
+    struct message_name key;
+    struct message_name value;
+    struct message_name fallback; /* The built-in value */
+    struct message_name origin;   /* "default", a variable, an option, "FILE:LINE", ... */
+};
+
 /* The body of a reply whose status is not 0. */
 struct message_error {
     uint64_t detail_a;
@@ -293,6 +312,7 @@ struct message {
         struct message_cursor_list cursor_list;
         struct message_cursor cursor;
         struct message_namespace_settings namespace_settings;
+        struct message_config config;
         struct message_name name;
     } u;
 };
@@ -354,6 +374,9 @@ size_t message_cursor_info_size(const struct message_cursor_info *info);
 size_t message_cursor_info_encode(uint8_t *to, const struct message_cursor_info *info);
 size_t message_namespace_info_size(const struct message_namespace_info *info);
 size_t message_namespace_info_encode(uint8_t *to, const struct message_namespace_info *info);
+/* Value, fallback and origin are cut and mended as an error's text is. */
+size_t message_config_item_size(const struct message_config_item *item);
+size_t message_config_item_encode(uint8_t *to, const struct message_config_item *item);
 
 /* STATS: a head of 2 bytes (count), then items. */
 #define MESSAGE_STATS_HEAD_SIZE 2u
@@ -374,6 +397,7 @@ int message_list_begin(struct message_reader *reader, const uint8_t *body, size_
 int message_topic_list_next(struct message_reader *reader, struct message_topic_info *item);
 int message_cursor_list_next(struct message_reader *reader, struct message_cursor_info *item);
 int message_namespace_list_next(struct message_reader *reader, struct message_namespace_info *item);
+int message_config_list_next(struct message_reader *reader, struct message_config_item *item);
 int message_stats_begin(struct message_reader *reader, const uint8_t *body, size_t size);
 int message_stats_next(struct message_reader *reader, struct message_stat *item);
 

@@ -15,6 +15,7 @@ const struct message_name_rule message_rule_namespace = NAME_RULE("namespace", f
 const struct message_name_rule message_rule_any_namespace = NAME_RULE("namespace", true);
 const struct message_name_rule message_rule_peer = NAME_RULE("program's", true);
 const struct message_name_rule message_rule_stat = NAME_RULE("counter", false);
+const struct message_name_rule message_rule_option = NAME_RULE("option", false);
 
 static const struct message_name_rule rule_topic_or_id = NAME_RULE("topic", true);
 

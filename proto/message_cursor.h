@@ -113,6 +113,7 @@ extern const struct message_name_rule message_rule_namespace;     /* Not empty *
 extern const struct message_name_rule message_rule_any_namespace; /* Empty: one understood */
 extern const struct message_name_rule message_rule_peer;          /* What a program calls itself */
 extern const struct message_name_rule message_rule_stat;
+extern const struct message_name_rule message_rule_option; /* A section or a key */
 
 /* Fail with `reserved bytes are not zero` unless the next size (at most 8) bytes are. */
 void message_take_reserved(struct message_input *in, size_t size);

@@ -293,6 +293,33 @@ size_t message_namespace_info_encode(uint8_t *to, const struct message_namespace
     return out.size;
 }
 
+static void put_config_item(struct message_output *out, const struct message_config_item *item)
+{
+    message_put_u16(out, item->needs_restart);
+    message_put_name(out, &item->section);
+    message_put_name(out, &item->space);
+    message_put_name(out, &item->key);
+    message_put_text(out, &item->value);
+    message_put_text(out, &item->fallback);
+    message_put_text(out, &item->origin);
+}
+
+size_t message_config_item_size(const struct message_config_item *item)
+{
+    struct message_output out = {.to = NULL};
+
+    put_config_item(&out, item);
+    return out.size;
+}
+
+size_t message_config_item_encode(uint8_t *to, const struct message_config_item *item)
+{
+    struct message_output out = {.to = to};
+
+    put_config_item(&out, item);
+    return out.size;
+}
+
 static void put_stat(struct message_output *out, const struct message_stat *stat)
 {
     message_put_name(out, &stat->name);
@@ -424,6 +451,24 @@ int message_namespace_list_next(struct message_reader *reader, struct message_na
     item->name = message_take_name(&in, &message_rule_namespace);
     item->reason = message_take_text(&in);
     message_take_settings(&in, &item->settings);
+    return reader_advance(reader, &in);
+}
+
+int message_config_list_next(struct message_reader *reader, struct message_config_item *item)
+{
+    struct message_input in;
+    int rc = reader_item(reader, &in);
+
+    if (rc != 1) {
+        return rc;
+    }
+    item->needs_restart = message_take_bool(&in);
+    item->section = message_take_name(&in, &message_rule_option);
+    item->space = message_take_name(&in, &message_rule_any_namespace);
+    item->key = message_take_name(&in, &message_rule_option);
+    item->value = message_take_text(&in);
+    item->fallback = message_take_text(&in);
+    item->origin = message_take_text(&in);
     return reader_advance(reader, &in);
 }
 

@@ -353,6 +353,20 @@ static void put_namespace(struct message_output *out, const struct message *mess
     message_put_name(out, &message->u.name);
 }
 
+static void take_config(struct message_input *in, struct message *message)
+{
+    message->u.config.max = take_list_max(in);
+    message->u.config.from = message_take_u32(in);
+    message->u.config.files = message_take_bool(in);
+}
+
+static void put_config(struct message_output *out, const struct message *message)
+{
+    message_put_u32(out, message->u.config.max);
+    message_put_u32(out, message->u.config.from);
+    message_put_u16(out, message->u.config.files);
+}
+
 struct request_form {
     void (*take)(struct message_input *in, struct message *message);
     void (*put)(struct message_output *out, const struct message *message);
@@ -380,6 +394,7 @@ static const struct request_form forms[MESSAGE_TYPE_END] = {
     [MESSAGE_NAMESPACE_LIST] = {take_list, put_list},
     [MESSAGE_NAMESPACE_DELETE] = {take_namespace, put_namespace},
     [MESSAGE_STATS] = {take_nothing, put_nothing},
+    [MESSAGE_CONFIG] = {take_config, put_config},
 };
 
 int message_decode(struct message *message, uint16_t type, const uint8_t *body, size_t size,

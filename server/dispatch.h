@@ -8,7 +8,7 @@
  *     dispatch_command.c  what changes cursors, topics and settings, and SYNC
  *     dispatch_query.c    lists, TOPIC_INFO, STATS
  *     dispatch_space.c    creating, deleting and listing namespaces
- *     dispatch_defaults.c what the daemon sets itself, before it serves */
+ *     dispatch_config.c   CONFIG */
 #ifndef SERVER_DISPATCH_H
 #define SERVER_DISPATCH_H
 
@@ -19,7 +19,6 @@
 
 struct buffer;
 struct connection;
-struct error;
 struct engine_setting;
 struct engine_settings;
 struct engine_topic_ref;
@@ -28,8 +27,6 @@ struct message;
 struct message_settings;
 struct message_topic;
 struct namespace;
-struct options;
-struct storage;
 
 enum dispatch_result {
     DISPATCH_TAKEN, /* Answered, or will be */
@@ -44,10 +41,6 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
 void dispatch_leave(struct connection *connection);
 /* The client will send nothing more: its waiting reads have nothing to wait for. */
 void dispatch_cancel_reads(struct connection *connection);
-
-/* Set what was given explicitly on the namespace "default", durably. Before the loop runs. */
-int dispatch_defaults(const struct storage *storage, const struct options *options,
-                      struct error *err);
 
 /* ---- between the dispatch files ---- */
 
@@ -67,6 +60,7 @@ dispatch_fn dispatch_topic_list;
 dispatch_fn dispatch_topic_info;
 dispatch_fn dispatch_cursor_list;
 dispatch_fn dispatch_stats;
+dispatch_fn dispatch_config;
 dispatch_fn dispatch_space_create;
 dispatch_fn dispatch_space_set;
 dispatch_fn dispatch_space_list;

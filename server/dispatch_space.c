@@ -5,24 +5,45 @@
 
 #include "core/engine.h"
 #include "proto/message.h"
+#include "server/configured.h"
 #include "server/connection.h"
 #include "server/dispatch.h"
 #include "server/log.h"
 #include "server/server.h"
 
+/* What stands in a file is changed there: or the next start would change it back. */
+static bool refuse_fixed(struct connection *connection, struct reply_to to, const char *name,
+                         const struct engine_setting *settings, uint32_t count)
+{
+    char text[MESSAGE_TEXT_SIZE_MAX];
+
+    if (!configured_fixed(connection->server->config, name, settings, count, text, sizeof text)) {
+        return false;
+    }
+    reply_error(connection, to, TUSK_EINVALID, 0, 0, text);
+    return true;
+}
+
 enum dispatch_result dispatch_space_create(struct connection *connection, struct reply_to to,
                                            const struct message *message, uint32_t frame_size)
 {
     const struct message_namespace_settings *wanted = &message->u.namespace_settings;
-    struct engine_setting settings[MESSAGE_SETTINGS_MAX];
-    const uint32_t count = dispatch_settings(settings, &wanted->settings);
+    struct engine_setting settings[CONFIGURED_COUNT + MESSAGE_SETTINGS_MAX];
+    const uint32_t count = dispatch_settings(settings + CONFIGURED_COUNT, &wanted->settings);
     struct error err = {0};
+    char name[MESSAGE_NAME_SIZE_MAX + 1];
     int rc;
 
     (void)frame_size;
+    (void)snprintf(name, sizeof name, "%.*s", (int)wanted->name.size, wanted->name.data);
+    if (refuse_fixed(connection, to, name, settings + CONFIGURED_COUNT, count)) {
+        return DISPATCH_TAKEN;
+    }
+    /* Later ones win: the defaults, its section, the request. */
+    configured_initial(connection->server->config, name, settings);
     server_stage(connection->server);
     rc = engine_namespace_create(connection->server->engine, wanted->name.data, wanted->name.size,
-                                 settings, count, &err);
+                                 settings, CONFIGURED_COUNT + count, &err);
     if (rc != 0) {
         reply_error(connection, to, rc, 0, 0, err.text);
         return DISPATCH_TAKEN;
@@ -48,6 +69,9 @@ enum dispatch_result dispatch_space_set(struct connection *connection, struct re
                                         const struct message *message, uint32_t frame_size)
 {
     const struct message_name *name = &message->u.namespace_settings.name;
+    struct engine_setting settings[MESSAGE_SETTINGS_MAX];
+    const uint32_t count = dispatch_settings(settings, &message->u.namespace_settings.settings);
+    struct engine_namespace_info info;
     struct namespace *ns = connection->ns;
 
     if (name->size > 0) {
@@ -55,6 +79,10 @@ enum dispatch_result dispatch_space_set(struct connection *connection, struct re
     }
     if (ns == NULL) {
         return not_found(connection, to, name);
+    }
+    engine_namespace_info(ns, &info);
+    if (refuse_fixed(connection, to, info.name, settings, count)) {
+        return DISPATCH_TAKEN;
     }
     return dispatch_command_on(ns, connection, to, message, frame_size);
 }

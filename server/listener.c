@@ -282,6 +282,16 @@ void listener_resume(struct listener *listener)
     poll_again(listener);
 }
 
+void listener_reconfigured(struct listener *listener)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        listener->fd_limit = limit.rlim_cur;
+    }
+    listener_resume(listener);
+}
+
 void listener_stop(struct listener *listener)
 {
     if (listener->fd < 0) {

@@ -42,6 +42,8 @@ void listener_adopt(struct listener *listener, int fd);
 int listener_start(struct listener *listener, struct server *server, struct error *err);
 /* A connection has closed: accepting may go on. */
 void listener_resume(struct listener *listener);
+/* Limits have changed: of descriptors, or of connections. */
+void listener_reconfigured(struct listener *listener);
 /* Stop accepting, remove the socket file, close. Handles close with the loop. */
 void listener_stop(struct listener *listener);
 /* For a start that failed before listener_start(). */

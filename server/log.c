@@ -100,23 +100,16 @@ static size_t write_prefix(char *line, size_t size, enum log_level level)
     return (size_t)used;
 }
 
-void log_write(enum log_level level, const char *part, const char *format, ...)
+static void write_line(enum log_level level, const char *part, const char *text, unsigned held)
 {
+    char cut[TEXT_SIZE];
     char line[LINE_SIZE];
-    char text[TEXT_SIZE];
-    unsigned held;
-    va_list args;
     size_t used;
 
-    if (level > level_max || !admit(format, &held)) {
-        return;
-    }
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args); /* Cut is fine */
-    va_end(args);
+    (void)snprintf(cut, sizeof cut, "%s", text); /* Cut is fine */
     used = write_prefix(line, sizeof line, level);
     used += (size_t)sprintf(line + used, " part=%s msg=\"", part);
-    used += escape(line + used, text);
+    used += escape(line + used, cut);
     used += (size_t)sprintf(line + used, "\"");
     if (held > 0) {
         used += (size_t)sprintf(line + used, " held_back=%u", held);
@@ -125,5 +118,27 @@ void log_write(enum log_level level, const char *part, const char *format, ...)
     /* One write, so that lines of two processes do not mix. Nothing can be done about a failure. */
     if (write(STDERR_FILENO, line, used) < 0) {
         return;
+    }
+}
+
+void log_write(enum log_level level, const char *part, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    unsigned held;
+    va_list args;
+
+    if (level > level_max || !admit(format, &held)) {
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args); /* Cut is fine */
+    va_end(args);
+    write_line(level, part, text, held);
+}
+
+void log_each(enum log_level level, const char *part, const char *text)
+{
+    if (level <= level_max) {
+        write_line(level, part, text, 0);
     }
 }

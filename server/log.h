@@ -21,6 +21,9 @@ void log_init(enum log_level level);
 void log_write(enum log_level level, const char *part, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same for a text, which is never held back: for what is bounded by itself. */
+void log_each(enum log_level level, const char *part, const char *text);
+
 #define log_error(part, ...) log_write(LOG_LEVEL_ERROR, part, __VA_ARGS__)
 #define log_warning(part, ...) log_write(LOG_LEVEL_WARNING, part, __VA_ARGS__)
 #define log_info(part, ...) log_write(LOG_LEVEL_INFO, part, __VA_ARGS__)

@@ -1,35 +1,32 @@
 /* tuskd: the order of a start.
  *
- *     options ---> directory ---> io ---> engine (lock, recovery) ---> loop ---> socket ---> READY
+ *     configuration ---> directory ---> io ---> engine (lock, recovery)
+ *                                                   ---> loop ---> socket ---> READY
  *
  * Nothing is created before the options are known to be good, nothing is changed before the lock
  * is held, no client is taken before recovery is done, and the last thing is to say so. */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include "config/options.h"
+#include "config/config.h"
 #include "core/engine.h"
 #include "core/error.h"
 #include "core/io.h"
 #include "server/clock.h"
+#include "server/configured.h"
 #include "server/data_dir.h"
-#include "server/dispatch.h"
+#include "server/descriptors.h"
 #include "server/exit_status.h"
-#include "server/limits.h"
 #include "server/log.h"
 #include "server/notify.h"
+#include "server/reload.h"
 #include "server/server.h"
 #include "server/storage.h"
 
-#define DESCRIPTORS_FOR_LOOP 12u    /* The loop's own, signals, the listener */
-#define DESCRIPTORS_FOR_FILES 4096u /* Wanted beyond those of connections: a segment holds 1 GB */
 #define READY_SIZE 3072u
 
 static volatile sig_atomic_t stop_wanted;
@@ -64,43 +61,6 @@ static void prepare_signals(void)
     (void)sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
 }
 
-/* As many descriptors as may be needed, if the hard limit permits. */
-static void raise_descriptors(const struct options *options)
-{
-    const rlim_t wanted = (rlim_t)options->connections_max + DESCRIPTORS_FOR_FILES;
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
-        return;
-    }
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-        log_warning("start", "cannot raise the limit of descriptors: %s", strerror(errno));
-    }
-}
-
-/* Whether enough descriptors are left, with all files of the data directory open, for the loop and
- * for what files will be needed: better now than in the middle of an append. */
-static bool enough_descriptors(void)
-{
-    const int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    struct rlimit limit;
-
-    if (lowest >= 0) {
-        (void)close(lowest); /* Nothing was written to it */
-    }
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && lowest >= 0 &&
-        limit.rlim_cur >= (rlim_t)lowest + DESCRIPTORS_FOR_LOOP + SPARE_FDS + 1) {
-        return true;
-    }
-    log_error(
-        "start",
-        "too few descriptors: %d are in use for files, and %u more are needed; the limit is %llu: "
-        "raise it (ulimit -n, LimitNOFILE=)",
-        lowest, DESCRIPTORS_FOR_LOOP + SPARE_FDS + 1, (unsigned long long)limit.rlim_cur);
-    return false;
-}
-
 /* ---- options ---- */
 
 static const char *get_environment(const char *name)
@@ -108,27 +68,29 @@ static const char *get_environment(const char *name)
     return getenv(name);
 }
 
-/* Fill *options and *command. EXIT_STATUS_OK, or how to exit, after saying why. */
-static int load_options(struct options *options, struct options_command *command, int argc,
-                        char **argv)
+static void print_all(const struct config_report *report, const char *kind)
 {
-    struct options_error error;
-    int status = EXIT_STATUS_OK;
+    uint32_t i;
 
-    /* The order of the steps decides how a failure is called. */
-    if (options_default(options, get_environment, &error) != 0 ||
-        /* NOLINTNEXTLINE(bugprone-branch-clone): the first and the last step end alike */
-        options_environment(options, get_environment, &error) != 0) {
-        status = EXIT_STATUS_CONFIG;
-    } else if (options_arguments(options, command, argc, argv, &error) != 0) {
-        status = EXIT_STATUS_USAGE;
-    } else if (!command->help && !command->version && options_check(options, &error) != 0) {
-        status = EXIT_STATUS_CONFIG;
+    for (i = 0; i < report->count; i++) {
+        (void)fprintf(stderr, "tuskd: %s%s\n", kind, report->texts[i]);
     }
-    if (status != EXIT_STATUS_OK) {
-        (void)fprintf(stderr, "tuskd: %s\n", error.text);
+    if (report->left_off > 0) {
+        (void)fprintf(stderr, "tuskd: %sand %u more\n", kind, report->left_off);
     }
-    return status;
+}
+
+/* Read the configuration. EXIT_STATUS_OK, or how to exit, after saying why: every reason. */
+static int load_config(struct config *config, const struct config_source *source)
+{
+    const int rc = config_load(config, source);
+
+    print_all(&config->warnings, "warning: ");
+    print_all(&config->errors, "");
+    if (rc != 0) {
+        return config->usage ? EXIT_STATUS_USAGE : EXIT_STATUS_CONFIG;
+    }
+    return EXIT_STATUS_OK;
 }
 
 /* What is asked of the command line only. True if that was all. */
@@ -305,13 +267,15 @@ static void stop_unused(struct storage *storage)
 }
 
 /* With the storage open: listen, serve, stop. */
-static int serve(struct storage *storage, const struct options *options)
+static int serve(struct storage *storage, struct config *config, const struct config_source *source)
 {
+    const struct options *options = &config->options;
     static struct server server;
+    static struct reload reload;
     struct error err;
     int status;
 
-    if (server_init(&server, options, storage->engine, io_poll_fd(storage->io), &err) != 0) {
+    if (server_init(&server, config, storage->engine, io_poll_fd(storage->io), &err) != 0) {
         log_error("start", "%s", err.text);
         stop_unused(storage);
         return EXIT_STATUS_IO;
@@ -328,6 +292,8 @@ static int serve(struct storage *storage, const struct options *options)
         server_deinit(&server);
         return EXIT_STATUS_IO;
     }
+    reload_init(&reload, &server, config, source);
+    server.reload = &reload;
     say_ready(&server, storage);
     if (!go_on()) {
         (void)raise(SIGTERM); /* It came before the loop watched for it */
@@ -339,12 +305,15 @@ static int serve(struct storage *storage, const struct options *options)
         _exit(status);
     }
     storage_close_engine(storage);
+    reload_deinit(&reload);
     server_deinit(&server);
     return status;
 }
 
-static int run(const struct options *options, const struct options_command *command)
+static int run(struct config *config, const struct config_source *source)
 {
+    const struct options *options = &config->options;
+    const struct options_command *command = &config->command;
     struct storage storage;
     struct error err;
     int status;
@@ -367,14 +336,14 @@ static int run(const struct options *options, const struct options_command *comm
         log_warning("start", "--accept-loss %s: there is no such namespace", command->accept_loss);
     }
     status = judge_namespaces(&storage, options);
-    if (status == EXIT_STATUS_OK && dispatch_defaults(&storage, options, &err) != 0) {
+    if (status == EXIT_STATUS_OK && configured_apply(&storage, config, &err) != 0) {
         status = fail_start("start", &err);
     }
-    if (status == EXIT_STATUS_OK && !enough_descriptors()) {
+    if (status == EXIT_STATUS_OK && !descriptors_enough()) {
         status = EXIT_STATUS_CONFIG;
     }
     if (status == EXIT_STATUS_OK) {
-        status = serve(&storage, options);
+        status = serve(&storage, config, source);
     } else {
         stop_unused(&storage);
     }
@@ -384,18 +353,18 @@ static int run(const struct options *options, const struct options_command *comm
 
 int main(int argc, char **argv)
 {
-    static struct options options;
-    struct options_command command;
-    int status = load_options(&options, &command, argc, argv);
+    const struct config_source source = {.argc = argc, .argv = argv, .get = get_environment};
+    static struct config config;
+    int status = load_config(&config, &source);
 
-    if (status != EXIT_STATUS_OK) {
-        return status;
+    if (status == EXIT_STATUS_OK && answer_command(&config.command)) {
+        status = fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_IO;
+    } else if (status == EXIT_STATUS_OK) {
+        log_init((enum log_level)config.options.log);
+        prepare_signals();
+        descriptors_raise(&config.options);
+        status = run(&config, &source);
     }
-    if (answer_command(&command)) {
-        return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_IO;
-    }
-    log_init((enum log_level)options.log);
-    prepare_signals();
-    raise_descriptors(&options);
-    return run(&options, &command);
+    config_free(&config);
+    return status;
 }

@@ -28,6 +28,11 @@ void notify_ready(const char *status)
     (void)sd_notifyf(0, "READY=1\nSTATUS=%s", status);
 }
 
+void notify_reloading(uint64_t mono_us)
+{
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, mono_us);
+}
+
 void notify_stopping(const char *status)
 {
     (void)sd_notifyf(0, "STOPPING=1\nSTATUS=%s", status);
@@ -83,6 +88,11 @@ void notify_progress(const char *name, uint64_t done_bytes, uint64_t total_bytes
 void notify_ready(const char *status)
 {
     (void)status;
+}
+
+void notify_reloading(uint64_t mono_us)
+{
+    (void)mono_us;
 }
 
 void notify_stopping(const char *status)

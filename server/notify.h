@@ -10,6 +10,8 @@ struct error;
 /* Recovery is at work: keep the start-up timeout away, and show how far it is. */
 void notify_progress(const char *name, uint64_t done_bytes, uint64_t total_bytes);
 void notify_ready(const char *status);
+/* A reload begins; notify_ready() ends it, however it went. */
+void notify_reloading(uint64_t mono_us);
 void notify_stopping(const char *status);
 void notify_watchdog(void);
 /* How often notify_watchdog() must be called, in milliseconds; half of what systemd was told. 0:

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config/options.h"
+#include "config/config.h"
 #include "core/check.h"
 #include "core/engine.h"
 #include "server/clock.h"
@@ -13,7 +13,9 @@
 #include "server/exit_status.h"
 #include "server/log.h"
 #include "server/notify.h"
+#include "server/reload.h"
 #include "server/request.h"
+#include "server/sweep.h"
 
 /* Turns after a stop in which what has already arrived is still read, and answered CLOSED. */
 #define DRAIN_TURNS 3u
@@ -132,7 +134,9 @@ static void on_signal(uv_signal_t *handle, int number)
     struct server *server = handle->data;
 
     if (number == SIGHUP) {
-        log_info("server", "SIGHUP: this version has nothing to reload");
+        if (server->reload != NULL && server->state == SERVER_SERVING) {
+            reload_begin(server->reload);
+        }
         return;
     }
     if (server->state == SERVER_SERVING) {
@@ -345,18 +349,6 @@ static void on_engine_fd(uv_poll_t *poll, int status, int events)
     server_want_turn(poll->data);
 }
 
-static void on_sweep(uv_timer_t *timer)
-{
-    struct server *server = timer->data;
-    struct connection *connection = server->connections;
-    struct connection *next;
-
-    for (; connection != NULL; connection = next) {
-        next = connection->next;
-        connection_sweep(connection, uv_now(&server->loop));
-    }
-}
-
 static void on_watchdog(uv_timer_t *timer)
 {
     (void)timer;
@@ -365,27 +357,18 @@ static void on_watchdog(uv_timer_t *timer)
 
 /* ---- life ---- */
 
-static uint64_t sweep_interval(const struct options *options)
+void server_reconfigured(struct server *server)
 {
-    uint64_t shortest = options->hello_timeout;
-
-    shortest = options->frame_timeout < shortest ? options->frame_timeout : shortest;
-    shortest = options->output_timeout < shortest ? options->output_timeout : shortest;
-    if (options->idle_timeout != 0 && options->idle_timeout < shortest) {
-        shortest = options->idle_timeout;
-    }
-    shortest /= 4;
-    if (shortest < SWEEP_MIN_MS) {
-        return SWEEP_MIN_MS;
-    }
-    return shortest < SWEEP_MAX_MS ? shortest : SWEEP_MAX_MS;
+    server->pool.limit_bytes = server->options->total_bytes_max;
+    sweep_start(server);
+    listener_reconfigured(&server->listener);
+    server_want_turn(server); /* Who was paused by a limit is asked again */
 }
 
 /* Those handles whose initialisation cannot fail. */
 static void init_handles(struct server *server)
 {
     const uint64_t watchdog_ms = notify_watchdog_interval_ms();
-    const uint64_t sweep_ms = sweep_interval(server->options);
     uv_loop_t *loop = &server->loop;
 
     (void)uv_timer_init(loop, &server->engine_timer);
@@ -400,7 +383,7 @@ static void init_handles(struct server *server)
     server->drain_timer.data = server;
     server->prepare.data = server;
     server->check.data = server;
-    (void)uv_timer_start(&server->sweep_timer, on_sweep, sweep_ms, sweep_ms);
+    sweep_start(server);
     (void)uv_prepare_start(&server->prepare, on_prepare);
     (void)uv_check_start(&server->check, on_check);
     if (watchdog_ms > 0) {
@@ -448,19 +431,20 @@ static void close_any(uv_handle_t *handle, void *arg)
     }
 }
 
-int server_init(struct server *server, const struct options *options, struct engine *engine,
+int server_init(struct server *server, const struct config *config, struct engine *engine,
                 int engine_fd, struct error *err)
 {
     int rc;
 
     memset(server, 0, sizeof *server);
-    server->options = options;
+    server->config = config;
+    server->options = &config->options;
     server->engine = engine;
     server->armed_us = UINT64_MAX;
     server->turn_due = true; /* The engine may want something before anybody connects */
     server->listener.fd = -1;
     spin_init(&server->spin, uv_available_parallelism());
-    pool_init(&server->pool, options->total_bytes_max);
+    pool_init(&server->pool, server->options->total_bytes_max);
     rc = uv_loop_init(&server->loop);
     if (rc != 0) {
         return error_errno(err, -rc, "start the event loop");

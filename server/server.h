@@ -27,11 +27,13 @@
 #include "server/pool.h"
 #include "server/spin.h"
 
+struct config;
 struct connection;
 struct engine;
 struct error;
 struct io;
 struct options;
+struct reload;
 struct request;
 
 enum server_state { SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
@@ -58,7 +60,9 @@ struct server {
     uv_signal_t signals[3];    /* SIGTERM, SIGINT, SIGHUP */
     struct listener listener;
 
-    const struct options *options; /* Borrowed; outlives the server */
+    const struct config *config;   /* Borrowed; outlives the server */
+    const struct options *options; /* Those of config */
+    struct reload *reload;         /* Borrowed; what SIGHUP is for. NULL: nothing to read again */
     struct engine *engine;         /* Borrowed; outlives the server */
     bool has_engine_fd;
     enum server_state state;
@@ -88,7 +92,7 @@ struct server {
 
 /* Prepare the loop and its handles, except the listener. engine_fd: as io_poll_fd(). 0, or a
  * negative TUSK_E*, with nothing left open. */
-int server_init(struct server *server, const struct options *options, struct engine *engine,
+int server_init(struct server *server, const struct config *config, struct engine *engine,
                 int engine_fd, struct error *err);
 /* Serve until stopped; returns the exit status. engine_stop() has been called, unless the status
  * says why not. Every connection is gone. */
@@ -96,6 +100,9 @@ int server_run(struct server *server);
 /* Close the listener and the loop, free pools. The engine must be closed first, since it may hold
  * requests; only then is their memory given back. */
 void server_deinit(struct server *server);
+
+/* The options have changed: take on what is not looked up each time. */
+void server_reconfigured(struct server *server);
 
 /* Called before anything is given to the engine: the first time in a turn, tells it the time. */
 void server_stage(struct server *server);

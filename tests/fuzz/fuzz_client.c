@@ -146,6 +146,14 @@ static int take_namespace(void *user, const struct tusk_namespace_info *info)
     return 0;
 }
 
+static int take_config(void *user, const struct tusk_config_item *item)
+{
+    (void)user;
+    sum += strlen(item->section) + strlen(item->space) + strlen(item->key) + strlen(item->value) +
+           strlen(item->fallback) + strlen(item->origin);
+    return 0;
+}
+
 static int take_stat(void *user, const char *name, uint64_t value)
 {
     (void)user;
@@ -223,7 +231,7 @@ static int administer(struct tusk *t, unsigned how)
     struct tusk_cursor_place place;
     uint64_t value;
 
-    switch (how % 16) {
+    switch (how % 17) {
     case 0:
         return tusk_topic_create(t, "t", &setting, 1, &value);
     case 1:
@@ -253,6 +261,8 @@ static int administer(struct tusk *t, unsigned how)
         return tusk_namespace_delete(t, "n");
     case 14:
         return tusk_stats(t, take_stat, NULL);
+    case 15:
+        return tusk_config(t, 0, take_config, NULL);
     default:
         return tusk_seek(t, "t", "c", from, &place);
     }

@@ -203,6 +203,10 @@ static size_t success_body(uint8_t *body, const struct waiting *to, uint16_t typ
     const struct message_cursor_reply cursor = {.offset = say, .epoch = say % 4};
     const struct message_topic_info info = {.topic_id = 42, .end = say, .name = {"t", 1}};
     const struct message_stat stat = {.name = {"stat", 4}, .value = say};
+    const struct message_config_item option = {.needs_restart = say % 2,
+                                               .section = {"server", 6},
+                                               .key = {"log", 3},
+                                               .value = {"info", 4}};
 
     switch (type) {
     case MESSAGE_HELLO:
@@ -224,6 +228,10 @@ static size_t success_body(uint8_t *body, const struct waiting *to, uint16_t typ
         return list_body(body, type, say);
     case MESSAGE_TOPIC_INFO:
         return message_topic_info_encode(body, &info);
+    case MESSAGE_CONFIG:
+        message_list_head_encode(body, say % 3 == 0, 1);
+        return MESSAGE_LIST_HEAD_SIZE +
+               message_config_item_encode(body + MESSAGE_LIST_HEAD_SIZE, &option);
     case MESSAGE_STATS:
         message_stats_head_encode(body, 1);
         return MESSAGE_STATS_HEAD_SIZE + message_stat_encode(body + MESSAGE_STATS_HEAD_SIZE, &stat);

@@ -48,6 +48,7 @@ static const char *const request_names[MESSAGE_TYPE_END] = {
     [MESSAGE_NAMESPACE_LIST] = "namespace-list",
     [MESSAGE_NAMESPACE_DELETE] = "namespace-delete",
     [MESSAGE_STATS] = "stats",
+    [MESSAGE_CONFIG] = "config",
 };
 
 static const char *const reply_names[REPLY_KIND_END] = {
@@ -62,6 +63,7 @@ static const char *const reply_names[REPLY_KIND_END] = {
     [REPLY_CURSOR_LIST] = "reply-cursor-list",
     [REPLY_NAMESPACE_LIST] = "reply-namespace-list",
     [REPLY_STATS] = "reply-stats",
+    [REPLY_CONFIG] = "reply-config",
 };
 
 /* A request of this type that is small. */

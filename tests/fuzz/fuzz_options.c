@@ -99,6 +99,8 @@ static void check_values(const char *text)
 
 /* ---- options ---- */
 
+static const struct option_origin origin = {.kind = ORIGIN_ARGUMENT, .name = "set"};
+
 /* Every option is one that could have been written. */
 static void check_options(const struct options *options)
 {
@@ -119,7 +121,7 @@ static void check_options(const struct options *options)
         }
         memcpy(&number, member, sizeof number);
         value_format(rows[i].type, number, out, sizeof out);
-        REQUIRE(options_set(&again, rows[i].key, out, "again", &error) == 0);
+        REQUIRE(options_set(&again, rows[i].key, out, &origin, &error) == 0);
         REQUIRE(memcmp((const char *)&again + rows[i].offset, member, sizeof number) == 0);
     }
 }
@@ -140,7 +142,7 @@ static void run_set(struct options *options, char *text)
         return;
     }
     *equal = '\0';
-    if (options_set(options, text, equal + 1, "--set", &error) != 0) {
+    if (options_set(options, text, equal + 1, &origin, &error) != 0) {
         check_error(&error);
         REQUIRE(memcmp(options, &before, sizeof before) == 0);
     }

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "config/options.h"
+#include "config/config.h"
 #include "core/engine.h"
 #include "core/io.h"
 #include "proto/batch.h"
@@ -311,7 +311,7 @@ static void prepare_options(struct options *options)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct options options;
+    static struct config config;
     struct session_store store;
     struct error err;
 
@@ -321,11 +321,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cut = 0;
     log_init(LOG_LEVEL_ERROR);
     (void)signal(SIGPIPE, SIG_IGN); /* As the daemon does */
-    prepare_options(&options);
+    prepare_options(&config.options);
     session_store_prepare();
     fuzz_memory_begin(MEMORY_MAX);
     session_store_open(&store, now_us);
-    REQUIRE(server_init(&server, &options, store.engine, -1, &err) == 0);
+    REQUIRE(server_init(&server, &config, store.engine, -1, &err) == 0);
     run_session(store.engine);
     session_store_kill(&store);
     server_deinit(&server);
@@ -375,9 +375,9 @@ static size_t draw_boundary(const uint8_t *data, size_t size, unsigned draw)
 /* A valid request between two steps; else what libFuzzer does. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned int seed)
 {
-    static const uint8_t types[] = {MESSAGE_READ,  MESSAGE_CHECKPOINT,   MESSAGE_SEEK,
-                                    MESSAGE_SYNC,  MESSAGE_TOPIC_TRIM,   MESSAGE_TOPIC_DELETE,
-                                    MESSAGE_STATS, MESSAGE_CURSOR_CREATE};
+    static const uint8_t types[] = {MESSAGE_READ,  MESSAGE_CHECKPOINT,    MESSAGE_SEEK,
+                                    MESSAGE_SYNC,  MESSAGE_TOPIC_TRIM,    MESSAGE_TOPIC_DELETE,
+                                    MESSAGE_STATS, MESSAGE_CURSOR_CREATE, MESSAGE_CONFIG};
     uint8_t added[512];
     size_t added_size;
     size_t place;
@@ -386,7 +386,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
         return LLVMFuzzerMutate(data, size, size_max);
     }
     place = draw_boundary(data, size, seed / 64);
-    added_size = session_sample(added, types[seed / 4 % 16 < 8 ? 0 : seed / 4 % 8], seed >> 9);
+    added_size = session_sample(added, types[seed / 4 % 18 < 9 ? 0 : seed / 4 % 9], seed >> 9);
     if (added_size > size_max - size) {
         return LLVMFuzzerMutate(data, size, size_max);
     }

@@ -40,6 +40,8 @@ static enum reply_kind kind_of(uint16_t type)
         return REPLY_NAMESPACE_LIST;
     case MESSAGE_STATS:
         return REPLY_STATS;
+    case MESSAGE_CONFIG:
+        return REPLY_CONFIG;
     default:
         return REPLY_KIND_END;
     }

@@ -2,6 +2,10 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 
 const char *const fixture_small[] = {
     "--set", "block_size=1MiB",       "--set", "blocks_per_segment=8",
@@ -43,4 +47,33 @@ int fixture_teardown(void **state)
     daemon_deinit(daemon);
     free(daemon);
     return 0;
+}
+
+int fixture_bound_socket(const char *path, int type)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+void fixture_hear(int fd, char *heard, size_t size, const char *until)
+{
+    size_t used = 0;
+
+    heard[0] = '\0';
+    while (strstr(heard, until) == NULL) {
+        struct timeval bound = {.tv_sec = DAEMON_WAIT_MS / 1000};
+        ssize_t got;
+
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof bound);
+        got = recv(fd, heard + used, size - used - 2, 0);
+        assert_true(got > 0);
+        used += (size_t)got;
+        heard[used++] = '\n';
+        heard[used] = '\0';
+    }
 }

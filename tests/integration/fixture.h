@@ -18,6 +18,11 @@ int fixture_setup(void **state);
 int fixture_setup_running(void **state);
 int fixture_teardown(void **state);
 
+/* A socket bound to path. */
+int fixture_bound_socket(const char *path, int type);
+/* What systemd is told, in order, until it has heard `until`. */
+void fixture_hear(int fd, char *heard, size_t size, const char *until);
+
 /* Blocks and journal files that do not take a test's disk. NULL-terminated. */
 extern const char *const fixture_small[];
 

@@ -118,6 +118,23 @@ static void long_messages_are_cut(void **state)
     assert_non_null(strstr(text, "\\x01\"\n"));
 }
 
+/* What is bounded by itself is not held back: an operator gets every error of a configuration. */
+static void each_text_is_written(void **state)
+{
+    char text[16384];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 3 * LOG_BURST; i++) {
+        log_each(LOG_LEVEL_ERROR, "config", "line\n\"quoted\"");
+        log_each(LOG_LEVEL_DEBUG, "config", "dropped");
+    }
+    read_all(text, sizeof text);
+    assert_int_equal(count_lines(text), 3 * LOG_BURST);
+    assert_non_null(strstr(text, "msg=\"line\\x0a\\\"quoted\\\"\""));
+    assert_null(strstr(text, "dropped"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(levels_are_honoured, capture, release),
         cmocka_unit_test_setup_teardown(repetition_is_held_back, capture, release),
         cmocka_unit_test_setup_teardown(long_messages_are_cut, capture, release),
+        cmocka_unit_test_setup_teardown(each_text_is_written, capture, release),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

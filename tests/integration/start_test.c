@@ -230,17 +230,6 @@ static void failed_start_leaves_a_clean_store(void **state)
 
 /* ---- systemd ---- */
 
-static int bound_socket(const char *path, int type)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-
-    assert_true(fd >= 0);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    return fd;
-}
-
 static void skip_without_systemd(void)
 {
     if (!TUSK_TEST_SYSTEMD) {
@@ -257,7 +246,7 @@ static void passed_socket_survives_a_restart(void **state)
     struct wire wire;
 
     skip_without_systemd();
-    daemon->pass_fd = bound_socket(daemon->socket, SOCK_STREAM);
+    daemon->pass_fd = fixture_bound_socket(daemon->socket, SOCK_STREAM);
     assert_int_equal(listen(daemon->pass_fd, 16), 0);
     daemon_start(daemon, NULL);
     assert_non_null(strstr(daemon->ready, "socket=systemd"));
@@ -279,30 +268,11 @@ static void passed_socket_of_another_kind_is_refused(void **state)
     int fd;
 
     skip_without_systemd();
-    fd = bound_socket(daemon->socket, SOCK_DGRAM);
+    fd = fixture_bound_socket(daemon->socket, SOCK_DGRAM);
     daemon->pass_fd = fd;
     assert_int_equal(daemon_fails(daemon, NULL), 78);
     assert_true(daemon_logged(daemon, "LISTEN_FDS"));
     (void)close(fd);
-}
-
-/* What systemd was told, in order, until it has heard `until`. */
-static void hear(int fd, char *heard, size_t size, const char *until)
-{
-    size_t used = 0;
-
-    heard[0] = '\0';
-    while (strstr(heard, until) == NULL) {
-        struct timeval bound = {.tv_sec = DAEMON_WAIT_MS / 1000};
-        ssize_t got;
-
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof bound);
-        got = recv(fd, heard + used, size - used - 2, 0);
-        assert_true(got > 0);
-        used += (size_t)got;
-        heard[used++] = '\n';
-        heard[used] = '\0';
-    }
 }
 
 /* systemd hears READY=1 once the daemon serves, WATCHDOG=1 while its loop turns, STOPPING=1 at the
@@ -320,16 +290,16 @@ static void systemd_is_told(void **state)
     skip_without_systemd();
     (void)snprintf(path, sizeof path, "%.200s/n", daemon->dir);
     (void)snprintf(notify, sizeof notify, "NOTIFY_SOCKET=%s", path);
-    fd = bound_socket(path, SOCK_DGRAM);
+    fd = fixture_bound_socket(path, SOCK_DGRAM);
     daemon->environment = environment;
     daemon_spawn(daemon, NULL);
-    hear(fd, heard, sizeof heard, "READY=1");
+    fixture_hear(fd, heard, sizeof heard, "READY=1");
     wire_open(&wire, daemon->socket, "default");
     wire_close(&wire);
-    hear(fd, heard, sizeof heard, "WATCHDOG=1");
-    hear(fd, heard, sizeof heard, "WATCHDOG=1");
+    fixture_hear(fd, heard, sizeof heard, "WATCHDOG=1");
+    fixture_hear(fd, heard, sizeof heard, "WATCHDOG=1");
     assert_int_equal(kill(daemon->pid, SIGTERM), 0);
-    hear(fd, heard, sizeof heard, "STOPPING=1");
+    fixture_hear(fd, heard, sizeof heard, "STOPPING=1");
     assert_int_equal(daemon_wait(daemon), 0);
     (void)close(fd);
 }

@@ -8,7 +8,7 @@
 
 #include "core/check.h"
 #include "core/io.h"
-#include "server/dispatch.h"
+#include "server/configured.h"
 #include "server/storage.h"
 #include "tests/sim/observe.h"
 #include "tests/sim/uv_sim.h"
@@ -139,23 +139,24 @@ static void apply_defaults(struct scene *s)
     static const uint64_t schedules[] = {ENGINE_FSYNC_EACH, ENGINE_FSYNC_NONE, 5, 100};
     const struct storage storage = {.io = s->io, .engine = s->engine};
     struct ledger_space *space = s->ledger.names[0].space;
+    struct options *options = &s->config.options;
     struct error err;
 
-    s->options.given[OPTION_fsync] = scene_chance(s, 25);
-    s->options.given[OPTION_consistency] = s->options.given[OPTION_fsync];
-    if (!s->options.given[OPTION_fsync] || s->kind != SCENE_PLAIN) {
-        s->options.given[OPTION_fsync] = s->options.given[OPTION_consistency] = false;
+    options->origin[OPTION_fsync].kind = ORIGIN_DEFAULT;
+    options->origin[OPTION_consistency].kind = ORIGIN_DEFAULT;
+    if (!scene_chance(s, 25) || s->kind != SCENE_PLAIN) {
         return;
     }
-    s->options.fsync = schedules[scene_below(s, 4)];
-    s->options.consistency = scene_below(s, 3) * 5;
-    if (dispatch_defaults(&storage, &s->options, &err) != 0) {
+    options->origin[OPTION_fsync] = (struct option_origin){ORIGIN_ARGUMENT, 0, "fsync"};
+    options->origin[OPTION_consistency] = (struct option_origin){ORIGIN_ARGUMENT, 0, "set"};
+    options->fsync = schedules[scene_below(s, 4)];
+    options->consistency = scene_below(s, 3) * 5;
+    if (configured_apply(&storage, &s->config, &err) != 0) {
         scene_fail(s, "the daemon's own settings are taken", "%s", err.text);
     }
     CHECK(space != NULL);
-    space->fsync = (struct ledger_setting){.value = s->options.fsync, .since = s->event};
-    space->consistency =
-        (struct ledger_setting){.value = s->options.consistency, .since = s->event};
+    space->fsync = (struct ledger_setting){.value = options->fsync, .since = s->event};
+    space->consistency = (struct ledger_setting){.value = options->consistency, .since = s->event};
 }
 
 static void start(struct scene *s)

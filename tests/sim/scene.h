@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/options.h"
+#include "config/config.h"
 #include "core/engine.h"
 #include "proto/message.h"
 #include "proto/status.h"
@@ -180,7 +180,7 @@ struct scene {
     struct random engine_random;
     struct scene_taste taste;
     struct engine_options engine_options;
-    struct options options;
+    struct config config; /* Its options only */
     struct sim_disk *disk;
     struct io *io;
     struct engine *engine;

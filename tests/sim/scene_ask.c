@@ -165,7 +165,7 @@ static void ask_append(struct client *c)
     append->life = s->life;
     call->append = append;
     call->creates = append->topic_id == 0 && (message.u.append.flags & APPEND_NO_CREATE) == 0 &&
-                    s->options.create_topics;
+                    s->config.options.create_topics;
     if (call->creates) {
         call->may &= ~MAY(-TUSK_ENOTFOUND);
     }
@@ -321,6 +321,11 @@ static void ask_list(struct client *c, uint16_t type)
         message.u.cursor_list.topic = choose_topic(c, call);
         message.u.cursor_list.max = 1 + (uint32_t)scene_below(s, 6);
         message.u.cursor_list.from_first = true;
+    } else if (type == MESSAGE_CONFIG) {
+        message.u.config.max = 1 + (uint32_t)scene_below(s, 60);
+        message.u.config.from = (uint32_t)scene_below(s, 60);
+        message.u.config.files = scene_chance(s, 10);
+        call->may = message.u.config.files ? MAY(-TUSK_EUNSUPPORTED) : MAY_OK;
     } else {
         message.u.list.max = 1 + (uint32_t)scene_below(s, 6);
         message.u.list.after =
@@ -437,6 +442,7 @@ void ask_something(struct client *c)
     case MESSAGE_TOPIC_LIST:
     case MESSAGE_CURSOR_LIST:
     case MESSAGE_NAMESPACE_LIST:
+    case MESSAGE_CONFIG:
         ask_list(c, type);
         break;
     case MESSAGE_NAMESPACE_CREATE:

@@ -116,7 +116,7 @@ static void check_all_answered(struct client *c)
 
 static bool timed_out(const struct client *c)
 {
-    const struct options *options = &c->scene->options;
+    const struct options *options = &c->scene->config.options;
     const uint64_t now = scene_now_us(c->scene);
 
     /* Half the time, because a server that is busy counts from an older moment. */
@@ -175,7 +175,7 @@ static void take(struct client *c)
     struct sim_bytes *down = &c->link.down;
     size_t part = sim_bytes_size(down);
 
-    if (part > 0 && now - c->taken_us >= s->options.output_timeout * 500) {
+    if (part > 0 && now - c->taken_us >= s->config.options.output_timeout * 500) {
         c->may_be_cut = true;
     }
     if (c->habit == HABIT_DEAF && s->quiet_us == 0 && !s->stopping && !c->link.server_gone) {
@@ -207,7 +207,7 @@ static void note_partial(struct client *c, uint64_t before)
         boundary = call->stream_end;
     }
     if (c->partial_us != NEVER && boundary > before &&
-        now - c->partial_us >= c->scene->options.frame_timeout * 500) {
+        now - c->partial_us >= c->scene->config.options.frame_timeout * 500) {
         c->may_be_cut = true;
     }
     if (c->sent == c->queued || boundary == c->sent) {
@@ -273,7 +273,7 @@ static void ask(struct client *c)
 static void check_deadlines(const struct client *c)
 {
     const struct scene *s = c->scene;
-    const struct options *options = &s->options;
+    const struct options *options = &s->config.options;
     const uint64_t now = scene_now_us(s);
     /* While requests before it are under way it need not be read. */
     const uint64_t begun = c->replied_us > c->partial_us ? c->replied_us : c->partial_us;

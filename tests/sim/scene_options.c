@@ -80,7 +80,7 @@ static void choose_taste(struct scene *s)
 
 static void choose_server(struct scene *s)
 {
-    struct options *options = &s->options;
+    struct options *options = &s->config.options;
     struct options_error error;
     const bool slow = scene_chance(s, 40);
 
@@ -110,10 +110,12 @@ static void choose_server(struct scene *s)
     options->read_size_max = scene_chance(s, 50) ? 4u << 20 : between(s, 4096, 20000);
 }
 
+/* The engine is opened with them, and the server creates namespaces with them. */
 static void choose_settings(struct scene *s, struct engine_settings *settings)
 {
     static const uint64_t schedules[] = {
         ENGINE_FSYNC_EACH, ENGINE_FSYNC_EACH, ENGINE_FSYNC_NONE, 1, 5, 50, 200};
+    struct options *options = &s->config.options;
 
     settings->fsync_ms = schedules[scene_below(s, sizeof schedules / sizeof schedules[0])];
     settings->consistency = scene_chance(s, 60) ? 0 : between(s, 1, 40);
@@ -122,6 +124,11 @@ static void choose_settings(struct scene *s, struct engine_settings *settings)
         settings->retention.age_ms = between(s, 1, 20000);
         settings->retention.bytes = scene_below(s, 8) << 16;
     }
+    options->fsync = settings->fsync_ms;
+    options->consistency = settings->consistency;
+    options->retention = settings->retention.kind;
+    options->retention_age = settings->retention.age_ms;
+    options->retention_size = settings->retention.bytes;
 }
 
 void scene_choose(struct scene *s)
@@ -170,7 +177,7 @@ void scene_choose_life(struct scene *s)
     options->batch_size_max = scene_chance(s, 70) ? 8u << 20 : (uint32_t)between(s, 4096, 60000);
     options->waiting_bytes_max =
         scene_chance(s, 80) ? 256u << 20 : UINT64_C(1) << between(s, 12, 18);
-    options->read_bytes_max = s->options.read_size_max;
+    options->read_bytes_max = s->config.options.read_size_max;
     options->inline_sync = scene_chance(s, 50);
     sim_disk_set_cold(s->disk, scene_chance(s, 50) ? 10 : (unsigned)scene_below(s, 101));
     sim_disk_set_pace(s->disk, (unsigned)between(s, 5, 100));
@@ -216,7 +223,7 @@ void scene_arm_faults(struct scene *s)
 
 void scene_print_options(const struct scene *s)
 {
-    const struct options *o = &s->options;
+    const struct options *o = &s->config.options;
     const struct engine_options *e = &s->engine_options;
 
     fprintf(stderr,

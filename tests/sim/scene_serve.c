@@ -270,8 +270,8 @@ static void check_limits(struct scene *s)
     const struct pool *pool = &server->pool;
     const struct connection *connection;
 
-    if (pool->used_bytes > s->options.total_bytes_max ||
-        server->connection_count > s->options.connections_max ||
+    if (pool->used_bytes > s->config.options.total_bytes_max ||
+        server->connection_count > s->config.options.connections_max ||
         server->requests_used > REQUESTS_TOTAL_MAX) {
         scene_fail(s, "limits hold", "%zu bytes of buffers, %u connections", pool->used_bytes,
                    server->connection_count);
@@ -280,15 +280,15 @@ static void check_limits(struct scene *s)
         check_empty(s);
     }
     for (connection = server->connections; connection != NULL; connection = connection->next) {
-        if (connection->requests_count > s->options.requests_max ||
+        if (connection->requests_count > s->config.options.requests_max ||
             connection->requests_bytes >
-                s->options.request_bytes_max + connection->frame_size_max + REQUEST_COST) {
+                s->config.options.request_bytes_max + connection->frame_size_max + REQUEST_COST) {
             scene_fail(s, "limits hold", "a connection has %u requests of %llu bytes",
                        connection->requests_count, (unsigned long long)connection->requests_bytes);
         }
     }
     if (s->stopping &&
-        scene_now_us(s) > s->stop_us + s->options.stop_timeout * 1000 + STOP_SLACK_US) {
+        scene_now_us(s) > s->stop_us + s->config.options.stop_timeout * 1000 + STOP_SLACK_US) {
         scene_fail(s, "a stop ends", "%u connections are left", server->connection_count);
     }
 }
@@ -390,7 +390,7 @@ static void begin(struct scene *s)
     CHECK(s->server != NULL);
     s->quiet_us = 0;
     s->waits = 0;
-    if (server_init(s->server, &s->options, s->engine, SEAM_FD_ENGINE, &err) != 0) {
+    if (server_init(s->server, &s->config, s->engine, SEAM_FD_ENGINE, &err) != 0) {
         scene_fail(s, "the server starts", "%s", err.text);
     }
     listener_adopt(&s->server->listener, SEAM_FD_LISTENER);

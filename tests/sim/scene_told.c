@@ -296,6 +296,22 @@ static void stats_reply(struct client *c, struct call *call, const uint8_t *body
     }
 }
 
+static void config_reply(struct client *c, struct call *call, const uint8_t *body, size_t size)
+{
+    struct message_config_item item;
+    struct message_reader reader;
+    uint32_t count = 0;
+    int rc = message_list_begin(&reader, body, size);
+
+    while (rc == 0 && (rc = message_config_list_next(&reader, &item)) == 1) {
+        count++;
+        rc = 0;
+    }
+    if (rc < 0 || count > call->message.u.config.max) {
+        reply_unreadable(c, call);
+    }
+}
+
 /* Everything that somebody was told is stored, before this was asked, is durable; and so is what the same client asked
  * before, when it is told to be stored: an append that waits for its place is not overtaken. */
 static void synced(struct client *c, const struct call *call)
@@ -402,6 +418,9 @@ void reply_told(struct client *c, struct call *call, const uint8_t *body, size_t
         return;
     case MESSAGE_STATS:
         stats_reply(c, call, body, size);
+        return;
+    case MESSAGE_CONFIG:
+        config_reply(c, call, body, size);
         return;
     case MESSAGE_SYNC:
         synced(c, call);

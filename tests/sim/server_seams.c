@@ -41,6 +41,26 @@ void log_write(enum log_level level, const char *part, const char *format, ...)
     scene_log(seam_scene, "  log: %s: %s", part, line);
 }
 
+void log_each(enum log_level level, const char *part, const char *text)
+{
+    log_write(level, part, "%s", text);
+}
+
+void log_init(enum log_level level)
+{
+    (void)level;
+}
+
+void notify_ready(const char *status)
+{
+    (void)status;
+}
+
+void notify_reloading(uint64_t mono_us)
+{
+    (void)mono_us;
+}
+
 void notify_stopping(const char *status)
 {
     (void)status;

@@ -264,6 +264,42 @@ uint64_t wire_stat(struct wire *wire, const char *name)
     return UINT64_MAX;
 }
 
+static bool name_is(const struct message_name *name, const char *text)
+{
+    return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0;
+}
+
+static void copy_text(char *to, const struct message_name *text)
+{
+    memcpy(to, text->data, text->size);
+    to[text->size] = '\0';
+}
+
+int wire_config(struct wire *wire, bool files, const char *space, const char *key, char *value,
+                char *origin)
+{
+    const struct message message = {.type = MESSAGE_CONFIG,
+                                    .u.config = {.max = MESSAGE_LIST_MAX, .files = files}};
+    struct message_config_item item;
+    struct message_reader reader;
+    struct wire_reply reply;
+    int status = wire_call(wire, &message, &reply);
+
+    if (status != 0) {
+        return status;
+    }
+    wire_need(message_list_begin(&reader, reply.body, reply.size) == 0, "CONFIG does not decode");
+    while (message_config_list_next(&reader, &item) == 1) {
+        if (name_is(&item.space, space) && name_is(&item.key, key)) {
+            copy_text(value, &item.value);
+            copy_text(origin, &item.origin);
+            return 0;
+        }
+    }
+    wire_need(false, "there is no such value");
+    return 0;
+}
+
 int wire_space_create(struct wire *wire, const char *name, uint64_t fsync_ms)
 {
     const struct message message = {

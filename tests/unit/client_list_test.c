@@ -33,6 +33,30 @@ static size_t topic_page(uint8_t *body, const struct message_list *list)
     return size;
 }
 
+/* Two values, then one: the second page is asked for from behind the first. */
+static size_t config_page(uint8_t *body, const struct message_config *wanted)
+{
+    const struct message_config_item items[] = {
+        {.needs_restart = true,
+         .section = {"server", 6},
+         .key = {"io", 2},
+         .value = {"mmap", 4},
+         .fallback = {"uring", 5},
+         .origin = {"--io", 4}},
+        {.section = {"defaults", 8}, .key = {"fsync", 5}, .value = {"each", 4}},
+        {.section = {"namespace", 9}, .space = {"eu", 2}, .key = {"fsync", 5}, .value = {"1s", 2}},
+    };
+    const uint32_t end = wanted->from == 0 ? 2 : 3;
+    size_t size = MESSAGE_LIST_HEAD_SIZE;
+    uint32_t i;
+
+    message_list_head_encode(body, end < 3, (uint16_t)(end - wanted->from));
+    for (i = wanted->from; i < end; i++) {
+        size += message_config_item_encode(body + size, &items[i]);
+    }
+    return size;
+}
+
 static size_t admin_body(struct admin *admin, uint8_t *body)
 {
     const struct message *message = &admin->last.message;
@@ -60,6 +84,8 @@ static size_t admin_body(struct admin *admin, uint8_t *body)
                    body + MESSAGE_LIST_HEAD_SIZE,
                    &(struct message_namespace_info){
                        .state = NAMESPACE_REFUSED, .name = {"eu", 2}, .reason = {"damaged", 7}});
+    case MESSAGE_CONFIG:
+        return config_page(body, &message->u.config);
     case MESSAGE_STATS:
         message_stats_head_encode(body, 1);
         size = MESSAGE_STATS_HEAD_SIZE;
@@ -194,6 +220,37 @@ static void cursors_namespaces_and_stats_are_listed(void **state)
     assert_int_equal(count, 3);
 }
 
+static int take_config(void *user, const struct tusk_config_item *item)
+{
+    int *count = user;
+
+    if (*count == 0) {
+        assert_string_equal(item->section, "server");
+        assert_string_equal(item->space, "");
+        assert_string_equal(item->key, "io");
+        assert_string_equal(item->value, "mmap");
+        assert_string_equal(item->fallback, "uring");
+        assert_string_equal(item->origin, "--io");
+    }
+    assert_int_equal(item->needs_restart, *count == 0);
+    assert_string_equal(item->space, *count == 2 ? "eu" : "");
+    return ++*count == 4;
+}
+
+/* The configuration arrives value by value, over as many replies as it takes. */
+static void configuration_is_listed(void **state)
+{
+    struct admin *admin = *state;
+    pthread_t thread = serve(admin, 2);
+    int count = 0;
+
+    assert_int_equal(tusk_config(admin->peer->t, 1, take_config, &count), TUSK_OK);
+    served(thread);
+    assert_int_equal(count, 3);
+    assert_int_equal(admin->last.message.u.config.from, 2);
+    assert_true(admin->last.message.u.config.files);
+}
+
 /* Settings may be named in any order, but not twice: the wire wants them ascending. */
 static void settings_are_sorted_and_unique(void **state)
 {
@@ -253,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(lists_go_through_all_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(cursors_namespaces_and_stats_are_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(configuration_is_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(settings_are_sorted_and_unique, setup, teardown),
         cmocka_unit_test_setup_teardown(every_other_call_sends_its_request, setup, teardown),
     };

@@ -13,6 +13,7 @@
 static struct options options;
 static struct options_command command;
 static struct options_error error;
+static const struct option_origin here = {ORIGIN_FILE, 7, "test"};
 
 /* ---- an environment for tests ---- */
 
@@ -62,7 +63,15 @@ static void defaults_are_valid(void **state)
     (void)state;
     assert_int_equal(options_check(&options, &error), 0);
     for (i = 0; i < OPTION_COUNT; i++) {
-        assert_false(options.given[i]);
+        assert_int_equal(options.origin[i].kind, ORIGIN_DEFAULT);
+    }
+    for (i = 0; i < OPTION_COUNT; i++) {
+        char value[OPTIONS_PATH_SIZE];
+        char fallback[OPTIONS_PATH_SIZE];
+
+        options_text(&options, i, value);
+        options_fallback(i, fallback);
+        assert_string_equal(value, fallback);
     }
     assert_int_equal(options.fsync, 200);
     assert_int_equal(options.consistency, VALUE_STRICT);
@@ -100,7 +109,7 @@ static void systemd_directories_are_defaults(void **state)
     assert_int_equal(options_default(&options, get, &error), 0);
     assert_string_equal(options.data_dir, "/var/lib/tusk");
     assert_string_equal(options.socket, "/run/tusk/tuskd.sock");
-    assert_false(options.given[OPTION_data_dir]);
+    assert_int_equal(options.origin[OPTION_data_dir].kind, ORIGIN_DEFAULT);
 }
 
 /* The command line wins over the environment, the environment over the default. */
@@ -116,8 +125,8 @@ static void later_sources_win(void **state)
     assert_string_equal(options.data_dir, "/arg");
     assert_string_equal(options.socket, "/env.sock");
     assert_int_equal(options.log, VALUE_LOG_INFO);
-    assert_true(options.given[OPTION_socket]);
-    assert_false(options.given[OPTION_log]);
+    assert_int_equal(options.origin[OPTION_socket].kind, ORIGIN_ENVIRONMENT);
+    assert_int_equal(options.origin[OPTION_log].kind, ORIGIN_DEFAULT);
 }
 
 /* A flag takes its value from the next argument or behind '='; --set reaches every option. */
@@ -129,7 +138,7 @@ static void arguments_have_two_forms(void **state)
                                "--accept-loss", "eu", NULL),
                      0);
     assert_int_equal(options.fsync, VALUE_FSYNC_EACH);
-    assert_true(options.given[OPTION_fsync]);
+    assert_int_equal(options.origin[OPTION_fsync].kind, ORIGIN_ARGUMENT);
     assert_int_equal(options.io, VALUE_IO_POSIX);
     assert_int_equal(options.requests_max, 7);
     assert_int_equal(options.consistency, 3);
@@ -180,11 +189,11 @@ static void errors_name_source_key_value_and_remedy(void **state)
 static void refused_values_change_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(options_set(&options, "fsync", "often", "test", &error), -1);
+    assert_int_equal(options_set(&options, "fsync", "often", &here, &error), -1);
     assert_int_equal(options.fsync, 200);
-    assert_int_equal(options_set(&options, "data_dir", "", "test", &error), -1);
+    assert_int_equal(options_set(&options, "data_dir", "", &here, &error), -1);
     assert_string_equal(options.data_dir, "./tusk-data");
-    assert_false(options.given[OPTION_fsync]);
+    assert_int_equal(options.origin[OPTION_fsync].kind, ORIGIN_DEFAULT);
 }
 
 /* The longest path fits, and one byte more is refused. */
@@ -195,16 +204,16 @@ static void paths_have_a_limit(void **state)
     (void)state;
     memset(path, 'x', sizeof path);
     path[107] = '\0';
-    assert_int_equal(options_set(&options, "socket", path, "test", &error), 0);
+    assert_int_equal(options_set(&options, "socket", path, &here, &error), 0);
     path[107] = 'x';
     path[108] = '\0';
-    assert_int_equal(options_set(&options, "socket", path, "test", &error), -1);
+    assert_int_equal(options_set(&options, "socket", path, &here, &error), -1);
 }
 
 static void expect_check_fails(const char *key, const char *value)
 {
     assert_int_equal(fresh(NULL), 0);
-    assert_int_equal(options_set(&options, key, value, "test", &error), 0);
+    assert_int_equal(options_set(&options, key, value, &here, &error), 0);
     assert_int_equal(options_check(&options, &error), -1);
     assert_non_null(strstr(error.text, key));
 }
@@ -220,8 +229,42 @@ static void limits_must_fit_each_other(void **state)
     expect_check_fails("request_bytes_max", "1MiB");
     expect_check_fails("total_bytes_max", "16MiB");
     assert_int_equal(fresh(NULL), 0);
-    assert_int_equal(options_set(&options, "journal_size_max", "32MiB", "test", &error), 0);
+    assert_int_equal(options_set(&options, "journal_size_max", "32MiB", &here, &error), 0);
     assert_int_equal(options_check(&options, &error), -1);
+}
+
+/* Retention by age without an age would give up everything at once, and likewise by size. */
+static void retention_needs_its_number(void **state)
+{
+    (void)state;
+    expect_check_fails("retention", "age");
+    assert_non_null(strstr(error.text, "retention_age"));
+    assert_int_equal(options_set(&options, "retention_age", "7d", &here, &error), 0);
+    assert_int_equal(options_check(&options, &error), 0);
+    expect_check_fails("retention", "size");
+    assert_non_null(strstr(error.text, "retention_size"));
+    expect_check_fails("retention", "size");
+    assert_int_equal(options_set(&options, "retention_size", "1GiB", &here, &error), 0);
+    assert_int_equal(options_check(&options, &error), 0);
+}
+
+/* Every value knows where it came from, and an error about two of them says so of both. */
+static void origins_are_told(void **state)
+{
+    char text[OPTIONS_ORIGIN_SIZE];
+
+    (void)state;
+    option_origin_text(&options.origin[OPTION_fsync], text);
+    assert_string_equal(text, "default");
+    assert_int_equal(arguments("--fsync", "each", "--set", "log=debug", NULL), 0);
+    option_origin_text(&options.origin[OPTION_fsync], text);
+    assert_string_equal(text, "--fsync");
+    option_origin_text(&options.origin[OPTION_log], text);
+    assert_string_equal(text, "--set");
+    assert_int_equal(options_set(&options, "entry_size_max", "16MiB", &here, &error), 0);
+    assert_int_equal(options_check(&options, &error), -1);
+    assert_non_null(strstr(error.text, "entry_size_max = 16MiB (test:7) is more than "
+                                       "batch_size_max = 8MiB (default)"));
 }
 
 /* Edits between words, as they are commonly counted. */
@@ -234,26 +277,92 @@ static void distance_counts_edits(void **state)
     assert_int_equal(options_distance("fsync", "fsnyc"), 2);
 }
 
-/* The sample file in the repository is what the table makes. (tusk_config_sample writes it.) */
-static void sample_file_is_up_to_date(void **state)
+typedef void write_fn(FILE *out);
+
+/* A text that the table writes, in memory. */
+static char *written(write_fn *write, size_t *size)
 {
-    FILE *file = fopen(CONFIG_SAMPLE_PATH, "r");
-    char *made = NULL;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, size);
+
+    assert_non_null(out);
+    write(out);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void expect_file(const char *path, write_fn *write)
+{
+    FILE *file = fopen(path, "r");
+    static char there[65536];
     size_t made_size = 0;
-    FILE *out = open_memstream(&made, &made_size);
-    char there[65536];
+    char *made = written(write, &made_size);
     size_t size;
 
-    (void)state;
     assert_non_null(file);
-    assert_non_null(out);
-    options_sample(out);
-    (void)fclose(out);
     size = fread(there, 1, sizeof there, file);
     (void)fclose(file);
     assert_int_equal(size, made_size);
     assert_memory_equal(there, made, size);
     free(made);
+}
+
+/* The sample file and the manual page in the repository are what the table makes.
+ * (tusk_config_sample writes them.) */
+static void files_made_of_the_table_are_up_to_date(void **state)
+{
+    (void)state;
+    expect_file(CONFIG_SAMPLE_PATH, options_sample);
+    expect_file(CONFIG_MANUAL_PATH, options_manual);
+}
+
+/* scdoc's backslashes taken out. */
+static void make_plain(char *text)
+{
+    char *to = text;
+
+    for (; *text != '\0'; text++) {
+        if (*text == '\\' && text[1] != '\0') {
+            text++;
+        }
+        *to++ = *text;
+    }
+    *to = '\0';
+}
+
+/* The manual page has key, default, range and names of every option, and says which need a
+ * restart. */
+static void manual_describes_every_option(void **state)
+{
+    size_t size = 0;
+    char *text = written(options_manual, &size);
+    char wanted[512];
+    char allowed[VALUE_TEXT_SIZE];
+    int i;
+
+    (void)state;
+    make_plain(text);
+    for (i = 0; i < OPTION_COUNT; i++) {
+        const struct option_row *row = &options_rows()[i];
+        const char *at;
+        const char *end;
+
+        (void)snprintf(wanted, sizeof wanted, "\n*%s* = %s\n\t%s ", row->key, row->fallback,
+                       row->help);
+        at = strstr(text, wanted);
+        assert_non_null(at);
+        at += strlen(wanted);
+        end = strchr(at, '\n');
+        assert_non_null(end);
+        value_allowed(row->type, row->min, row->max, allowed, sizeof allowed);
+        assert_ptr_equal(strstr(at, allowed), at + strlen("Allowed: "));
+        if (row->environment != NULL) {
+            assert_true(strstr(at, row->environment) < end);
+        }
+        assert_int_equal(strstr(at, "needs a restart") != NULL && strstr(at, "restart") < end,
+                         row->when == OPTION_WHEN_START);
+    }
+    free(text);
 }
 
 /* --help shows every option. */
@@ -288,7 +397,10 @@ int main(void)
         cmocka_unit_test_setup(paths_have_a_limit, fresh),
         cmocka_unit_test_setup(limits_must_fit_each_other, fresh),
         cmocka_unit_test_setup(distance_counts_edits, fresh),
-        cmocka_unit_test_setup(sample_file_is_up_to_date, fresh),
+        cmocka_unit_test_setup(files_made_of_the_table_are_up_to_date, fresh),
+        cmocka_unit_test_setup(manual_describes_every_option, fresh),
+        cmocka_unit_test_setup(retention_needs_its_number, fresh),
+        cmocka_unit_test_setup(origins_are_told, fresh),
         cmocka_unit_test_setup(help_shows_every_option, fresh),
     };
 

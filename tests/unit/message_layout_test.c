@@ -139,6 +139,10 @@ static const struct {
      "02000000" EMPTY_HEX},
     {{.type = MESSAGE_NAMESPACE_DELETE, .u.name = NAME("orders")}, ORDERS_HEX},
     {{.type = MESSAGE_STATS}, ""},
+    {{.type = MESSAGE_CONFIG, .u.config = {.max = 513, .from = 0x14131211, .files = true}},
+     "01020000"
+     "11121314"
+     "0100"},
 };
 
 /* Every request has the bytes of PROTOCOL.md, both ways, and no type is missing here. */
@@ -431,6 +435,33 @@ static void stats_have_the_documented_bytes(void **state)
     assert_memory_equal(encoded, bytes, size);
 }
 
+/* One value of the configuration. */
+static void config_has_the_documented_bytes(void **state)
+{
+    uint8_t bytes[128];
+    uint8_t encoded[128];
+    size_t size = hex_decode(
+        bytes, sizeof bytes,
+        "0000 0100 0100" ORDERS_HEX EMPTY_HEX ORDERS_HEX CURSOR_HEX EMPTY_HEX ORDERS_HEX);
+    struct message_config_item item;
+    struct message_reader reader;
+
+    (void)state;
+    assert_int_equal(message_list_begin(&reader, bytes, size), 0);
+    assert_int_equal(message_config_list_next(&reader, &item), 1);
+    assert_true(item.needs_restart);
+    assert_name(&item.section, "orders");
+    assert_name(&item.space, "");
+    assert_name(&item.key, "orders");
+    assert_name(&item.value, "éb");
+    assert_name(&item.fallback, "");
+    assert_name(&item.origin, "orders");
+    assert_int_equal(message_config_list_next(&reader, &item), 0);
+    assert_int_equal(message_config_item_size(&item), size - 4);
+    assert_int_equal(message_config_item_encode(encoded, &item), size - 4);
+    assert_memory_equal(encoded, bytes + 4, size - 4);
+}
+
 /* A list has up to 1000 items, and its head takes four bytes of the buffer, that of STATS two. */
 static void lists_end_at_1000_items(void **state)
 {
@@ -479,6 +510,7 @@ int main(void)
         cmocka_unit_test(cursor_list_has_the_documented_bytes),
         cmocka_unit_test(namespace_list_has_the_documented_bytes),
         cmocka_unit_test(stats_have_the_documented_bytes),
+        cmocka_unit_test(config_has_the_documented_bytes),
         cmocka_unit_test(lists_end_at_1000_items),
     };
 

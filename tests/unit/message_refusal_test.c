@@ -84,9 +84,18 @@ static const struct row hello_rows[] = {
 };
 
 static const struct row nothing_rows[] = {
-    {MESSAGE_PING, GOOD, ""},  {MESSAGE_PING, BAD(TOO_LONG), "00"},
-    {MESSAGE_SYNC, GOOD, ""},  {MESSAGE_SYNC, BAD(TOO_LONG), "00"},
-    {MESSAGE_STATS, GOOD, ""}, {MESSAGE_STATS, BAD(TOO_LONG), "00"},
+    {MESSAGE_PING, GOOD, ""},
+    {MESSAGE_PING, BAD(TOO_LONG), "00"},
+    {MESSAGE_SYNC, GOOD, ""},
+    {MESSAGE_SYNC, BAD(TOO_LONG), "00"},
+    {MESSAGE_STATS, GOOD, ""},
+    {MESSAGE_STATS, BAD(TOO_LONG), "00"},
+    {MESSAGE_CONFIG, GOOD, "01000000 ffffffff 0000"},
+    {MESSAGE_CONFIG, GOOD, "e8030000 00000000 0100"},
+    {MESSAGE_CONFIG, BAD(MAX), "00000000 00000000 0000"},
+    {MESSAGE_CONFIG, BAD(MAX), "e9030000 00000000 0000"},
+    {MESSAGE_CONFIG, BAD("a field that is 0 or 1 is neither"), "01000000 00000000 0200"},
+    {MESSAGE_CONFIG, BAD(TOO_LONG), "01000000 00000000 0000 00"},
 };
 
 static const struct row append_rows[] = {
@@ -438,6 +447,14 @@ static void bad_replies_are_refused(void **state)
         {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0001" T T NO_SETTINGS},
         {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0000" EMPTY T NO_SETTINGS},
         {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0000" T BAD_NAME NO_SETTINGS},
+        {REPLY_CONFIG, true, "0000 0000"},
+        {REPLY_CONFIG, true, "0000 0100 0000" T EMPTY T T T EMPTY},
+        {REPLY_CONFIG, true, "0100 0100 0100" T T T EMPTY EMPTY T},
+        {REPLY_CONFIG, false, "0000 0100 0200" T EMPTY T T T EMPTY},
+        {REPLY_CONFIG, false, "0000 0100 0000" EMPTY EMPTY T T T EMPTY},
+        {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY EMPTY T T EMPTY},
+        {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY T BAD_NAME T EMPTY},
+        {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY T T T EMPTY "00"},
         {REPLY_STATS, true, "0000"},
         {REPLY_STATS, true, "0200" T U64 T U64},
         {REPLY_STATS, false, "0200" T U64},

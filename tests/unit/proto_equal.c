@@ -115,6 +115,9 @@ bool message_equal(const struct message *a, const struct message *b)
     case MESSAGE_NAMESPACE_SET:
         return name_equal(&a->u.namespace_settings.name, &b->u.namespace_settings.name) &&
                settings_equal(&a->u.namespace_settings.settings, &b->u.namespace_settings.settings);
+    case MESSAGE_CONFIG:
+        return a->u.config.max == b->u.config.max && a->u.config.from == b->u.config.from &&
+               a->u.config.files == b->u.config.files;
     case MESSAGE_NAMESPACE_DELETE:
         return name_equal(&a->u.name, &b->u.name);
     case MESSAGE_PING:

@@ -151,6 +151,7 @@ static int mirror_item(struct mirror *mirror, enum reply_kind kind, struct messa
     struct message_topic_info topic;
     struct message_cursor_info cursor;
     struct message_namespace_info space;
+    struct message_config_item option;
     struct message_stat stat;
     size_t need;
     int rc;
@@ -175,6 +176,14 @@ static int mirror_item(struct mirror *mirror, enum reply_kind kind, struct messa
         if (rc == 1) {
             need = message_namespace_info_size(&space);
             require(message_namespace_info_encode(mirror_room(mirror, need), &space) == need);
+        }
+        return rc;
+    }
+    if (kind == REPLY_CONFIG) {
+        rc = message_config_list_next(reader, &option);
+        if (rc == 1) {
+            need = message_config_item_size(&option);
+            require(message_config_item_encode(mirror_room(mirror, need), &option) == need);
         }
         return rc;
     }
@@ -243,6 +252,7 @@ int mirror_reply(enum reply_kind kind, const uint8_t *body, size_t size, uint8_t
     case REPLY_CURSOR_LIST:
     case REPLY_NAMESPACE_LIST:
     case REPLY_STATS:
+    case REPLY_CONFIG:
         rc = mirror_list(&mirror, kind, body, size);
         break;
     case REPLY_KIND_END:

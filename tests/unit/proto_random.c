@@ -261,6 +261,11 @@ void random_message(struct random *random, struct random_pool *pool, uint16_t ty
             random_name(random, pool, type == MESSAGE_NAMESPACE_CREATE ? 1 : 0);
         random_settings(random, &message->u.namespace_settings.settings);
         break;
+    case MESSAGE_CONFIG:
+        message->u.config.max = (uint32_t)(1 + random_below(random, MESSAGE_LIST_MAX));
+        message->u.config.from = (uint32_t)random_number(random);
+        message->u.config.files = random_below(random, 2) == 0;
+        break;
     case MESSAGE_NAMESPACE_DELETE:
         message->u.name = random_name(random, pool, 1);
         break;
@@ -333,6 +338,19 @@ static size_t random_topic_info(struct random *random, struct random_pool *pool,
     return message_topic_info_encode(out, &info);
 }
 
+static size_t random_config_item(struct random *random, struct random_pool *pool, uint8_t *out)
+{
+    struct message_config_item item = {.needs_restart = random_below(random, 2) == 0};
+
+    item.section = random_name(random, pool, 1);
+    item.space = random_name(random, pool, 0);
+    item.key = random_name(random, pool, 1);
+    item.value = random_text(random, pool, 0, 200);
+    item.fallback = random_text(random, pool, 0, 20);
+    item.origin = random_text(random, pool, 0, MESSAGE_TEXT_SIZE_MAX);
+    return message_config_item_encode(out, &item);
+}
+
 static size_t random_item(struct random *random, struct random_pool *pool, enum reply_kind kind,
                           uint8_t *out)
 {
@@ -357,6 +375,9 @@ static size_t random_item(struct random *random, struct random_pool *pool, enum 
         space.reason = random_text(random, pool, 0, MESSAGE_TEXT_SIZE_MAX);
         random_settings(random, &space.settings);
         return message_namespace_info_encode(out, &space);
+    }
+    if (kind == REPLY_CONFIG) {
+        return random_config_item(random, pool, out);
     }
     stat.name = random_name(random, pool, 1);
     return message_stat_encode(out, &stat);
@@ -410,6 +431,7 @@ size_t random_reply(struct random *random, struct random_pool *pool, enum reply_
     case REPLY_CURSOR_LIST:
     case REPLY_NAMESPACE_LIST:
     case REPLY_STATS:
+    case REPLY_CONFIG:
         return random_list(random, pool, kind, out);
     case REPLY_KIND_END:
         break;

@@ -49,6 +49,7 @@ enum reply_kind {
     REPLY_CURSOR_LIST,
     REPLY_NAMESPACE_LIST,
     REPLY_STATS,
+    REPLY_CONFIG,
     REPLY_KIND_END
 };
 

@@ -1,0 +1,40 @@
+#include "server/sweep.h"
+
+#include "config/options.h"
+#include "server/connection.h"
+#include "server/server.h"
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    struct connection *connection = server->connections;
+    struct connection *next;
+
+    for (; connection != NULL; connection = next) {
+        next = connection->next;
+        connection_sweep(connection, uv_now(&server->loop));
+    }
+}
+
+static uint64_t sweep_interval(const struct options *options)
+{
+    uint64_t shortest = options->hello_timeout;
+
+    shortest = options->frame_timeout < shortest ? options->frame_timeout : shortest;
+    shortest = options->output_timeout < shortest ? options->output_timeout : shortest;
+    if (options->idle_timeout != 0 && options->idle_timeout < shortest) {
+        shortest = options->idle_timeout;
+    }
+    shortest /= 4;
+    if (shortest < SWEEP_MIN_MS) {
+        return SWEEP_MIN_MS;
+    }
+    return shortest < SWEEP_MAX_MS ? shortest : SWEEP_MAX_MS;
+}
+
+void sweep_start(struct server *server)
+{
+    const uint64_t sweep_ms = sweep_interval(server->options);
+
+    (void)uv_timer_start(&server->sweep_timer, on_sweep, sweep_ms, sweep_ms); /* Succeeds */
+}

@@ -1,0 +1,10 @@
+/* Deadlines of connections: looked at again and again, more often the shorter they are. */
+#ifndef SERVER_SWEEP_H
+#define SERVER_SWEEP_H
+
+struct server;
+
+/* Look at them from now on as often as the options ask for; again, after these have changed. */
+void sweep_start(struct server *server);
+
+#endif
