@@ -28,6 +28,10 @@ if grep -q 'tuskd\.' "$dir/said"; then
     exit 1
 fi
 
+# A reload is a signal, sent by ExecReload or, from 253 on, by systemd itself.
+grep -q -e '^ExecReload=.*-HUP' -e '^Type=notify-reload' "$dir/tuskd.service" ||
+    { echo "FAIL: the unit cannot be reloaded"; exit 1; }
+
 # --threshold is ten times the exposure: at most 0.5.
 systemd-analyze security --offline=true --threshold=5 --no-pager "$dir/tuskd.service" > "$dir/said" ||
     { cat "$dir/said"; echo "FAIL: exposure above 0.5"; exit 1; }

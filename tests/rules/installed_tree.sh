@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What is installed can be used: programs built against it by pkg-config (shared and static) and by CMake run, and the
+# What is installed can be used: the daemon with the sample configuration, programs built against it by pkg-config (shared and static) and by CMake run, and the
 # shared library exports nothing but tusk_ names.
 set -euo pipefail
 source=$1 build=$2 cc=$3
@@ -53,4 +53,14 @@ test -x "$dir/usr/bin/tuskd"
 # The prefix that was given when installing counts, not the one of the configuration.
 grep -qx "ExecStart=$dir/usr/bin/tuskd" "$dir/usr/lib/systemd/system/tuskd.service" ||
     { echo "tuskd.service starts something else than the installed daemon" >&2; exit 1; }
+# The sample that is installed is a valid configuration, also with everything in it in force.
+sed -E 's/^#([^ ])/\1/' "$dir/usr/share/doc/tusk/tuskd.conf" >"$dir/tuskd.conf"
+for file in "$dir/usr/share/doc/tusk/tuskd.conf" "$dir/tuskd.conf"; do
+    "$dir/usr/bin/tuskd" --config "$file" --check-config >"$dir/said" 2>&1 ||
+        { cat "$dir/said"; echo "the sample configuration is not valid" >&2; exit 1; }
+done
+if command -v scdoc >/dev/null && ! grep -q '^\.TH "TUSKD.CONF" "5"' "$dir"/usr/share/man/man5/tuskd.conf.5; then
+    echo "no manual page tuskd.conf(5)" >&2
+    exit 1
+fi
 echo "pkg-config (shared, static), CMake, exports, units: as they should be in ${source##*/}"
