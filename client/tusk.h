@@ -434,7 +434,8 @@ TUSK_API int tusk_cursor_list(struct tusk *t, const char *topic, tusk_cursor_fn 
  * ENOSPACE. This connection stays in its own. */
 TUSK_API int tusk_namespace_create(struct tusk *t, const char *space,
                                    const struct tusk_setting *settings, uint32_t count);
-/* Change settings, durably; those not named stay. space "": the connection's own. */
+/* Change settings, durably; those not named stay. space "": the connection's own. EINVALID also for
+ * one that the daemon's configuration fixes. */
 TUSK_API int tusk_namespace_set(struct tusk *t, const char *space,
                                 const struct tusk_setting *settings, uint32_t count);
 /* All namespaces, those that are refused included. */

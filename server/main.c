@@ -94,14 +94,17 @@ static int load_config(struct config *config, const struct config_source *source
 }
 
 /* What is asked of the command line only. True if that was all. */
-static bool answer_command(const struct options_command *command)
+static bool answer_command(const struct config *config)
 {
+    const struct options_command *command = &config->command;
+
     if (command->help) {
         options_help(stdout);
     } else if (command->version) {
         (void)printf("tuskd %s\n", TUSK_VERSION);
     } else if (command->check_config) {
-        (void)printf("tuskd: the configuration is valid\n");
+        (void)printf("tuskd: the configuration is valid (%s)\n",
+                     config->file[0] != '\0' ? config->file : "no file is named");
     } else {
         return false;
     }
@@ -357,7 +360,7 @@ int main(int argc, char **argv)
     static struct config config;
     int status = load_config(&config, &source);
 
-    if (status == EXIT_STATUS_OK && answer_command(&config.command)) {
+    if (status == EXIT_STATUS_OK && answer_command(&config)) {
         status = fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_IO;
     } else if (status == EXIT_STATUS_OK) {
         log_init((enum log_level)config.options.log);

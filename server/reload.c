@@ -256,7 +256,9 @@ static bool keep_what_a_start_changes(struct reload *reload)
 
     reload->wanted = reload->next.options;
     for (i = 0; i < OPTION_COUNT; i++) {
+        /* The same value has its new place in the files. */
         if (options_rows()[i].when == OPTION_WHEN_START &&
+            !options_same(&reload->next.options, &reload->config->options, i) &&
             !config_take(&reload->next, reload->config, i)) {
             log_error("reload", "out of memory");
             return false;

@@ -156,7 +156,7 @@ nonsense_is_refused_with_a_remedy() {
     for words in '' nonsense --nonsense '-o xml topics' '--timeout 0 ping' append read 'read o -C 0' \
         'read o --max-bytes 0' 'read o --from x' 'checkpoint o x' 'seek o x' 'topic set o x=1' 'topic trim o x' \
         'append o x --batch 0' 'append o x --ack x' 'append -f x o y' 'bench x' 'bench append --clients 0' \
-        'cursor x' 'ns ls x' 'sync x' 'stat --watch x'; do
+        'cursor x' 'ns ls x' 'sync x' 'stat --watch x' config 'config show x' 'config diff x'; do
         # shellcheck disable=SC2086
         expect 2 '*' "$tusk" $words
     done
@@ -166,7 +166,7 @@ nonsense_is_refused_with_a_remedy() {
     says "*'fsync=each'*namespace*retention*"
     expect 0 'Usage: tusk *' "$tusk" --usage
     for words in append read checkpoint seek cursors 'cursor create' 'cursor delete' topics 'topic create' \
-        'topic delete' 'topic trim' 'topic set' info 'ns ls' 'ns create' 'ns set' 'ns delete' sync stat ping bench; do
+        'topic delete' 'topic trim' 'topic set' info 'ns ls' 'ns create' 'ns set' 'ns delete' sync 'config show' 'config diff' stat ping bench; do
         # shellcheck disable=SC2086
         expect 0 "Usage: tusk $words *--timeout*" "$tusk" $words --help
     done
@@ -199,6 +199,29 @@ damage_is_told() {
     expect 3 '' "$tusk" read ending -c reader -e
 }
 
+# What is in force, what is not the default, and what the files would change; with a column for where it comes from.
+configuration_is_told() {
+    stop
+    printf '[server]\nrequests_max = 9\n[namespace "default"]\nfsync = 1s\n' >"$dir/tuskd.conf"
+    start --config "$dir/tuskd.conf"
+    expect 0 "*server	requests_max	9	$dir/tuskd.conf:2*namespace \"default\"	fsync	1s	$dir/tuskd.conf:4*" \
+        "$tusk" config show
+    expect 0 "server	data_dir	./tusk-data	$dir/data	--data-dir*server	requests_max	4096	9	$dir/tuskd.conf:2*" \
+        "$tusk" config diff
+    expect 0 '' "$tusk" config diff --files
+    printf '[server]\nrequests_max = 10\nring_size = 32MiB\n[namespace "default"]\nfsync = 2s\n' >"$dir/tuskd.conf"
+    expect 0 "\[{\"section\":\"server\",\"key\":\"requests_max\",\"value\":\"9\",\"files\":\"10\",\"origin\":\"*conf:2\",\
+\"needs\":\"reload\"}*\"ring_size\",\"value\":\"64MiB\",\"files\":\"32MiB\",*\"needs\":\"restart\"}*\"2s\"*\"reload\"}\]" \
+        "$tusk" config diff --files -o json
+    expect 1 '' "$tusk" ns set default fsync=3
+    says "*fsync of namespace \"default\" is fixed by $dir/tuskd.conf:4*"
+    echo 'rubbish' >>"$dir/tuskd.conf"
+    expect 1 '' "$tusk" config diff --files
+    says "*$dir/tuskd.conf:6: \"rubbish\" is neither*"
+    stop
+    start
+}
+
 shopt -s extglob
 start
 session_is_as_in_readme
@@ -207,6 +230,7 @@ exit_codes_are_as_documented
 names_do_not_break_rows
 nonsense_is_refused_with_a_remedy
 damage_is_told
+configuration_is_told
 stop || { echo "FAIL: the stop was not clean: $(cat "$dir/log")"; failures=$((failures + 1)); }
 echo "$failures failures"
 [ "$failures" -eq 0 ]

@@ -252,18 +252,19 @@ static void reload_applies_what_it_can(void **state)
     wire_open(&wire, daemon->socket, "default");
     assert_int_equal(wire_append_one(&wire, "t", "x"), 0);
     write_file(daemon, "tuskd.conf",
-               "[server]\nrequests_max = 20\nring_size = 32MiB\nlog = debug\n"
+               "[server]\nrequests_max = 20\nring_size = 32MiB\nio_threads = 4\nlog = debug\n"
                "create_topics = no\nconnections_max = 2\n"
                "[namespace \"default\"]\nfsync = each\nretention = size\n"
                "retention_size = 1GiB\n");
     expect_option(&wire, true, "", "requests_max", "20", "tuskd.conf:2");
-    expect_option(&wire, true, "default", "fsync", "each", "tuskd.conf:8");
+    expect_option(&wire, true, "default", "fsync", "each", "tuskd.conf:9");
     expect_option(&wire, false, "default", "fsync", "200ms", "stored");
     reload(daemon, DONE);
     expect_option(&wire, false, "", "requests_max", "20", "tuskd.conf:2");
     expect_option(&wire, false, "", "ring_size", "64MiB", "default");
+    expect_option(&wire, false, "", "io_threads", "4", "tuskd.conf:4");
     expect_option(&wire, true, "", "ring_size", "32MiB", "tuskd.conf:3");
-    expect_option(&wire, false, "default", "retention_size", "1GiB", "tuskd.conf:10");
+    expect_option(&wire, false, "default", "retention_size", "1GiB", "tuskd.conf:11");
     assert_true(daemon_logged(daemon, "ring_size: 64MiB -> 32MiB"));
     assert_true(daemon_logged(daemon, "only a restart changes that"));
     assert_true(daemon_logged(daemon, "namespace \\\"default\\\": fsync: 200ms -> each"));
@@ -286,6 +287,9 @@ static void reload_applies_what_it_can(void **state)
  * and the daemon serves on; when it is mended, it is applied. */
 static void bad_reload_changes_nothing(void **state)
 {
+    /* Valid, but for a daemon that has the larger batches of its start until it is restarted. */
+    static const char contradiction[] = "[server]\nrequests_max = 30\nrequest_bytes_max = 1MiB\n"
+                                        "batch_size_max = 1MiB\nentry_size_max = 1MiB\n";
     static const char *const bad[] = {
         "[server]\nrequests_max = 30\nlog = loud\n",
         "[server]\nrequests_max = 30\n[sevrer]\n",
@@ -295,10 +299,7 @@ static void bad_reload_changes_nothing(void **state)
         "[server]\nrequests_max = 30\n[namespace \"default\"]\nretention = age\n",
         "[server]\nrequests_max = 30\x01\n",
         "[server]\nrequests_max = 30",
-        /* Valid, but for a daemon that has the larger batches of its start until it is
-         * restarted. */
-        "[server]\nrequests_max = 30\nrequest_bytes_max = 1MiB\nbatch_size_max = 1MiB\n"
-        "entry_size_max = 1MiB\n",
+        contradiction,
     };
     struct daemon *daemon = *state;
     struct wire wire;

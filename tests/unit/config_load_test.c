@@ -19,6 +19,46 @@ static char dir[64];
 static char main_path[128];
 static const char *environment[16]; /* Names and values in turn */
 
+/* ---- memory ---- */
+
+static unsigned allocations;    /* Since they were counted last */
+static unsigned fail_nth;       /* 0: none fails */
+static bool allocation_refused; /* The n-th was asked for */
+
+static bool refuse_now(void)
+{
+    allocations++;
+    allocation_refused = allocation_refused || (fail_nth != 0 && allocations == fail_nth);
+    return fail_nth != 0 && allocations == fail_nth;
+}
+
+/* The names are the linker's. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
+void *__real_malloc(size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+
+void *__wrap_malloc(size_t size)
+{
+    return refuse_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return refuse_now() ? NULL : __real_realloc(old, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return refuse_now() ? NULL : __real_strdup(text);
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+/* ---- */
+
 static const char *get(const char *name)
 {
     size_t i;
@@ -281,6 +321,34 @@ static void origins_outlive_their_configuration(void **state)
     config_free(&kept);
 }
 
+/* Whichever allocation fails, a configuration of which something is missing is not taken for a
+ * whole one. */
+static void nothing_is_lost_for_want_of_memory(void **state)
+{
+    int rc;
+
+    (void)state;
+    write_file("tuskd.conf", "[server]\nlog = debug\n[namespace \"eu\"]\nfsync = each\n");
+    assert_int_equal(mkdir(path_of("conf.d"), 0700), 0);
+    write_file("conf.d/a.conf", "[namespace \"us\"]\nfsync = each\n");
+    write_file("conf.d/b.conf", "[server]\nrequests_max = 3\n");
+    do {
+        fail_nth++;
+        allocations = 0;
+        allocation_refused = false;
+        rc = load("--config", main_path, NULL);
+        if (allocation_refused) {
+            assert_int_equal(rc, -1);
+            assert_true(config.errors.count + config.errors.left_off > 0);
+        }
+    } while (allocation_refused);
+    assert_true(fail_nth > 10);
+    fail_nth = 0;
+    assert_int_equal(rc, 0);
+    assert_int_equal(config.namespace_count, 2);
+    assert_int_equal(config.options.requests_max, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +359,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors_of_all_sources_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(contradictions_name_both_places, setup, teardown),
         cmocka_unit_test_setup_teardown(writable_file_is_warned_of, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_lost_for_want_of_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(origins_outlive_their_configuration, setup, teardown),
     };
 
