@@ -9,7 +9,32 @@
 #include "proto/bytes.h"
 #include "proto/crc32c.h"
 
-static const char journal_magic[8] = "TUSKJNL\n";
+static const char journal_magic[FORMAT_MAGIC_SIZE] = FORMAT_MAGIC_JOURNAL;
+
+enum format_page_kind format_page_kind(const uint8_t page[FORMAT_PAGE])
+{
+    static const struct {
+        char magic[FORMAT_MAGIC_SIZE];
+        enum format_page_kind kind;
+    } kinds[] = {{FORMAT_MAGIC_JOURNAL, FORMAT_PAGE_JOURNAL},
+                 {FORMAT_MAGIC_BLOCK, FORMAT_PAGE_BLOCK},
+                 {FORMAT_MAGIC_SEAL, FORMAT_PAGE_SEAL},
+                 {FORMAT_MAGIC_MANIFEST, FORMAT_PAGE_MANIFEST}};
+    unsigned i;
+
+    for (i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (memcmp(page, kinds[i].magic, FORMAT_MAGIC_SIZE) == 0) {
+            return kinds[i].kind;
+        }
+    }
+    return FORMAT_PAGE_OTHER;
+}
+
+void format_page_version(const uint8_t page[FORMAT_PAGE], uint32_t *version, uint32_t *flags)
+{
+    *version = get_u16(page + 8);
+    *flags = get_u32(page + 16);
+}
 
 void format_journal_encode(uint8_t page[FORMAT_PAGE], const struct format_journal *header)
 {
@@ -29,6 +54,17 @@ void format_journal_encode(uint8_t page[FORMAT_PAGE], const struct format_journa
     put_u32(page + FORMAT_PAGE - 4, crc32c(0, page, FORMAT_PAGE - 4));
 }
 
+void format_journal_guess(struct format_journal *header, const uint8_t page[FORMAT_PAGE])
+{
+    memcpy(header->store_id, page + 24, ENGINE_STORE_ID_SIZE);
+    header->number = get_u64(page + 40);
+    header->size = get_u64(page + 48);
+    header->generation = get_u64(page + 56);
+    header->first_lsn = get_u64(page + 64);
+    header->mark = get_u64(page + 72);
+    header->previous_crc = get_u32(page + 80);
+}
+
 int format_journal_decode(struct format_journal *header, const uint8_t page[FORMAT_PAGE])
 {
     CHECK(header != NULL);
@@ -40,13 +76,7 @@ int format_journal_decode(struct format_journal *header, const uint8_t page[FORM
     if (get_u16(page + 8) != FORMAT_VERSION || get_u32(page + 16) != 0) {
         return TUSK_EVERSION;
     }
-    memcpy(header->store_id, page + 24, ENGINE_STORE_ID_SIZE);
-    header->number = get_u64(page + 40);
-    header->size = get_u64(page + 48);
-    header->generation = get_u64(page + 56);
-    header->first_lsn = get_u64(page + 64);
-    header->mark = get_u64(page + 72);
-    header->previous_crc = get_u32(page + 80);
+    format_journal_guess(header, page);
     return header->first_lsn < FORMAT_COUNTER_MAX && header->mark <= header->first_lsn
                ? 0
                : TUSK_ECORRUPT;

@@ -18,12 +18,30 @@
 struct error;
 
 #define FORMAT_VERSION 1u
+#define FORMAT_MAGIC_SIZE 8u
+#define FORMAT_MAGIC_JOURNAL "TUSKJNL\n"
+#define FORMAT_MAGIC_BLOCK "TUSKBLK\n"
+#define FORMAT_MAGIC_SEAL "TUSKSEA\n"
+#define FORMAT_MAGIC_MANIFEST "TUSKMAN\n"
 #define FORMAT_PAGE 4096u
 /* LSNs and numbers of files stay below this, so that no sum of them wraps: 2^63 bytes of
  * journal. */
 #define FORMAT_COUNTER_MAX (UINT64_C(1) << 63)
 #define FORMAT_NAME_SIZE_MAX 255u
 #define FORMAT_NONE UINT64_MAX
+
+/* What a page claims to be, by its magic alone. */
+enum format_page_kind {
+    FORMAT_PAGE_OTHER,
+    FORMAT_PAGE_JOURNAL,
+    FORMAT_PAGE_BLOCK,
+    FORMAT_PAGE_SEAL,
+    FORMAT_PAGE_MANIFEST
+};
+
+enum format_page_kind format_page_kind(const uint8_t page[FORMAT_PAGE]);
+/* The version and the incompatible flags it claims, for a sentence about another version. */
+void format_page_version(const uint8_t page[FORMAT_PAGE], uint32_t *version, uint32_t *flags);
 
 /* ---- journal files ---- */
 
@@ -40,6 +58,10 @@ struct format_journal {
 void format_journal_encode(uint8_t page[FORMAT_PAGE], const struct format_journal *header);
 /* TUSK_ECORRUPT: no such header here. TUSK_EVERSION. */
 int format_journal_decode(struct format_journal *header, const uint8_t page[FORMAT_PAGE]);
+
+/* The fields of a header that does not check out, as they stand: to be believed only when a record
+ * proves them. */
+void format_journal_guess(struct format_journal *header, const uint8_t page[FORMAT_PAGE]);
 
 #define FORMAT_RECORD_ALIGN 64u
 #define FORMAT_RECORD_HEADER_SIZE 48u
@@ -251,6 +273,9 @@ void format_seal_encode(uint8_t page[FORMAT_PAGE], const struct format_block *bl
 /* TUSK_ECORRUPT also when the seal is of another block or generation. */
 int format_seal_decode(struct format_seal *seal, const struct format_block *block,
                        const uint8_t page[FORMAT_PAGE]);
+/* What a seal repeats of its block's page 0, whatever block that is; where page 0 is damaged. The
+ * previous block is not among it. */
+int format_seal_owner_decode(struct format_block *block, const uint8_t page[FORMAT_PAGE]);
 /* Entries into a page (the rest zero); returns the checksum of the page. */
 uint32_t format_index_encode(uint8_t page[FORMAT_PAGE], const struct format_index_entry *entries,
                              uint32_t count);

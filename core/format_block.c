@@ -7,8 +7,8 @@
 #include "proto/bytes.h"
 #include "proto/crc32c.h"
 
-static const char block_magic[8] = "TUSKBLK\n";
-static const char seal_magic[8] = "TUSKSEA\n";
+static const char block_magic[FORMAT_MAGIC_SIZE] = FORMAT_MAGIC_BLOCK;
+static const char seal_magic[FORMAT_MAGIC_SIZE] = FORMAT_MAGIC_SEAL;
 
 #define NAME_AT 104u
 
@@ -117,6 +117,15 @@ int format_seal_decode(struct format_seal *seal, const struct format_block *bloc
         return TUSK_ECORRUPT;
     }
     return 0;
+}
+
+int format_seal_owner_decode(struct format_block *block, const uint8_t page[FORMAT_PAGE])
+{
+    const int rc = header_decode(block, page, seal_magic);
+
+    block->previous_segment = FORMAT_NONE;
+    block->previous_index = FORMAT_NONE;
+    return rc;
 }
 
 uint32_t format_index_encode(uint8_t page[FORMAT_PAGE], const struct format_index_entry *entries,

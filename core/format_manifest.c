@@ -7,7 +7,7 @@
 #include "proto/bytes.h"
 #include "proto/crc32c.h"
 
-static const char manifest_magic[8] = "TUSKMAN\n";
+static const char manifest_magic[FORMAT_MAGIC_SIZE] = FORMAT_MAGIC_MANIFEST;
 
 static void settings_encode(uint8_t *at, const struct engine_settings *settings)
 {

@@ -232,6 +232,17 @@ static int lock_take(int fd, const char *path, struct error *err)
     return rc == 0 ? 0 : disk_fail(err, rc, "write the process id to lock", path);
 }
 
+/* Who only looks at a store shares the lock (io_readonly.h); the process id in it is an old daemon's. */
+static int say_who_looks(int fd, const char *path, struct error *err)
+{
+    return flock(fd, LOCK_SH | LOCK_NB) == 0
+               ? error_set(err, TUSK_ELOCKED,
+                           "lock %s: data directory is being looked at by tusk verify, dump or "
+                           "salvage",
+                           path)
+               : TUSK_ELOCKED;
+}
+
 int disk_lock(struct io *io, const char *path, struct error *err)
 {
     const int flags = O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY;
@@ -254,6 +265,9 @@ int disk_lock(struct io *io, const char *path, struct error *err)
         return disk_fail(err, rc, "lock", path);
     }
     rc = lock_take(lock->fd, path, err);
+    if (rc == TUSK_ELOCKED) {
+        rc = say_who_looks(lock->fd, path, err);
+    }
     if (rc != 0) {
         (void)close(lock->fd); /* Holds nothing, or a process id that means nothing unlocked */
         free(lock);

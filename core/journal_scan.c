@@ -96,6 +96,32 @@ static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t
     return 1;
 }
 
+/* A record's header checksum is seeded with the generation, and names its LSN: one that validates
+ * where the guessed fields say that the first record is proves them. Store and number are known
+ * without the header. 1: proved; 0: not; negative: an error. */
+static int prove_header(struct scan *scan, uint32_t index, const uint8_t *page,
+                        const uint8_t store_id[ENGINE_STORE_ID_SIZE], struct error *err)
+{
+    struct scan_file *file = &scan->files[index];
+    struct format_journal *header = &file->header;
+    struct format_record_header record;
+    const uint8_t *bytes;
+    int rc;
+
+    format_journal_guess(header, page);
+    memcpy(header->store_id, store_id, ENGINE_STORE_ID_SIZE);
+    header->number = file->number;
+    header->size = file->file_size;
+    header->mark = 0; /* The records have marks, too */
+    file->seed = format_journal_seed(store_id, header->generation);
+    rc = bytes_at(scan, index, FORMAT_PAGE, FORMAT_RECORD_ALIGN, &bytes, err);
+    return rc == 1 && header->first_lsn < FORMAT_COUNTER_MAX &&
+                   format_record_header_decode(&record, bytes, file->seed, header->first_lsn) == 0
+               ? 1
+           : rc < 0 ? rc
+                    : 0;
+}
+
 int scan_add(struct scan *scan, const char *path, uint64_t number,
              const uint8_t store_id[ENGINE_STORE_ID_SIZE], struct error *err)
 {
@@ -145,6 +171,11 @@ int scan_add(struct scan *scan, const char *path, uint64_t number,
     file->valid = rc == 0 && file->header.number == number &&
                   memcmp(file->header.store_id, store_id, ENGINE_STORE_ID_SIZE) == 0;
     file->seed = format_journal_seed(store_id, file->header.generation);
+    if (rc != 0 && scan->lenient) {
+        rc = prove_header(scan, scan->count - 1, page, store_id, err);
+        file->valid = rc == 1;
+        return rc < 0 ? rc : 0;
+    }
     return 0;
 }
 
@@ -311,6 +342,13 @@ uint64_t scan_skip(const struct scan *scan, uint64_t lsn)
         }
     }
     return scan_step(scan, lsn);
+}
+
+uint64_t scan_behind(const struct scan *scan, const struct format_record_header *header)
+{
+    const uint64_t next = header->lsn + format_record_padded(header->size);
+
+    return file_of(scan, next) < scan->count ? next : scan_step(scan, next - FORMAT_RECORD_ALIGN);
 }
 
 bool scan_reaches(const struct scan *scan, uint64_t lsn)

@@ -37,6 +37,7 @@ struct scan {
     uint64_t window_offset;
     uint32_t window_file;
     uint64_t bytes_read; /* For progress */
+    bool lenient;        /* Believe a header that does not check out when its first record does */
 };
 
 /* What stands at an LSN. */
@@ -71,6 +72,8 @@ uint64_t scan_step(const struct scan *scan, uint64_t lsn);
  * an LSN that was looked at the next one worth a look. A journal file is mostly space never
  * written, or an earlier use of it. */
 uint64_t scan_skip(const struct scan *scan, uint64_t lsn);
+/* Where the record behind one that scan_at() returned would stand; UINT64_MAX: no file has room. */
+uint64_t scan_behind(const struct scan *scan, const struct format_record_header *header);
 /* Whether some file covers the LSN, its end included. */
 bool scan_reaches(const struct scan *scan, uint64_t lsn);
 

@@ -233,6 +233,7 @@ static int replay_once(struct recovery *recovery, uint64_t *lsn, bool *ended)
     CHECK(!*ended);
     CHECK(*lsn < UINT64_MAX);
     recovery->ns->recovery_rows[output.row]++;
+    recovery->last_row = output.row;
     switch (output.decision) {
     case DECIDE_HEAL:
         if (!recovery_heals(recovery, &record)) {
@@ -335,11 +336,23 @@ static void report(struct recovery *recovery, bool clean)
     }
 }
 
-static int run(struct recovery *recovery)
+int recovery_history(struct recovery *recovery)
+{
+    int rc = survey(recovery);
+
+    if (rc == 0) {
+        rc = replay(recovery);
+    }
+    if (rc == 0 && recovery->no_memory) {
+        rc = error_set(recovery->err, TUSK_ENOMEM, "note an accepted loss");
+    }
+    return rc;
+}
+
+int recovery_examine(struct recovery *recovery)
 {
     struct namespace *ns = recovery->ns;
-    bool clean;
-    int rc = recovery_load(recovery);
+    const int rc = recovery_load(recovery);
 
     if (rc != 0) {
         return rc;
@@ -352,21 +365,46 @@ static int run(struct recovery *recovery)
                          "files are missing or damaged; restore a backup",
                          recovery->manifest.lsn);
     }
-    rc = survey(recovery);
-    if (rc == 0) {
-        rc = replay(recovery);
+    return recovery_history(recovery);
+}
+
+bool recovery_clean(const struct recovery *recovery)
+{
+    return recovery->last_type == RECORD_CLEAN_CLOSE && recovery->valid_behind == 0 &&
+           !recovery->lost;
+}
+
+void recovery_deinit(struct recovery *recovery)
+{
+    struct recovery_owner *owner;
+    struct recovery_owner *next;
+
+    HASH_ITER(hh, recovery->owners, owner, next)
+    {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has taken the next one before this
+         * one goes */
+        HASH_DEL(recovery->owners, owner);
+        free(owner);
     }
-    if (rc == 0 && recovery->no_memory) {
-        rc = error_set(recovery->err, TUSK_ENOMEM, "note an accepted loss");
-    }
+    scan_deinit(&recovery->scan);
+    free(recovery->block_buffer);
+    free(recovery->losses);
+    free(recovery->passed);
+}
+
+static int run(struct recovery *recovery)
+{
+    struct namespace *ns = recovery->ns;
+    bool clean;
+    int rc = recovery_examine(recovery);
+
     if (rc == 0) {
         rc = namespace_prepare(ns);
         if (rc != 0) {
             return error_set(recovery->err, rc, "prepare the namespace");
         }
         CHECK(recovery->end >= recovery->manifest.lsn);
-        clean = recovery->last_type == RECORD_CLEAN_CLOSE && recovery->valid_behind == 0 &&
-                !recovery->lost;
+        clean = recovery_clean(recovery);
         if (!clean) {
             rc = recovery_redo(recovery);
         }
@@ -386,8 +424,6 @@ static int run(struct recovery *recovery)
 int recovery_run(struct namespace *ns, bool accept_loss, struct error *err)
 {
     struct recovery *recovery = calloc(1, sizeof *recovery);
-    struct recovery_owner *owner;
-    struct recovery_owner *next;
     int rc;
 
     CHECK(err != NULL);
@@ -400,17 +436,7 @@ int recovery_run(struct namespace *ns, bool accept_loss, struct error *err)
     recovery->accept_loss = accept_loss;
     recovery->err = err;
     rc = run(recovery);
-    HASH_ITER(hh, recovery->owners, owner, next)
-    {
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has taken the next one before this
-         * one goes */
-        HASH_DEL(recovery->owners, owner);
-        free(owner);
-    }
-    scan_deinit(&recovery->scan);
-    free(recovery->block_buffer);
-    free(recovery->losses);
-    free(recovery->passed);
+    recovery_deinit(recovery);
     free(recovery);
     return rc == 0 ? 0 : error_wrap(err, "open namespace \"%s\"", ns->name);
 }

@@ -20,6 +20,8 @@ struct recovery_owner {
     struct topic *topic;
     uint64_t generation;
     uint32_t seed;
+    uint32_t
+        applied; /* As of R the block holds its bytes up to here; behind, only the journal may */
 };
 
 struct recovery_loss {
@@ -31,6 +33,7 @@ struct recovery {
     struct namespace *ns;
     struct scan scan;
     bool accept_loss;
+    bool lenient; /* Journal headers, too: see scan.lenient */
     struct error *err;
 
     struct format_manifest manifest; /* The one used */
@@ -44,7 +47,8 @@ struct recovery {
     uint64_t end;      /* E: where the history ends */
     uint32_t last_crc; /* Header checksum of the last record before E */
     uint16_t last_type;
-    uint64_t valid_behind; /* Valid records behind E: dropped */
+    enum recovery_row last_row; /* Decided last: how the history ended, or why it was refused */
+    uint64_t valid_behind;      /* Valid records behind E: dropped */
     uint64_t records;
     uint64_t skipped; /* Records whose topic or block went with an accepted loss */
     bool lost;        /* Some loss was accepted, now or before */
@@ -67,8 +71,22 @@ struct recovery {
     uint64_t next_progress; /* When so many bytes of journal and blocks have been read */
 };
 
+/* recovery.c: steps (1) to (3), which write nothing; for recovery itself, and for looking at a store
+ * offline (inspect.h). ns, err and accept_loss are set, the rest is zero; recovery_deinit() after
+ * either outcome. */
+int recovery_examine(struct recovery *recovery);
+/* Steps (2) and (3) alone, behind a load. */
+int recovery_history(struct recovery *recovery);
+/* Whether the examined history ends with a clean stop. */
+bool recovery_clean(const struct recovery *recovery);
+void recovery_deinit(struct recovery *recovery);
+
 /* recovery_load.c: manifests, files, tables as of R. */
 int recovery_load(struct recovery *recovery);
+/* Parts of it: all segments, which need the block sizes; all journal files, which need the store
+ * id. */
+int recovery_load_segments(struct recovery *recovery);
+int recovery_load_journal(struct recovery *recovery);
 struct recovery_owner *recovery_owner(struct recovery *recovery, uint64_t segment, uint64_t index);
 int recovery_own(struct recovery *recovery, struct topic *topic, const struct block *block);
 /* The block must have an owner. */

@@ -407,11 +407,34 @@ static int finish_listing(struct recovery *recovery, const struct listing *listi
     return rc;
 }
 
+int recovery_load_segments(struct recovery *recovery)
+{
+    struct listing listing = {.recovery = recovery};
+    struct namespace *ns = recovery->ns;
+
+    return finish_listing(recovery, &listing,
+                          io_list_dir(ns->io, ns->dir, list_segment, &listing, recovery->err));
+}
+
+int recovery_load_journal(struct recovery *recovery)
+{
+    struct listing listing = {.recovery = recovery};
+    char path[IO_PATH_SIZE];
+    int rc;
+
+    recovery->scan.io = recovery->ns->io;
+    recovery->scan.lenient = recovery->lenient;
+    (void)snprintf(path, sizeof path, "%s/journal", recovery->ns->dir);
+    rc = finish_listing(recovery, &listing,
+                        io_list_dir(recovery->ns->io, path, list_journal, &listing, recovery->err));
+    scan_ready(&recovery->scan);
+    return rc;
+}
+
 int recovery_load(struct recovery *recovery)
 {
     struct namespace *ns = recovery->ns;
     struct listing listing = {.recovery = recovery};
-    char path[IO_PATH_SIZE];
     uint8_t *bytes = NULL;
     size_t size = 0;
     int rc;
@@ -436,8 +459,7 @@ int recovery_load(struct recovery *recovery)
         free(bytes);
         return error_set(recovery->err, TUSK_ECORRUPT, "the manifest's block sizes make no sense");
     }
-    rc = finish_listing(recovery, &listing,
-                        io_list_dir(ns->io, ns->dir, list_segment, &listing, recovery->err));
+    rc = recovery_load_segments(recovery);
     if (rc != 0) {
         free(bytes);
         return rc;
@@ -447,10 +469,5 @@ int recovery_load(struct recovery *recovery)
     if (rc != 0) {
         return error_set(recovery->err, rc, "the manifest contradicts itself");
     }
-    recovery->scan.io = ns->io;
-    (void)snprintf(path, sizeof path, "%s/journal", ns->dir);
-    rc = finish_listing(recovery, &listing,
-                        io_list_dir(ns->io, path, list_journal, &listing, recovery->err));
-    scan_ready(&recovery->scan);
-    return rc;
+    return recovery_load_journal(recovery);
 }

@@ -33,6 +33,7 @@ int recovery_own(struct recovery *recovery, struct topic *topic, const struct bl
     owner->key.index = block->index;
     owner->topic = topic;
     owner->generation = block->generation;
+    owner->applied = block->end;
     owner->seed = batch_seed(recovery->ns->store_id, block->generation);
     HASH_ADD(hh, recovery->owners, key, sizeof owner->key, owner);
     if (owner->hh.tbl == NULL) {

@@ -68,5 +68,7 @@ struct recovery_output {
 };
 
 struct recovery_output recovery_decide(const struct recovery_input *input);
+/* A row in words, for a person: what was found and what follows. Never NULL. */
+const char *recovery_row_text(enum recovery_row row);
 
 #endif

@@ -57,7 +57,8 @@ foreach(test
     recovery_blocks_test
     read_race_test
     recovery_stretch_test
-    format_name_test)
+    format_name_test
+    io_readonly_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()
 # Memory that runs out, and memory that is gone, on demand.

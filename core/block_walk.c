@@ -1,0 +1,165 @@
+#include "core/block_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/check.h"
+
+#define WINDOW_SIZE (1u << 20)
+
+void block_walk_begin(struct block_walk *walk, struct io_file *file, uint64_t base, uint32_t seed,
+                      uint32_t from, uint32_t end)
+{
+    CHECK(from % BATCH_ALIGN == 0);
+    CHECK(base % IO_DIRECT_ALIGN == 0);
+    walk->file = file;
+    walk->base = base;
+    walk->seed = seed;
+    walk->position = from;
+    walk->end = end;
+    walk->window_size = 0;
+}
+
+void block_walk_deinit(struct block_walk *walk)
+{
+    free(walk->window);
+    *walk = (struct block_walk){0};
+}
+
+void block_walk_seek(struct block_walk *walk, uint32_t position)
+{
+    CHECK(position % BATCH_ALIGN == 0);
+    walk->position = position;
+}
+
+static uint32_t pages(uint64_t size)
+{
+    return (uint32_t)((size + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1));
+}
+
+static int grow(struct block_walk *walk, uint32_t size, struct error *err)
+{
+    uint8_t *window;
+
+    if (size <= walk->capacity) {
+        return 0;
+    }
+    window = aligned_alloc(IO_DIRECT_ALIGN, size);
+    if (window == NULL) {
+        return error_set(err, TUSK_ENOMEM, "read a batch of %u bytes", size);
+    }
+    free(walk->window);
+    walk->window = window;
+    walk->capacity = size;
+    walk->window_size = 0;
+    return 0;
+}
+
+/* Have [position, position + size) in the window. */
+static int have(struct block_walk *walk, uint32_t position, uint32_t size, const uint8_t **bytes,
+                struct error *err)
+{
+    const uint32_t begin = position & ~(IO_DIRECT_ALIGN - 1);
+    const uint32_t least = pages(position - begin + size);
+    uint32_t want = least < WINDOW_SIZE ? WINDOW_SIZE : least;
+    size_t got = 0;
+    int rc;
+
+    if (position >= walk->window_at &&
+        (uint64_t)position + size <= (uint64_t)walk->window_at + walk->window_size) {
+        *bytes = walk->window + (position - walk->window_at);
+        return 0;
+    }
+    want = want > pages(walk->end - begin) ? pages(walk->end - begin) : want;
+    rc = grow(walk, want, err);
+    if (rc == 0 && walk->file != NULL) {
+        walk->window_size = 0;
+        rc = io_read_direct(walk->file, walk->window, want, walk->base + begin, &got, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    memset(walk->window + got, 0, want - got);
+    walk->bytes_read += got;
+    walk->window_at = begin;
+    walk->window_size = want;
+    *bytes = walk->window + (position - begin);
+    return 0;
+}
+
+/* Whether a header of this block stands at a position, and why not. */
+static enum batch_problem header_at(const struct block_walk *walk, const uint8_t *bytes,
+                                    uint32_t position, struct batch_header *header)
+{
+    const uint32_t left = walk->end - position;
+    const enum batch_problem problem = batch_header_check(bytes, left - BATCH_HEADER_SIZE, header);
+
+    if (problem != BATCH_GOOD) {
+        return problem;
+    }
+    if (batch_header_crc(bytes, walk->seed, position) != header->header_crc) {
+        return BATCH_BAD_HEADER_CRC;
+    }
+    return batch_padded_size(header->stored_size) <= left ? BATCH_GOOD : BATCH_BAD_SIZES;
+}
+
+/* Find the next valid header behind step->position, or the end. */
+static int scan(struct block_walk *walk, struct block_walk_step *step, struct error *err)
+{
+    uint32_t position = step->position + BATCH_ALIGN;
+    struct batch_header header;
+
+    while (position < walk->end && walk->end - position >= BATCH_HEADER_SIZE) {
+        const uint8_t *bytes;
+        const int rc = have(walk, position, BATCH_HEADER_SIZE, &bytes, err);
+
+        if (rc != 0) {
+            return rc;
+        }
+        if (header_at(walk, bytes, position, &header) == BATCH_GOOD) {
+            break;
+        }
+        position += BATCH_ALIGN;
+    }
+    if (position >= walk->end || walk->end - position < BATCH_HEADER_SIZE) {
+        position = walk->end;
+    }
+    step->kind = BLOCK_WALK_BAD;
+    step->size = position - step->position;
+    walk->position = position;
+    return 0;
+}
+
+int block_walk_next(struct block_walk *walk, struct block_walk_step *step, struct error *err)
+{
+    uint32_t padded;
+    int rc;
+
+    *step = (struct block_walk_step){.position = walk->position};
+    if (walk->position >= walk->end) {
+        return 0;
+    }
+    step->problem = BATCH_SHORT;
+    if (walk->end - walk->position < BATCH_HEADER_SIZE) {
+        return scan(walk, step, err);
+    }
+    rc = have(walk, walk->position, BATCH_HEADER_SIZE, &step->bytes, err);
+    if (rc != 0) {
+        return rc;
+    }
+    step->problem = header_at(walk, step->bytes, walk->position, &step->header);
+    if (step->problem != BATCH_GOOD) {
+        step->bytes = NULL;
+        return scan(walk, step, err);
+    }
+    padded = (uint32_t)batch_padded_size(step->header.stored_size);
+    rc = have(walk, walk->position, padded, &step->bytes, err);
+    if (rc != 0) {
+        return rc;
+    }
+    step->problem = batch_verify(step->bytes, padded, step->header.stored_size, &step->header);
+    step->kind = step->problem == BATCH_GOOD ? BLOCK_WALK_BATCH : BLOCK_WALK_BAD_BODY;
+    step->size = padded;
+    walk->position += padded;
+    return 0;
+}

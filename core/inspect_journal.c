@@ -1,0 +1,282 @@
+/* What the journal holds of the blocks in use. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/inspect.h"
+#include "core/namespace.h"
+
+/* ---- blocks by address ---- */
+
+static int compare_address(uint64_t segment, uint32_t index, const struct block *block)
+{
+    return segment < block->segment_number   ? -1
+           : segment > block->segment_number ? 1
+           : index < block->index            ? -1
+                                             : index > block->index;
+}
+
+static int by_address(const void *a, const void *b, void *arg)
+{
+    const struct inspect_block *blocks = arg;
+    const struct block *left = blocks[*(const uint32_t *)a].block;
+
+    return compare_address(left->segment_number, left->index, blocks[*(const uint32_t *)b].block);
+}
+
+static int sort_addresses(struct inspection *inspection)
+{
+    uint32_t i;
+
+    inspection->by_address = calloc((size_t)inspection->block_count + 1, sizeof(uint32_t));
+    if (inspection->by_address == NULL) {
+        return error_set(&inspection->err, TUSK_ENOMEM, "list the blocks");
+    }
+    for (i = 0; i < inspection->block_count; i++) {
+        inspection->by_address[i] = i;
+    }
+    qsort_r(inspection->by_address, inspection->block_count, sizeof(uint32_t), by_address,
+            inspection->blocks);
+    return 0;
+}
+
+/* The index of the block at a place, or block_count. */
+static uint32_t block_at(const struct inspection *inspection, const struct format_place *place)
+{
+    uint32_t low = 0;
+    uint32_t high = inspection->block_count;
+
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        const uint32_t at = inspection->by_address[middle];
+        const int order =
+            compare_address(place->segment, place->index, inspection->blocks[at].block);
+
+        if (order == 0) {
+            return at;
+        }
+        if (order > 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return inspection->block_count;
+}
+
+/* ---- batches ---- */
+
+static int note(struct inspection *inspection, const struct inspect_ref *ref)
+{
+    if (inspection->ref_count == inspection->ref_capacity) {
+        const uint64_t capacity =
+            inspection->ref_capacity == 0 ? 256 : inspection->ref_capacity * 2;
+        struct inspect_ref *refs = realloc(inspection->refs, capacity * sizeof *refs);
+
+        if (refs == NULL) {
+            return error_set(&inspection->err, TUSK_ENOMEM, "note what the journal holds");
+        }
+        inspection->refs = refs;
+        inspection->ref_capacity = capacity;
+    }
+    inspection->refs[inspection->ref_count++] = *ref;
+    return 0;
+}
+
+static int note_item(struct inspection *inspection, const struct scan_record *record,
+                     const struct format_item *item)
+{
+    const uint32_t limit = format_block_limit(inspection->ns->block_size);
+    const uint32_t at = block_at(inspection, &item->place);
+    const struct inspect_block *block = &inspection->blocks[at];
+    const uint32_t position = item->place.position;
+    struct batch_header header;
+    struct inspect_ref ref;
+
+    if (at == inspection->block_count || position < FORMAT_BLOCK_DATA || position > limit ||
+        position % BATCH_ALIGN != 0 || item->padded_size > limit - position) {
+        return 0;
+    }
+    if (!inspection->thorough &&
+        (record->header.lsn < inspection->recovery.manifest.lsn || position < block->applied)) {
+        return 0; /* Recovery would not write it again */
+    }
+    if (batch_header_crc(item->bytes, block->seed, position) != item->header.header_crc ||
+        batch_verify(item->bytes, item->padded_size, item->header.stored_size, &header) !=
+            BATCH_GOOD) {
+        return 0; /* Of an earlier use of the block; or healed from it */
+    }
+    ref = (struct inspect_ref){.lsn = record->header.lsn,
+                               .first_offset = header.first_offset,
+                               .block = at,
+                               .position = position,
+                               .padded = (uint32_t)item->padded_size,
+                               .entry_count = header.entry_count,
+                               .delta = (uint32_t)(item->bytes - record->bytes)};
+    return note(inspection, &ref);
+}
+
+static int note_record(struct inspection *inspection, const struct scan_record *record)
+{
+    struct format_items items;
+    struct format_item item;
+
+    if (record->header.type != RECORD_BATCH || (record->header.flags & 0xff00u) != 0 ||
+        format_items_check(&record->header, record->bytes) != 0) {
+        return 0;
+    }
+    format_items_begin(&items, &record->header, record->bytes);
+    while (format_items_next(&items, &item) != 0) {
+        const int rc = note_item(inspection, record, &item);
+
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct inspect_ref *left = a;
+    const struct inspect_ref *right = b;
+
+    return left->block < right->block         ? -1
+           : left->block > right->block       ? 1
+           : left->position < right->position ? -1
+                                              : left->position > right->position;
+}
+
+static void share_out(struct inspection *inspection)
+{
+    uint64_t i;
+
+    if (inspection->ref_count > 0) {
+        qsort(inspection->refs, inspection->ref_count, sizeof *inspection->refs, by_place);
+    }
+    for (i = 0; i < inspection->ref_count; i++) {
+        struct inspect_block *block = &inspection->blocks[inspection->refs[i].block];
+
+        if (block->ref_count == 0) {
+            block->first_ref = i;
+        }
+        block->ref_count++;
+    }
+}
+
+static uint64_t first_lsn(const struct scan *scan)
+{
+    uint64_t least = UINT64_MAX;
+    uint32_t i;
+
+    for (i = 0; i < scan->count; i++) {
+        const struct scan_file *file = &scan->files[i];
+
+        if (file->valid && file->header.first_lsn < least) {
+            least = file->header.first_lsn;
+        }
+    }
+    return least;
+}
+
+int inspect_find_refs(struct inspection *inspection)
+{
+    struct recovery *recovery = &inspection->recovery;
+    uint64_t lsn = inspection->thorough ? first_lsn(&recovery->scan) : recovery->manifest.lsn;
+    struct scan_record record;
+    int rc = sort_addresses(inspection);
+
+    while (rc == 0 && lsn < recovery->end) {
+        const enum scan_kind kind = scan_at(&recovery->scan, lsn, &record, &inspection->err);
+
+        if (kind == SCAN_UNREADABLE) {
+            return inspection->err.code;
+        }
+        if (kind != SCAN_RECORD) {
+            lsn = scan_step(&recovery->scan, lsn);
+            continue;
+        }
+        rc = note_record(inspection, &record);
+        lsn = scan_behind(&recovery->scan, &record.header);
+    }
+    if (rc == 0) {
+        share_out(inspection);
+    }
+    return rc;
+}
+
+int inspect_ref_bytes(struct inspection *inspection, const struct inspect_ref *ref,
+                      const uint8_t **bytes, struct error *err)
+{
+    struct scan_record record;
+
+    if (scan_at(&inspection->recovery.scan, ref->lsn, &record, err) != SCAN_RECORD ||
+        record.header.size < (uint64_t)ref->delta + ref->padded) {
+        return error_set(err, TUSK_EIO, "the journal has changed while it was read");
+    }
+    *bytes = record.bytes + ref->delta;
+    return 0;
+}
+
+/* Whether a record behind a place says that its loss was accepted. */
+static bool accepted_later(struct recovery *recovery, uint64_t lsn)
+{
+    const uint64_t place = lsn;
+    struct scan_record record;
+    struct format_record body;
+    struct error ignored;
+
+    while (lsn < recovery->end) {
+        if (scan_at(&recovery->scan, lsn, &record, &ignored) != SCAN_RECORD) {
+            lsn = scan_step(&recovery->scan, lsn);
+            continue;
+        }
+        if (record.header.type == RECORD_ACCEPTED_LOSS &&
+            format_record_body_decode(&body, &record.header, record.bytes) == 0 &&
+            body.field[LOSS_FROM] <= place && place < body.field[LOSS_TO]) {
+            return true;
+        }
+        lsn = scan_behind(&recovery->scan, &record.header);
+    }
+    return false;
+}
+
+/* The next record behind a place where there is none. */
+static uint64_t next_record(struct recovery *recovery, uint64_t lsn)
+{
+    struct scan_record record;
+    struct error ignored;
+
+    do {
+        lsn = scan_step(&recovery->scan, lsn);
+    } while (lsn < recovery->manifest.lsn &&
+             scan_at(&recovery->scan, lsn, &record, &ignored) != SCAN_RECORD);
+    return lsn;
+}
+
+int inspect_check_older(struct inspection *inspection, inspect_bad_fn *bad, void *arg,
+                        struct error *err)
+{
+    struct recovery *recovery = &inspection->recovery;
+    uint64_t lsn = recovery->older_lsn;
+    struct scan_record record;
+    uint32_t previous = 0;
+    bool known = false;
+
+    while (recovery->older_known && lsn < recovery->manifest.lsn) {
+        const enum scan_kind kind = scan_at(&recovery->scan, lsn, &record, err);
+        const uint64_t place = lsn;
+        const bool good = kind == SCAN_RECORD && recovery_judge(recovery, &record) == FOUND_GOOD &&
+                          (!known || record.header.previous_crc == previous);
+
+        if (kind == SCAN_UNREADABLE && err->code == TUSK_ENOMEM) {
+            return err->code;
+        }
+        known = kind == SCAN_RECORD;
+        previous = known ? record.header.crc : 0;
+        lsn = known ? scan_behind(&recovery->scan, &record.header) : next_record(recovery, lsn);
+        if (!good && !accepted_later(recovery, place)) {
+            bad(arg, place);
+        }
+    }
+    return 0;
+}
