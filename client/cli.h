@@ -22,6 +22,7 @@ enum cli_exit {
     CLI_UNREACHABLE = 6,
     CLI_FULL = 7, /* Quota or disk */
     CLI_DAMAGED = 8,
+    CLI_REFUSED = 9, /* verify, dump, salvage: in use, of a newer version, or there already */
     CLI_INTERRUPTED = 130,
 };
 
@@ -93,6 +94,8 @@ int cli_config(struct cli *cli, int argc, char **argv);
 int cli_stat(struct cli *cli, int argc, char **argv);
 int cli_ping(struct cli *cli, int argc, char **argv);
 int cli_bench(struct cli *cli, int argc, char **argv);
+/* verify, dump, salvage: this process becomes tusk-store. */
+int cli_offline(struct cli *cli, int argc, char **argv);
 
 typedef int (*cli_command_fn)(struct cli *cli, int argc, char **argv);
 struct cli_command {

@@ -6,6 +6,7 @@
 #include "core/namespace.h"
 #include "tests/golden/golden_store.h"
 #include "tests/support/engine_fixture.h"
+#include "tests/support/offline_fixture.h"
 
 static const char *const names[] = {"v1-stopped", "v1-killed"};
 #define STORES 2u
@@ -93,6 +94,30 @@ static void the_engine_reads_every_golden_store(void **state)
     }
 }
 
+/* Looked at offline, a golden store is clean, and salvaged it holds the same. */
+static void the_offline_tools_read_every_golden_store(void **state)
+{
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < STORES; i++) {
+        struct fixture *f = load(names[i]);
+        struct fixture *to = fixture_new(2);
+        struct said said;
+
+        offline_verify_disk(f, OUT_TEXT, &said);
+        assert_int_equal(said.status, OFFLINE_DONE);
+        said_free(&said);
+        offline_salvage_disk(f, to, &said);
+        assert_int_equal(said.status, OFFLINE_DONE);
+        said_free(&said);
+        fixture_open(to);
+        expect_contents(to);
+        fixture_free(to);
+        fixture_free(f);
+    }
+}
+
 /* Decoded by format.h, its bytes have the values written down when they were made. */
 static void the_bytes_mean_what_is_written_down(void **state)
 {
@@ -155,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_engine_reads_every_golden_store),
+        cmocka_unit_test(the_offline_tools_read_every_golden_store),
         cmocka_unit_test(the_bytes_mean_what_is_written_down),
         cmocka_unit_test(a_dump_is_exact),
     };

@@ -32,6 +32,8 @@ ALLOWED = {
     "client": ["proto/"],
     "config": ["proto/message.h"],
     "server": ["core/engine.h", "core/error.h", "core/io.h", "core/check.h", "proto/", "config/"],
+    # verify, dump and salvage look at what core writes with core's own code: all of it, and nothing of sockets or daemons.
+    "offline": ["core/", "proto/batch.h", "proto/bytes.h", "proto/crc32c.h", "proto/status.h"],
 }
 # Libraries whose headers a folder may include, besides libc and Linux.
 LIBRARIES = {
@@ -40,6 +42,7 @@ LIBRARIES = {
     "client": ["argp.h"],
     "config": ["ini.h"],
     "server": ["uv.h", r"systemd/", "argp.h"],
+    "offline": [],
 }
 THIRD_PARTY = re.compile(
     r"(uv|liburing|uthash|zstd|isa-l|cmocka|argp|ini|jansson|ncurses|xxhash)(/|\.h)|systemd/|histedit|.mmintrin|immintrin|cpuid")
@@ -75,6 +78,8 @@ LINKS = {
     "tusk_shared": {"tusk_flags", "tusk_proto"},
     "tusk_static": {"$<INSTALL_INTERFACE:isal>"},
     "tusk": {"tusk_client"},
+    "tusk_offline": {"tusk_flags", "tusk_core", "tusk_proto", "Threads::Threads"},
+    "tusk-store": {"tusk_offline"},
 }
 for folder in ALLOWED:
     path = root / folder / "CMakeLists.txt"
@@ -106,6 +111,16 @@ for path in sources("core"):
         match = CALLS.search(code)
         if match:
             violation(path, number, f"{match.group(1)}() belongs in core/io_*.c, or comes in as an argument")
+
+# ---- the offline tools change nothing: what they examine is opened by core, to read; only salvage makes a directory, its own ----
+
+MAKES = re.compile(r"(?<![\w.>])(open|openat|creat|write|pwrite|pwritev|rename|renameat2?|unlink|unlinkat|mkdir|remove|truncate|"
+                   r"ftruncate|fallocate|flock|chmod|chown)\s*\(")
+for path in sources("offline"):
+    for number, text in lines(path):
+        match = MAKES.search(re.sub(r'"(\\.|[^"\\])*"', '""', text.split("/*", 1)[0]))
+        if match and path.name != "salvage.c":
+            violation(path, number, f"{match.group(1)}() changes something, or might; offline tools only read")
 
 # ---- every file starts by saying what it is; none is two files ----
 
@@ -141,7 +156,7 @@ for path in sorted(root.rglob("*.md")):
             violation(path, line, f"link to {name}, which does not exist")
         if not name and anchor not in headings:
             violation(path, line, f"link to #{anchor}, which is no heading here")
-    for match in re.finditer(r"`(?:\.\./)*((?:core|proto|server|client|config|systemd|tests)/[\w./-]*\w)`", text):
+    for match in re.finditer(r"`(?:\.\./)*((?:core|proto|server|client|offline|config|systemd|tests)/[\w./-]*\w)`", text):
         if not (root / match.group(1)).exists():
             violation(path, text[:match.start()].count("\n") + 1, f"names {match.group(1)}, which does not exist")
 

@@ -1,0 +1,30 @@
+/* The offline tools on simulated disks: what they say, and what a salvaged store holds. */
+#ifndef TESTS_SUPPORT_OFFLINE_FIXTURE_H
+#define TESTS_SUPPORT_OFFLINE_FIXTURE_H
+
+#include "offline/salvage.h"
+#include "offline/verify.h"
+#include "tests/support/engine_fixture.h"
+
+/* What a tool said and how it ended. */
+struct said {
+    char *text; /* Owned: said_free() */
+    size_t size;
+    int status;
+    struct salvage_counts counts; /* Of a salvage */
+};
+
+/* No engine runs on the fixture's disk; it is not changed. */
+void offline_verify_disk(struct fixture *f, enum out_format format, struct said *said);
+/* Into the disk of `to`, a new fixture that is not open. */
+void offline_salvage_disk(struct fixture *f, struct fixture *to, struct said *said);
+/* A file of the disk. */
+void offline_dump_disk(struct fixture *f, const char *path, enum out_format format,
+                       enum offline_payload payload, struct said *said);
+void said_free(struct said *said);
+/* Whether it said so. */
+bool said_has(const struct said *said, const char *text);
+/* How often. */
+unsigned said_count(const struct said *said, const char *text);
+
+#endif
