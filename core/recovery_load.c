@@ -455,7 +455,8 @@ int recovery_load(struct recovery *recovery)
     ns->block_size = recovery->manifest.block_size;
     ns->blocks_per_segment = recovery->manifest.blocks_per_segment;
     if (ns->block_size < FORMAT_BLOCK_SIZE_MIN || ns->block_size > FORMAT_BLOCK_SIZE_MAX ||
-        ns->blocks_per_segment == 0 || ns->blocks_per_segment > UINT16_MAX) {
+        ns->block_size % FORMAT_PAGE != 0 || ns->blocks_per_segment == 0 ||
+        ns->blocks_per_segment > UINT16_MAX) {
         free(bytes);
         return error_set(recovery->err, TUSK_ECORRUPT, "the manifest's block sizes make no sense");
     }

@@ -55,15 +55,16 @@ int offline_exit(int code)
 
 void offline_say(struct offline_options *options, const char *format, ...)
 {
+    FILE *file = options->messages == NULL ? stderr : options->messages;
     va_list args;
 
     progress_clear(&options->progress);
     out_flush(&options->out);
-    (void)fputs("tusk: ", stderr);
+    (void)fputs("tusk: ", file);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    (void)vfprintf(file, format, args);
     va_end(args);
-    (void)fputc('\n', stderr);
+    (void)fputc('\n', file);
 }
 
 int offline_fail(struct offline_options *options, const struct error *err)

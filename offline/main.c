@@ -219,6 +219,7 @@ int main(int argc, char **argv)
         return OFFLINE_USAGE;
     }
     out_init(&options.out, stdout, format);
+    options.out.bar = &options.progress;
     offline_catch_interrupt();
     raise_descriptors();
     status = run(&options, command, argv + 1 + optind);

@@ -38,6 +38,7 @@ struct offline_options {
     enum offline_payload payload;
     struct out out;
     struct progress progress;
+    FILE *messages; /* Borrowed; NULL: standard error */
 };
 
 /* The exit status for a code of core. */

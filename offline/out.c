@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "offline/progress.h"
+
 #define SENTENCE_SIZE 2048
 
 void out_init(struct out *out, FILE *file, enum out_format format)
@@ -106,6 +108,9 @@ static void put_base64(struct out *out, const uint8_t *bytes, size_t size)
 
 static void begin(struct out *out, const char *what)
 {
+    if (out->bar != NULL) {
+        progress_clear(out->bar);
+    }
     if (out->format == OUT_JSON) {
         (void)fputs(out->started ? ",\n" : "[\n", out->file);
         out->started = true;

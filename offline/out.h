@@ -13,14 +13,17 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct progress;
+
 enum out_format { OUT_TEXT, OUT_JSON, OUT_JSONL };
 
 struct out {
     FILE *file; /* Borrowed */
     enum out_format format;
-    bool started;  /* The array is open */
-    bool fields;   /* The record has some */
-    bool sentence; /* The record is one, and text leaves its fields out */
+    bool started;         /* The array is open */
+    bool fields;          /* The record has some */
+    bool sentence;        /* The record is one, and text leaves its fields out */
+    struct progress *bar; /* Borrowed; off the screen before anything is said. NULL: none */
 };
 
 void out_init(struct out *out, FILE *file, enum out_format format);

@@ -30,7 +30,6 @@ void salvage_tell(struct salvage *salvage, const struct topic *topic, uint64_t f
     if (from < to) {
         (void)snprintf(what, sizeof what, "offsets %" PRIu64 " to %" PRIu64 ": ", from, to - 1);
     }
-    progress_clear(&salvage->options->progress);
     out_sentence(out, "lost", "  LOST%s%.*s%s%s%s", topic == NULL ? ": " : " topic \"",
                  topic == NULL ? 0 : (int)topic->name_size, topic == NULL ? "" : topic->name,
                  topic == NULL ? "" : "\", ", what, why);
@@ -211,6 +210,7 @@ static int salvage_namespace(struct salvage *salvage, struct error *err)
     out_sentence(out, "look", "namespace \"%s\"", salvage->name->name);
     out_bytes(out, "namespace", salvage->name->name, salvage->name->size);
     out_end(out);
+    progress_subject(&salvage->options->progress, salvage->name->name, 0);
     rc = store_enter(salvage->store, salvage->name, true, &refusal, err);
     if (rc == TUSK_ECORRUPT) {
         salvage_tell(salvage, NULL, 0, 0, err->text);

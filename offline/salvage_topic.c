@@ -141,7 +141,6 @@ int salvage_topic(struct salvage *salvage, struct rebuild *rebuild, struct topic
     }
     salvage->counts.topics++;
     salvage->counts.cursors += topic->cursor_count;
-    progress_clear(&salvage->options->progress);
     out_sentence(out, "topic", "  topic \"%.*s\": %" PRIu64 " entries, %u cursors",
                  (int)topic->name_size, topic->name, carry.entries, topic->cursor_count);
     out_bytes(out, "namespace", salvage->name->name, salvage->name->size);

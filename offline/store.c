@@ -199,8 +199,8 @@ static bool go_on(void *arg, const char *name, uint64_t done, uint64_t total)
     struct offline_options *options = arg;
 
     (void)name;
-    (void)done;
     (void)total;
+    options->progress.done = done;
     progress_draw(&options->progress);
     return !offline_interrupted();
 }
@@ -213,7 +213,6 @@ static void finding(void *arg, const char *name, const char *text)
     if (!first_time(store, text)) {
         return;
     }
-    progress_clear(&store->options->progress);
     out_sentence(out, "note", "  note: %s", text);
     out_text(out, "namespace", name);
     out_end(out);

@@ -71,7 +71,6 @@ void verify_tell(struct verify *verify, const struct verify_finding *finding)
                            finding->position, finding->size);
         }
     }
-    progress_clear(&verify->options->progress);
     out_sentence(out, "damage", "  DAMAGE (%s)%s%.*s%s%s%s: %s%s", damages[finding->kind].name,
                  topic == NULL ? "" : " topic \"", topic == NULL ? 0 : (int)topic->name_size,
                  topic == NULL ? "" : topic->name, topic == NULL ? "" : "\"",
@@ -326,6 +325,7 @@ static int verify_namespace(struct verify *verify)
     out_sentence(out, "look", "namespace \"%s\"", verify->name->name);
     out_bytes(out, "namespace", verify->name->name, verify->name->size);
     out_end(out);
+    progress_subject(&verify->options->progress, verify->name->name, 0);
     rc = check_once(verify, &refusal, &err);
     if (rc == 0 && verify->suspects > 0) {
         out_sentence(out, "note",

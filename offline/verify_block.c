@@ -156,6 +156,15 @@ static void check_index(struct check *check, const struct inspect_step *step)
     }
 }
 
+/* What the index says of a damaged place nobody can tell. */
+static void pass_index(struct check *check, uint32_t end)
+{
+    while (check->indexed && check->index_next < check->seal.index_count &&
+           check->index[check->index_next].position < end) {
+        check->index_next++;
+    }
+}
+
 static const char *why_lost(const struct inspect_step *step)
 {
     return step->problem == BATCH_GOOD ? "no batch is there" : batch_problem_text(step->problem);
@@ -170,6 +179,7 @@ static void take(struct check *check, const struct inspect_step *step)
         const uint64_t from = step->from > first ? step->from : first;
 
         check->lost = true;
+        pass_index(check, step->position + step->size);
         counts->lost += step->to > from ? step->to - from : 0;
         tell(check, DAMAGE_ENTRIES, step->position, step->size, from, step->to,
              step->to > step->from && step->to <= first ? "of entries that are trimmed already"

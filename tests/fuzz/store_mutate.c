@@ -492,3 +492,35 @@ void store_mutate(struct store_image *image, struct random *random)
         break;
     }
 }
+
+/* ---- inputs ---- */
+
+static void mutate_and_seal(struct store_image *image, struct random *random)
+{
+    const uint64_t seal = random_below(random, 10);
+    uint64_t rounds;
+
+    for (rounds = 1 + random_below(random, 3); rounds > 0 && image->count > 0; rounds--) {
+        store_mutate(image, random);
+    }
+    if (seal > 0) { /* Without, only what checksums must refuse is reached */
+        seal_store(image, seal > 3);
+    }
+}
+
+size_t store_mutate_input(uint8_t *data, size_t size, size_t size_max, unsigned int seed)
+{
+    struct store_image image;
+    struct random random;
+    size_t written;
+
+    random_init(&random, seed);
+    if (!store_image_parse(&image, data, size) || image.count == 0) {
+        store_image_deinit(&image);
+        return LLVMFuzzerMutate(data, size, size_max);
+    }
+    mutate_and_seal(&image, &random);
+    written = store_image_write(&image, data, size_max);
+    store_image_deinit(&image);
+    return written > 0 ? written : size;
+}

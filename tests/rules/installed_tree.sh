@@ -50,6 +50,11 @@ fi
 objdump -p "$libdir/libtusk.so" | grep -q 'SONAME *libtusk.so.0' || { echo "wrong SONAME" >&2; exit 1; }
 test -f "$dir/usr/lib/systemd/system/tuskd.service"
 test -x "$dir/usr/bin/tuskd"
+# tusk finds its helper from where it lies itself.
+"$dir/usr/bin/tusk" verify --help | grep -q '^Usage: tusk verify'
+mkdir "$dir/empty"
+said=$("$dir/usr/bin/tusk" verify "$dir/empty" 2>&1) && { echo "an empty directory is no store" >&2; exit 1; }
+[[ $said == *"no data directory"* ]] || { echo "tusk verify does not work when installed: $said" >&2; exit 1; }
 # The prefix that was given when installing counts, not the one of the configuration.
 grep -qx "ExecStart=$dir/usr/bin/tuskd" "$dir/usr/lib/systemd/system/tuskd.service" ||
     { echo "tuskd.service starts something else than the installed daemon" >&2; exit 1; }

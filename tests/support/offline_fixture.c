@@ -20,7 +20,7 @@ static FILE *begin(struct offline_options *options, enum out_format format, stru
     *said = (struct said){.status = -1};
     file = open_memstream(&said->text, &said->size);
     assert_non_null(file);
-    *options = (struct offline_options){.threads = 1, .quiet = true};
+    *options = (struct offline_options){.threads = 1, .quiet = true, .messages = file};
     progress_init(&options->progress, "test", true);
     out_init(&options->out, file, format);
     return file;

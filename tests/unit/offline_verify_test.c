@@ -136,6 +136,7 @@ static void every_part_of_a_block_is_named(void **state)
     struct fixture *f;
     struct format_seal seal;
     struct format_block head;
+    struct said said;
     uint64_t size;
     uint8_t *data;
 
@@ -165,9 +166,13 @@ static void every_part_of_a_block_is_named(void **state)
     expect(f, OFFLINE_DAMAGED, "DAMAGE (entries) topic \"orders\", offsets 0 to 0");
     fixture_free(f);
 
+    /* One damage is told once: that the index points at it is not another. */
     f = sealed_store();
     flip(f, SEGMENT, FORMAT_BLOCK_DATA + 10);
-    expect(f, OFFLINE_DAMAGED, "DAMAGE (entries) topic \"orders\", offsets 0 to 0");
+    offline_verify_disk(f, OUT_TEXT, &said);
+    assert_true(said_has(&said, "DAMAGE (entries) topic \"orders\", offsets 0 to 0"));
+    assert_int_equal(said_count(&said, "DAMAGE ("), 1);
+    said_free(&said);
     fixture_free(f);
 
     f = sealed_store();
@@ -205,6 +210,21 @@ static void manifests_are_judged_as_by_recovery(void **state)
     }
     expect(f, OFFLINE_DAMAGED, "no valid manifest");
     expect(f, OFFLINE_DAMAGED, "what its blocks say of themselves");
+    fixture_free(f);
+}
+
+/* A block size that no engine makes would put reads where a disk takes none: refused, as by recovery. */
+static void a_block_size_that_is_none_is_refused(void **state)
+{
+    struct fixture *f = sealed_store();
+    char path[IO_PATH_SIZE];
+
+    (void)state;
+    (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
+    rewrite(f, path, 0, 20, 1);
+    expect(f, OFFLINE_DAMAGED, "block sizes make no sense");
+    assert_int_equal(fixture_try_open(f), 0);
+    assert_false(fixture_serves(f));
     fixture_free(f);
 }
 
@@ -301,6 +321,7 @@ int main(void)
         cmocka_unit_test(no_flipped_bit_is_seen_by_others_only),
         cmocka_unit_test(every_part_of_a_block_is_named),
         cmocka_unit_test(manifests_are_judged_as_by_recovery),
+        cmocka_unit_test(a_block_size_that_is_none_is_refused),
         cmocka_unit_test(a_newer_version_is_refused),
         cmocka_unit_test(journal_before_the_manifest_is_judged),
         cmocka_unit_test(json_has_the_numbers),
