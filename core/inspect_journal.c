@@ -105,6 +105,9 @@ static int note_item(struct inspection *inspection, const struct scan_record *re
             BATCH_GOOD) {
         return 0; /* Of an earlier use of the block; or healed from it */
     }
+    if (header.first_offset > UINT64_MAX - header.entry_count) {
+        return 0; /* No engine gives such offsets */
+    }
     ref = (struct inspect_ref){.lsn = record->header.lsn,
                                .first_offset = header.first_offset,
                                .block = at,

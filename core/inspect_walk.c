@@ -143,6 +143,13 @@ int inspect_walk_next(struct inspect_walk *walk, struct inspect_step *step, stru
     if (rc != 0 || raw.kind == BLOCK_WALK_END) {
         return rc;
     }
+    if (raw.kind != BLOCK_WALK_BAD &&
+        raw.header.first_offset > UINT64_MAX - raw.header.entry_count) {
+        /* No engine gives such offsets, whatever the checksums say. */
+        step->problem = BATCH_BAD_SIZES;
+        give_lost(walk, step, raw.position, raw.position + raw.size, walk->expected);
+        return 0;
+    }
     if (raw.kind == BLOCK_WALK_BATCH) {
         give_batch(walk, step, &raw);
         return 0;
