@@ -446,7 +446,8 @@ TUSK_API int tusk_namespace_delete(struct tusk *t, const char *space);
 /* The daemon's counters, under the names of its metrics. */
 TUSK_API int tusk_stats(struct tusk *t, tusk_stat_fn fn, void *user);
 /* The daemon's configuration, value by value: what it uses, or, with files not 0, what a start
- * would use now, with its files read again; EINVALID, and what is wrong, when they are not valid. */
+ * would use now, with its files read again; EINVALID, and what is wrong, when they are not
+ * valid. */
 TUSK_API int tusk_config(struct tusk *t, int files, tusk_config_fn fn, void *user);
 
 /* ---- Pipelined: many requests in flight ----

@@ -232,7 +232,8 @@ static int lock_take(int fd, const char *path, struct error *err)
     return rc == 0 ? 0 : disk_fail(err, rc, "write the process id to lock", path);
 }
 
-/* Who only looks at a store shares the lock (io_readonly.h); the process id in it is an old daemon's. */
+/* Who only looks at a store shares the lock (io_readonly.h); the process id in it is an old
+ * daemon's. */
 static int say_who_looks(int fd, const char *path, struct error *err)
 {
     return flock(fd, LOCK_SH | LOCK_NB) == 0

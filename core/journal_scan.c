@@ -172,7 +172,7 @@ int scan_add(struct scan *scan, const char *path, uint64_t number,
                   memcmp(file->header.store_id, store_id, ENGINE_STORE_ID_SIZE) == 0;
     file->seed = format_journal_seed(store_id, file->header.generation);
     if (rc != 0 && scan->lenient) {
-        rc = prove_header(scan, scan->count - 1, page, store_id, err);
+        rc = prove_header(scan, scan->count - 1, scan->window, store_id, err);
         file->valid = rc == 1;
         return rc < 0 ? rc : 0;
     }

@@ -110,7 +110,7 @@ static int start_block(struct rebuild *rebuild, uint64_t first_offset, struct er
     }
     /* Nothing is believed before rebuild_finish(), so the seal of the block before need not wait
      * for a sync. */
-    seal_write(ns, UINT64_MAX);
+    seal_write(ns, ns->journal.next_lsn);
     if (ns->journal.failure.code != 0) {
         *err = ns->journal.failure;
         return err->code;

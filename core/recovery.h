@@ -71,9 +71,9 @@ struct recovery {
     uint64_t next_progress; /* When so many bytes of journal and blocks have been read */
 };
 
-/* recovery.c: steps (1) to (3), which write nothing; for recovery itself, and for looking at a store
- * offline (inspect.h). ns, err and accept_loss are set, the rest is zero; recovery_deinit() after
- * either outcome. */
+/* recovery.c: steps (1) to (3), which write nothing; for recovery itself, and for looking at a
+ * store offline (inspect.h). ns, err and accept_loss are set, the rest is zero; recovery_deinit()
+ * after either outcome. */
 int recovery_examine(struct recovery *recovery);
 /* Steps (2) and (3) alone, behind a load. */
 int recovery_history(struct recovery *recovery);

@@ -116,7 +116,6 @@ int space_create_now(struct space *space, struct error *err)
     struct io_file *file = NULL;
     uint64_t number = space->next_segment;
 
-    CHECK(space->count == 0);
     CHECK(space->next_segment > 0);
     space_path(space, space->path, number);
     if (io_open(space->ns->io, space->path, IO_OPEN_CREATE, &file, err) != 0) {
