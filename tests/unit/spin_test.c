@@ -13,11 +13,12 @@
 static uint64_t arrive(struct spin *spin, uint64_t now_us, unsigned count, uint64_t gap_us,
                        unsigned clients)
 {
+    static const char names[SPIN_RECENT];
     unsigned i;
 
     for (i = 0; i < count; i++) {
         now_us += gap_us;
-        spin_came(spin, (const char *)NULL + 1 + i % clients);
+        spin_came(spin, &names[i % clients]);
         (void)spin_stay(spin, spin->requests + 1, now_us);
     }
     return now_us;
