@@ -38,7 +38,6 @@ void format_page_version(const uint8_t page[FORMAT_PAGE], uint32_t *version, uin
 
 void format_journal_encode(uint8_t page[FORMAT_PAGE], const struct format_journal *header)
 {
-    CHECK(header->first_lsn < FORMAT_COUNTER_MAX);
     CHECK(header->mark <= header->first_lsn);
     memset(page, 0, FORMAT_PAGE);
     memcpy(page, journal_magic, 8);

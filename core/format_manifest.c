@@ -39,8 +39,6 @@ static void settings_decode(struct engine_settings *settings, const uint8_t *at)
 
 void format_manifest_encode(uint8_t page[FORMAT_PAGE], const struct format_manifest *manifest)
 {
-    CHECK(manifest->lsn < FORMAT_COUNTER_MAX);
-    CHECK(manifest->number < FORMAT_COUNTER_MAX);
     memset(page, 0, FORMAT_PAGE);
     memcpy(page, manifest_magic, 8);
     put_u16(page + 8, FORMAT_VERSION);
@@ -99,7 +97,6 @@ int format_manifest_decode(struct format_manifest *manifest, const uint8_t page[
 size_t format_incarnation_encode(uint8_t *out, const struct format_incarnation *incarnation)
 {
     CHECK(out != NULL);
-    CHECK(incarnation->lsn < FORMAT_COUNTER_MAX);
     put_u64(out, incarnation->ordinal);
     put_u64(out + 8, incarnation->id);
     put_u64(out + 16, incarnation->time_us);

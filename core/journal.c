@@ -65,7 +65,6 @@ void journal_deinit(struct journal *journal)
 void journal_path(const struct journal *journal, char path[IO_PATH_SIZE], uint64_t number)
 {
     CHECK(path != NULL);
-    CHECK(number < FORMAT_COUNTER_MAX);
     (void)snprintf(path, IO_PATH_SIZE, "%s/journal/%016llx.jnl", journal->ns->dir,
                    (unsigned long long)number);
 }
@@ -78,7 +77,6 @@ int journal_activate(struct journal *journal, struct error *err)
     struct iovec iov = {.iov_base = page, .iov_len = sizeof page};
 
     CHECK((file == NULL) == (journal->spare_count == 0));
-    CHECK(journal->next_lsn < FORMAT_COUNTER_MAX);
     if (file == NULL) {
         return error_set(err, TUSK_ENOSPACE, "no journal file is ready");
     }

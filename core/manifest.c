@@ -32,7 +32,6 @@ void manifest_deinit(struct manifest *manifest)
 void manifest_path(const struct namespace *ns, char path[IO_PATH_SIZE], uint64_t number)
 {
     CHECK(path != NULL);
-    CHECK(number < FORMAT_COUNTER_MAX);
     (void)snprintf(path, IO_PATH_SIZE, "%s/manifest-%016llx", ns->dir, (unsigned long long)number);
 }
 

@@ -128,7 +128,6 @@ static int manifest_read(struct recovery *recovery, uint64_t number, uint8_t **b
     size_t padded;
     int rc;
 
-    CHECK(number < FORMAT_COUNTER_MAX);
     CHECK(head != NULL);
     manifest_path(ns, ns->manifest.path, number);
     *bytes = NULL;

@@ -192,7 +192,8 @@ bool wire_receive(struct wire *wire, struct wire_reply *reply)
     for (;;) {
         const size_t there = wire->input_end - wire->input_begin;
         const enum frame_result result =
-            frame_parse(&frame, wire->input + wire->input_begin, there, UINT32_MAX);
+            there == 0 ? FRAME_PARTIAL
+                       : frame_parse(&frame, wire->input + wire->input_begin, there, UINT32_MAX);
 
         wire_need(result != FRAME_BAD, "the daemon sent a bad frame");
         if (result == FRAME_READY) {
