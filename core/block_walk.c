@@ -12,6 +12,10 @@ void block_walk_begin(struct block_walk *walk, struct io_file *file, uint64_t ba
 {
     CHECK(from % BATCH_ALIGN == 0);
     CHECK(base % IO_DIRECT_ALIGN == 0);
+    CHECK(end <= UINT32_MAX - IO_DIRECT_ALIGN);
+    CHECK(base <= (uint64_t)INT64_MAX - end);
+    CHECK((walk->window == NULL) == (walk->capacity == 0));
+    CHECK(walk->capacity % IO_DIRECT_ALIGN == 0);
     walk->file = file;
     walk->base = base;
     walk->seed = seed;
@@ -22,6 +26,8 @@ void block_walk_begin(struct block_walk *walk, struct io_file *file, uint64_t ba
 
 void block_walk_deinit(struct block_walk *walk)
 {
+    CHECK((walk->window == NULL) == (walk->capacity == 0));
+    CHECK(walk->window_size <= walk->capacity);
     free(walk->window);
     *walk = (struct block_walk){0};
 }
@@ -34,6 +40,7 @@ void block_walk_seek(struct block_walk *walk, uint32_t position)
 
 static uint32_t pages(uint64_t size)
 {
+    CHECK(size <= UINT32_MAX - IO_DIRECT_ALIGN);
     return (uint32_t)((size + IO_DIRECT_ALIGN - 1) & ~(uint64_t)(IO_DIRECT_ALIGN - 1));
 }
 
@@ -41,6 +48,9 @@ static int grow(struct block_walk *walk, uint32_t size, struct error *err)
 {
     uint8_t *window;
 
+    CHECK(size > 0);
+    CHECK(size % IO_DIRECT_ALIGN == 0);
+    CHECK(walk->window_size <= walk->capacity);
     if (size <= walk->capacity) {
         return 0;
     }
@@ -65,6 +75,9 @@ static int have(struct block_walk *walk, uint32_t position, uint32_t size, const
     size_t got = 0;
     int rc;
 
+    CHECK(size > 0);
+    CHECK(position < walk->end);
+    CHECK(size <= walk->end - position);
     if (position >= walk->window_at &&
         (uint64_t)position + size <= (uint64_t)walk->window_at + walk->window_size) {
         *bytes = walk->window + (position - walk->window_at);
@@ -79,6 +92,9 @@ static int have(struct block_walk *walk, uint32_t position, uint32_t size, const
     if (rc != 0) {
         return rc;
     }
+    CHECK(got <= want);
+    CHECK(position - begin + size <= want);
+    CHECK(want <= walk->capacity);
     memset(walk->window + got, 0, want - got);
     walk->bytes_read += got;
     walk->window_at = begin;
@@ -92,8 +108,12 @@ static enum batch_problem header_at(const struct block_walk *walk, const uint8_t
                                     uint32_t position, struct batch_header *header)
 {
     const uint32_t left = walk->end - position;
-    const enum batch_problem problem = batch_header_check(bytes, left - BATCH_HEADER_SIZE, header);
+    enum batch_problem problem;
 
+    CHECK(position < walk->end);
+    CHECK(left >= BATCH_HEADER_SIZE);
+    CHECK(position % BATCH_ALIGN == 0);
+    problem = batch_header_check(bytes, left - BATCH_HEADER_SIZE, header);
     if (problem != BATCH_GOOD) {
         return problem;
     }
@@ -109,6 +129,8 @@ static int scan(struct block_walk *walk, struct block_walk_step *step, struct er
     uint32_t position = step->position + BATCH_ALIGN;
     struct batch_header header;
 
+    CHECK(step->position < walk->end);
+    CHECK(step->position == walk->position);
     while (position < walk->end && walk->end - position >= BATCH_HEADER_SIZE) {
         const uint8_t *bytes;
         const int rc = have(walk, position, BATCH_HEADER_SIZE, &bytes, err);
@@ -124,6 +146,8 @@ static int scan(struct block_walk *walk, struct block_walk_step *step, struct er
     if (position >= walk->end || walk->end - position < BATCH_HEADER_SIZE) {
         position = walk->end;
     }
+    CHECK(position > step->position);
+    CHECK(position <= walk->end);
     step->kind = BLOCK_WALK_BAD;
     step->size = position - step->position;
     walk->position = position;
@@ -139,6 +163,8 @@ int block_walk_next(struct block_walk *walk, struct block_walk_step *step, struc
     if (walk->position >= walk->end) {
         return 0;
     }
+    CHECK(walk->position % BATCH_ALIGN == 0);
+    CHECK(walk->window_size <= walk->capacity);
     step->problem = BATCH_SHORT;
     if (walk->end - walk->position < BATCH_HEADER_SIZE) {
         return scan(walk, step, err);

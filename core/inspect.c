@@ -41,6 +41,10 @@ static void list_topic(struct inspection *inspection, struct topic *topic)
             recovery_owner(&inspection->recovery, block->segment_number, block->index);
 
         CHECK(owner != NULL);
+        CHECK(owner->topic == topic);
+        CHECK(owner->generation == block->generation);
+        CHECK(owner->applied <= format_block_limit(inspection->ns->block_size));
+        CHECK(inspection->block_count < UINT32_MAX);
         inspection->blocks[inspection->block_count++] = (struct inspect_block){
             .topic = topic, .block = block, .seed = owner->seed, .applied = owner->applied};
     }
@@ -56,10 +60,13 @@ static int list_blocks(struct inspection *inspection)
     struct topic *next;
     uint32_t i;
 
+    CHECK(inspection->blocks == NULL);
+    CHECK(inspection->block_count == 0);
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
         blocks += topic->block_count;
         if (topics != NULL) {
+            CHECK(count < ns->topic_count);
             topics[count++] = topic;
         }
     }
@@ -68,11 +75,13 @@ static int list_blocks(struct inspection *inspection)
         free(topics);
         return error_set(&inspection->err, TUSK_ENOMEM, "list the blocks");
     }
+    CHECK(count == ns->topic_count);
     qsort(topics, count, sizeof(struct topic *), by_name);
     for (i = 0; i < count; i++) {
         list_topic(inspection, topics[i]);
     }
     free(topics);
+    CHECK(inspection->block_count == blocks);
     return 0;
 }
 
@@ -83,8 +92,11 @@ static int list_blocks(struct inspection *inspection)
 static int from_manifest(struct inspection *inspection)
 {
     struct recovery *recovery = &inspection->recovery;
-    int rc = recovery_load(recovery);
+    int rc;
 
+    CHECK(recovery->end == 0);
+    CHECK(recovery->records == 0);
+    rc = recovery_load(recovery);
     if (rc == TUSK_ENOTFOUND && inspection->ns->block_size != 0) {
         rc = 0; /* The manifest was there; the directory of the journal is not */
     }
@@ -103,19 +115,25 @@ static int look(struct inspection *inspection)
         return inspect_from_blocks(inspection);
     case INSPECT_FROM_MANIFEST:
     case INSPECT_LIVE:
-    default:
         return from_manifest(inspection);
+    default:
+        UNREACHABLE("a way to look that inspect_open() checked");
     }
 }
 
 static int examine(struct inspection *inspection)
 {
-    int rc = look(inspection);
+    int rc;
 
+    CHECK(inspection->err.code == 0);
+    CHECK(inspection->ns->topic_count == 0);
+    rc = look(inspection);
     if (rc == 0 && inspection->recovery.lost) {
         rc = inspect_adopt_blocks(inspection);
     }
     if (rc == 0) {
+        CHECK(inspection->ns->block_size >= FORMAT_BLOCK_SIZE_MIN);
+        CHECK(inspection->ns->blocks_per_segment > 0);
         inspection->clean = recovery_clean(&inspection->recovery);
         rc = list_blocks(inspection);
     }
@@ -129,6 +147,7 @@ static enum recovery_row refusal_row(const struct inspection *inspection)
     static const enum recovery_row records[] = {ROW_R3, ROW_R5, ROW_R7, ROW_R11, ROW_R13};
     unsigned i;
 
+    CHECK(inspection->recovery.last_row < ROW_COUNT);
     for (i = 0; i < sizeof whole / sizeof whole[0]; i++) {
         if (inspection->ns->recovery_rows[whole[i]] > 0) {
             return whole[i];
@@ -150,6 +169,10 @@ int inspect_open(struct inspection **out, struct io *io, const struct engine_opt
     struct engine *engine = calloc(1, sizeof *engine);
     int rc;
 
+    CHECK(io != NULL);
+    CHECK(way <= INSPECT_LIVE);
+    CHECK(options->blocks_per_segment > 0);
+    CHECK(options->blocks_per_segment <= UINT16_MAX);
     *out = NULL;
     if (inspection != NULL && engine != NULL) {
         engine->io = io;
@@ -189,6 +212,9 @@ void inspect_close(struct inspection *inspection)
     if (inspection == NULL) {
         return;
     }
+    CHECK(inspection->recovery.ns == inspection->ns);
+    CHECK(inspection->ref_count <= inspection->ref_capacity);
+    CHECK(inspection->blocks != NULL || inspection->block_count == 0);
     recovery_deinit(&inspection->recovery);
     namespace_free(inspection->ns);
     free(inspection->engine);
@@ -204,6 +230,7 @@ void inspect_settle(struct inspection *inspection)
     struct topic *topic;
     struct topic *next;
 
+    CHECK(!inspection->clean || !inspection->recovery.lost);
     if (!inspection->clean) {
         recovery_step_ids(ns);
     }
@@ -213,6 +240,7 @@ void inspect_settle(struct inspection *inspection)
     }
     HASH_ITER(by_id, ns->topics_by_id, topic, next)
     {
+        CHECK(topic->next_offset >= topic->first);
         if (!inspection->clean && topic->run_end > topic->next_offset) {
             topic->next_offset = topic->run_end;
         }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/check.h"
 #include "core/inspect.h"
 #include "core/namespace.h"
 
@@ -23,12 +24,14 @@ static int read_head(struct inspection *inspection, struct io_file *file, uint64
     size_t got = 0;
     int rc = recovery_buffer(recovery, (uint64_t)PROBE_PAGES * FORMAT_PAGE);
 
+    CHECK(offset % FORMAT_PAGE == 0);
     if (rc != 0) {
         return error_set(&inspection->err, rc, "read the header of a block");
     }
     rc = io_read_direct(file, recovery->block_buffer, 2u * FORMAT_PAGE, offset, &got,
                         &inspection->err);
     if (rc == 0) {
+        CHECK(got <= 2u * FORMAT_PAGE);
         memset(recovery->block_buffer + got, 0, 2u * FORMAT_PAGE - got);
     }
     return rc;
@@ -58,6 +61,8 @@ static void probe_pages(struct probe *probe, const uint8_t *pages, uint32_t coun
     struct format_block block;
     uint32_t i;
 
+    CHECK(count <= PROBE_PAGES);
+    CHECK(pages == probe->inspection->recovery.block_buffer);
     for (i = 0; i < count && !probe->found; i++) {
         const uint8_t *page = pages + (size_t)i * FORMAT_PAGE;
 
@@ -80,12 +85,14 @@ static int probe_file(struct probe *probe, struct io_file *file)
     uint64_t offset;
     int rc = io_size(file, &size, err);
 
+    CHECK(probe->rc == 0);
     if (rc == 0) {
         rc = read_head(probe->inspection, file, 0);
     }
     if (rc != 0) {
         return rc;
     }
+    CHECK(recovery->block_buffer_size >= (uint64_t)PROBE_PAGES * FORMAT_PAGE);
     probe->file_size_max = size > probe->file_size_max ? size : probe->file_size_max;
     probe_pages(probe, recovery->block_buffer, 2);
     for (offset = 0; probe->thorough && !probe->found && offset < size;) {
@@ -96,6 +103,7 @@ static int probe_file(struct probe *probe, struct io_file *file)
         if (rc != 0 || got < FORMAT_PAGE) {
             return rc;
         }
+        CHECK(got <= (size_t)PROBE_PAGES * FORMAT_PAGE);
         probe_pages(probe, recovery->block_buffer, (uint32_t)(got / FORMAT_PAGE));
         offset += (uint64_t)PROBE_PAGES * FORMAT_PAGE;
     }
@@ -110,6 +118,7 @@ static int probe_entry(void *arg, const char *name, enum io_kind kind)
     char path[IO_PATH_SIZE];
     uint64_t number;
 
+    CHECK(probe->rc == 0);
     if (kind != IO_KIND_FILE || !format_file_number(name, "", ".seg", &number)) {
         return 0;
     }
@@ -132,6 +141,7 @@ static int probe_journal(void *arg, const char *name, enum io_kind kind)
     char path[IO_PATH_SIZE];
     uint64_t number;
 
+    CHECK(probe->rc == 0);
     if (probe->found || kind != IO_KIND_FILE || !format_file_number(name, "", ".jnl", &number)) {
         return 0;
     }
@@ -155,6 +165,8 @@ static int list(struct probe *probe, const char *dir, io_list_fn *fn)
 {
     const int rc = io_list_dir(probe->inspection->ns->io, dir, fn, probe, &probe->inspection->err);
 
+    CHECK(probe->rc <= 0);
+    CHECK(probe->rc == 0 || rc != 0);
     return probe->rc != 0 ? probe->rc : rc;
 }
 
@@ -166,6 +178,9 @@ static int find_sizes(struct inspection *inspection)
     uint64_t blocks;
     int rc = list(&probe, ns->dir, probe_entry);
 
+    CHECK(ns->block_size == 0);
+    CHECK(ns->options->block_size % FORMAT_PAGE == 0);
+    CHECK(ns->options->block_size >= FORMAT_BLOCK_SIZE_MIN);
     if (rc == 0 && !probe.found) {
         (void)snprintf(path, sizeof path, "%s/journal", ns->dir);
         rc = list(&probe, path, probe_journal);
@@ -188,8 +203,10 @@ static int find_sizes(struct inspection *inspection)
                          "no manifest, and neither a block nor a journal file says whose it is: "
                          "nothing is left of this namespace");
     }
+    CHECK(probe.block_size >= FORMAT_BLOCK_SIZE_MIN);
     blocks = (probe.file_size_max + probe.block_size - 1) / probe.block_size;
     blocks = blocks < ns->options->blocks_per_segment ? ns->options->blocks_per_segment : blocks;
+    CHECK(blocks > 0);
     ns->block_size = probe.block_size;
     ns->blocks_per_segment = blocks > UINT16_MAX ? UINT16_MAX : (uint32_t)blocks;
     return 0;
@@ -205,6 +222,9 @@ static struct topic *make_topic(struct inspection *inspection, const struct form
     size_t size = head->name_size;
     struct topic *topic;
 
+    CHECK(head->topic_id != 0);
+    CHECK(size <= FORMAT_NAME_SIZE_MAX);
+    CHECK(namespace_topic_by_id(ns, head->topic_id) == NULL);
     memcpy(name, head->name, size);
     if (size == 0 ||
         namespace_topic(ns, &(struct engine_topic_ref){.name = name, .name_size = size}) != NULL) {
@@ -212,6 +232,8 @@ static struct topic *make_topic(struct inspection *inspection, const struct form
         char tail[32];
         const int length = snprintf(tail, sizeof tail, "~%llu", (unsigned long long)head->topic_id);
 
+        CHECK(length > 0);
+        CHECK((size_t)length < sizeof tail);
         size = size + (size_t)length > FORMAT_NAME_SIZE_MAX ? FORMAT_NAME_SIZE_MAX - (size_t)length
                                                             : size;
         memcpy(name + size, tail, (size_t)length);
@@ -250,6 +272,10 @@ static int adopt(struct inspection *inspection, struct segment *segment, uint32_
     struct format_seal seal;
     int rc;
 
+    CHECK(segment->number == head->segment);
+    CHECK(index == head->index);
+    CHECK(index <= UINT16_MAX);
+    CHECK(pages == recovery->block_buffer);
     if (topic == NULL && inspection->way != INSPECT_FROM_BLOCKS &&
         head->topic_id < recovery->manifest.next_topic_id) {
         return 0; /* The tables would know it: it was deleted */
@@ -264,6 +290,7 @@ static int adopt(struct inspection *inspection, struct segment *segment, uint32_
         block.entries = (uint32_t)seal.entries;
         block.sealed = true;
     }
+    CHECK(block.end >= FORMAT_BLOCK_DATA);
     rc = recovery_own(recovery, topic, &block);
     if (rc == 0) {
         recovery_owner(recovery, block.segment_number, index)->applied =
@@ -290,6 +317,9 @@ static int adopt_segment(struct inspection *inspection, struct segment *segment)
     uint32_t index;
     int rc = io_size(segment->file, &size, &inspection->err);
 
+    CHECK(segment->ns == ns);
+    CHECK(ns->block_size >= FORMAT_BLOCK_SIZE_MIN);
+    CHECK(ns->blocks_per_segment <= UINT16_MAX);
     for (index = 0; index < ns->blocks_per_segment && rc == 0; index++) {
         const uint64_t base = (uint64_t)index * ns->block_size;
         const uint8_t *pages;
@@ -326,6 +356,9 @@ int inspect_adopt_blocks(struct inspection *inspection)
     const struct space *space = &inspection->ns->space;
     uint32_t i;
 
+    CHECK(inspection->recovery.lost);
+    CHECK(space->count <= space->capacity);
+    CHECK(inspection->block_count == 0);
     for (i = 0; i < space->count; i++) {
         const int rc = adopt_segment(inspection, space->segments[i]);
 
@@ -344,8 +377,13 @@ int inspect_from_blocks(struct inspection *inspection)
     struct namespace *ns = inspection->ns;
     uint64_t least = UINT64_MAX;
     uint32_t i;
-    int rc = find_sizes(inspection);
+    int rc;
 
+    CHECK(inspection->way == INSPECT_FROM_BLOCKS);
+    CHECK(ns->topic_count == 0);
+    CHECK(ns->space.count == 0);
+    CHECK(recovery->records == 0);
+    rc = find_sizes(inspection);
     if (rc == 0) {
         rc = recovery_load_segments(recovery);
     }
@@ -356,6 +394,7 @@ int inspect_from_blocks(struct inspection *inspection)
     if (rc != 0) {
         return rc;
     }
+    CHECK(recovery->scan.count <= recovery->scan.capacity);
     for (i = 0; i < recovery->scan.count; i++) {
         const struct scan_file *file = &recovery->scan.files[i];
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/check.h"
 #include "core/inspect.h"
 #include "core/namespace.h"
 
@@ -27,6 +28,7 @@ static int sort_addresses(struct inspection *inspection)
 {
     uint32_t i;
 
+    CHECK(inspection->by_address == NULL);
     inspection->by_address = calloc((size_t)inspection->block_count + 1, sizeof(uint32_t));
     if (inspection->by_address == NULL) {
         return error_set(&inspection->err, TUSK_ENOMEM, "list the blocks");
@@ -36,6 +38,10 @@ static int sort_addresses(struct inspection *inspection)
     }
     qsort_r(inspection->by_address, inspection->block_count, sizeof(uint32_t), by_address,
             inspection->blocks);
+    for (i = 1; i < inspection->block_count; i++) { /* A place has one owner */
+        CHECK(by_address(&inspection->by_address[i - 1], &inspection->by_address[i],
+                         inspection->blocks) < 0);
+    }
     return 0;
 }
 
@@ -45,12 +51,14 @@ static uint32_t block_at(const struct inspection *inspection, const struct forma
     uint32_t low = 0;
     uint32_t high = inspection->block_count;
 
+    CHECK(inspection->by_address != NULL);
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
         const uint32_t at = inspection->by_address[middle];
         const int order =
             compare_address(place->segment, place->index, inspection->blocks[at].block);
 
+        CHECK(at < inspection->block_count);
         if (order == 0) {
             return at;
         }
@@ -67,6 +75,9 @@ static uint32_t block_at(const struct inspection *inspection, const struct forma
 
 static int note(struct inspection *inspection, const struct inspect_ref *ref)
 {
+    CHECK(inspection->ref_count <= inspection->ref_capacity);
+    CHECK(ref->block < inspection->block_count);
+    CHECK(ref->padded >= BATCH_HEADER_SIZE);
     if (inspection->ref_count == inspection->ref_capacity) {
         const uint64_t capacity =
             inspection->ref_capacity == 0 ? 256 : inspection->ref_capacity * 2;
@@ -108,6 +119,9 @@ static int note_item(struct inspection *inspection, const struct scan_record *re
     if (header.first_offset > UINT64_MAX - header.entry_count) {
         return 0; /* No engine gives such offsets */
     }
+    CHECK(item->padded_size <= UINT32_MAX);
+    CHECK(item->bytes >= record->bytes);
+    CHECK((uint64_t)(item->bytes - record->bytes) < record->header.size);
     ref = (struct inspect_ref){.lsn = record->header.lsn,
                                .first_offset = header.first_offset,
                                .block = at,
@@ -123,6 +137,8 @@ static int note_record(struct inspection *inspection, const struct scan_record *
     struct format_items items;
     struct format_item item;
 
+    CHECK(record->bytes != NULL);
+    CHECK(record->header.size >= FORMAT_RECORD_HEADER_SIZE);
     if (record->header.type != RECORD_BATCH || (record->header.flags & 0xff00u) != 0 ||
         format_items_check(&record->header, record->bytes) != 0) {
         return 0;
@@ -153,15 +169,18 @@ static void share_out(struct inspection *inspection)
 {
     uint64_t i;
 
+    CHECK(inspection->ref_count <= inspection->ref_capacity);
     if (inspection->ref_count > 0) {
         qsort(inspection->refs, inspection->ref_count, sizeof *inspection->refs, by_place);
     }
     for (i = 0; i < inspection->ref_count; i++) {
         struct inspect_block *block = &inspection->blocks[inspection->refs[i].block];
 
+        CHECK(inspection->refs[i].block < inspection->block_count);
         if (block->ref_count == 0) {
             block->first_ref = i;
         }
+        CHECK(block->first_ref + block->ref_count == i);
         block->ref_count++;
     }
 }
@@ -171,6 +190,7 @@ static uint64_t first_lsn(const struct scan *scan)
     uint64_t least = UINT64_MAX;
     uint32_t i;
 
+    CHECK(scan->count <= scan->capacity);
     for (i = 0; i < scan->count; i++) {
         const struct scan_file *file = &scan->files[i];
 
@@ -188,18 +208,24 @@ int inspect_find_refs(struct inspection *inspection)
     struct scan_record record;
     int rc = sort_addresses(inspection);
 
+    CHECK(inspection->ref_count == 0);
+    CHECK(inspection->refs == NULL);
     while (rc == 0 && lsn < recovery->end) {
         const enum scan_kind kind = scan_at(&recovery->scan, lsn, &record, &inspection->err);
+        const uint64_t place = lsn;
 
         if (kind == SCAN_UNREADABLE) {
             return inspection->err.code;
         }
         if (kind != SCAN_RECORD) {
             lsn = scan_step(&recovery->scan, lsn);
+            CHECK(lsn > place);
             continue;
         }
+        CHECK(record.header.lsn == place);
         rc = note_record(inspection, &record);
         lsn = scan_behind(&recovery->scan, &record.header);
+        CHECK(lsn > place);
     }
     if (rc == 0) {
         share_out(inspection);
@@ -212,6 +238,10 @@ int inspect_ref_bytes(struct inspection *inspection, const struct inspect_ref *r
 {
     struct scan_record record;
 
+    CHECK((uint64_t)(ref - inspection->refs) < inspection->ref_count);
+    CHECK(ref->block < inspection->block_count);
+    CHECK(ref->delta >= FORMAT_RECORD_HEADER_SIZE);
+    CHECK(ref->padded >= BATCH_HEADER_SIZE);
     if (scan_at(&inspection->recovery.scan, ref->lsn, &record, err) != SCAN_RECORD ||
         record.header.size < (uint64_t)ref->delta + ref->padded) {
         return error_set(err, TUSK_EIO, "the journal has changed while it was read");
@@ -228,11 +258,13 @@ static bool accepted_later(struct recovery *recovery, uint64_t lsn)
     struct format_record body;
     struct error ignored;
 
+    CHECK(lsn < recovery->manifest.lsn);
     while (lsn < recovery->end) {
         if (scan_at(&recovery->scan, lsn, &record, &ignored) != SCAN_RECORD) {
             lsn = scan_step(&recovery->scan, lsn);
             continue;
         }
+        CHECK(record.header.lsn == lsn);
         if (record.header.type == RECORD_ACCEPTED_LOSS &&
             format_record_body_decode(&body, &record.header, record.bytes) == 0 &&
             body.field[LOSS_FROM] <= place && place < body.field[LOSS_TO]) {
@@ -246,13 +278,16 @@ static bool accepted_later(struct recovery *recovery, uint64_t lsn)
 /* The next record behind a place where there is none. */
 static uint64_t next_record(struct recovery *recovery, uint64_t lsn)
 {
+    const uint64_t from = lsn;
     struct scan_record record;
     struct error ignored;
 
+    CHECK(lsn < recovery->manifest.lsn);
     do {
         lsn = scan_step(&recovery->scan, lsn);
     } while (lsn < recovery->manifest.lsn &&
              scan_at(&recovery->scan, lsn, &record, &ignored) != SCAN_RECORD);
+    CHECK(lsn > from);
     return lsn;
 }
 
@@ -265,6 +300,8 @@ int inspect_check_older(struct inspection *inspection, inspect_bad_fn *bad, void
     uint32_t previous = 0;
     bool known = false;
 
+    CHECK(bad != NULL);
+    CHECK(!recovery->older_known || recovery->has_older);
     while (recovery->older_known && lsn < recovery->manifest.lsn) {
         const enum scan_kind kind = scan_at(&recovery->scan, lsn, &record, err);
         const uint64_t place = lsn;
@@ -277,6 +314,7 @@ int inspect_check_older(struct inspection *inspection, inspect_bad_fn *bad, void
         known = kind == SCAN_RECORD;
         previous = known ? record.header.crc : 0;
         lsn = known ? scan_behind(&recovery->scan, &record.header) : next_record(recovery, lsn);
+        CHECK(lsn > place);
         if (!good && !accepted_later(recovery, place)) {
             bad(arg, place);
         }

@@ -6,6 +6,7 @@
  * taken where both have it. */
 #include <string.h>
 
+#include "core/check.h"
 #include "core/inspect.h"
 #include "core/namespace.h"
 
@@ -18,6 +19,12 @@ void inspect_walk_begin(struct inspect_walk *walk, const struct inspection *insp
                              ? format_block_limit(block_size)
                              : block->block->end;
 
+    CHECK((uint64_t)(block - inspection->blocks) < inspection->block_count);
+    CHECK(block->first_ref <= inspection->ref_count);
+    CHECK(block->ref_count <= inspection->ref_count - block->first_ref);
+    CHECK(end >= FORMAT_BLOCK_DATA);
+    CHECK(end <= format_block_limit(block_size));
+    CHECK(block->block->index < inspection->ns->blocks_per_segment);
     block_walk_begin(&walk->walk, file, (uint64_t)block->block->index * block_size, block->seed,
                      FORMAT_BLOCK_DATA, end);
     walk->inspection = inspection;
@@ -39,15 +46,21 @@ static const struct inspect_ref *ref_from(struct inspect_walk *walk, uint32_t po
 {
     const uint64_t end = walk->block->first_ref + walk->block->ref_count;
 
+    CHECK(end <= walk->inspection->ref_count);
+    CHECK(walk->next_ref >= walk->block->first_ref);
     while (walk->next_ref < end && walk->inspection->refs[walk->next_ref].position < position) {
         walk->next_ref++;
     }
+    CHECK(walk->next_ref >= end ||
+          &walk->inspection->blocks[walk->inspection->refs[walk->next_ref].block] == walk->block);
     return walk->next_ref < end ? &walk->inspection->refs[walk->next_ref] : NULL;
 }
 
 static int take(struct inspect_walk *walk, struct block_walk_step *raw, struct error *err)
 {
     if (walk->is_held) {
+        CHECK(walk->held.kind != BLOCK_WALK_END);
+        CHECK(walk->held.size > 0);
         *raw = walk->held;
         walk->is_held = false;
         return 0;
@@ -58,6 +71,11 @@ static int take(struct inspect_walk *walk, struct block_walk_step *raw, struct e
 static void give_batch(struct inspect_walk *walk, struct inspect_step *step,
                        const struct block_walk_step *raw)
 {
+    CHECK(raw->kind == BLOCK_WALK_BATCH);
+    CHECK(raw->bytes != NULL);
+    CHECK(raw->size >= BATCH_HEADER_SIZE);
+    CHECK(raw->header.entry_count <= UINT64_MAX - raw->header.first_offset);
+    CHECK(!walk->is_held);
     step->kind = INSPECT_BATCH;
     step->position = raw->position;
     step->size = raw->size;
@@ -75,6 +93,12 @@ static void give_batch(struct inspect_walk *walk, struct inspect_step *step,
 static void give_ref(struct inspect_walk *walk, struct inspect_step *step,
                      const struct inspect_ref *ref)
 {
+    const uint32_t limit = format_block_limit(walk->inspection->ns->block_size);
+
+    CHECK(ref->entry_count <= UINT64_MAX - ref->first_offset);
+    CHECK(ref->position >= FORMAT_BLOCK_DATA);
+    CHECK(ref->position <= limit);
+    CHECK(ref->padded <= limit - ref->position);
     step->kind = INSPECT_JOURNAL;
     step->position = ref->position;
     step->size = ref->padded;
@@ -90,6 +114,8 @@ static void give_ref(struct inspect_walk *walk, struct inspect_step *step,
 static void give_lost(struct inspect_walk *walk, struct inspect_step *step, uint32_t position,
                       uint32_t end, uint64_t to)
 {
+    CHECK(position >= FORMAT_BLOCK_DATA);
+    CHECK(position < end);
     step->kind = INSPECT_LOST;
     step->position = position;
     step->size = end - position;
@@ -108,6 +134,9 @@ static int give_bad(struct inspect_walk *walk, struct inspect_step *step,
     const struct inspect_ref *ref = ref_from(walk, raw->position);
     int rc;
 
+    CHECK(raw->kind == BLOCK_WALK_BAD);
+    CHECK(raw->size <= UINT32_MAX - raw->position);
+    CHECK(!walk->is_held);
     step->problem = raw->problem;
     if (ref != NULL && ref->position < end) {
         if (ref->position == raw->position) {
@@ -123,6 +152,7 @@ static int give_bad(struct inspect_walk *walk, struct inspect_step *step,
     if (rc != 0) {
         return rc;
     }
+    CHECK(walk->held.position == end);
     walk->is_held = walk->held.kind != BLOCK_WALK_END;
     if (walk->is_held) {
         give_lost(walk, step, raw->position, end, walk->held.header.first_offset);
@@ -143,6 +173,8 @@ int inspect_walk_next(struct inspect_walk *walk, struct inspect_step *step, stru
     if (rc != 0 || raw.kind == BLOCK_WALK_END) {
         return rc;
     }
+    CHECK(raw.size > 0);
+    CHECK(raw.position >= FORMAT_BLOCK_DATA);
     if (raw.kind != BLOCK_WALK_BAD &&
         raw.header.first_offset > UINT64_MAX - raw.header.entry_count) {
         /* No engine gives such offsets, whatever the checksums say. */
@@ -157,6 +189,8 @@ int inspect_walk_next(struct inspect_walk *walk, struct inspect_step *step, stru
     if (raw.kind == BLOCK_WALK_BAD) {
         return give_bad(walk, step, &raw, err);
     }
+    CHECK(raw.kind == BLOCK_WALK_BAD_BODY);
+    CHECK(!walk->is_held);
     ref = ref_from(walk, raw.position);
     if (ref != NULL && ref->position == raw.position) {
         give_ref(walk, step, ref);

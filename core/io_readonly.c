@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct readonly {
     struct io *below; /* Borrowed */
     io_unreadable_fn *unreadable;
     void *arg;
+    unsigned open_files; /* All are closed before this is */
 };
 
 struct readonly_file {
@@ -28,20 +30,29 @@ struct readonly_file {
 _Static_assert(offsetof(struct readonly, base) == 0, "struct io * is a struct readonly *");
 _Static_assert(offsetof(struct readonly_file, base) == 0, "struct io_file * is a readonly_file *");
 
+static const struct io_ops readonly_ops;
+
 static struct readonly *readonly_of(struct io *io)
 {
+    CHECK(io->ops == &readonly_ops);
     return (struct readonly *)io;
 }
 
 static struct readonly_file *file_of(struct io_file *file)
 {
-    return (struct readonly_file *)file;
+    struct readonly_file *own = (struct readonly_file *)file;
+
+    CHECK(file->io->ops == &readonly_ops);
+    CHECK(own->below != NULL);
+    return own;
 }
 
 /* ---- what is refused ---- */
 
 static int refuse(struct error *err, const char *doing, const char *path)
 {
+    CHECK(doing != NULL);
+    CHECK(path != NULL);
     return error_set(err, TUSK_EDENIED, "%s %s: nothing is changed here", doing, path);
 }
 
@@ -121,7 +132,11 @@ static void refuse_submit(struct io *io, struct io_op *op)
 
 static void close_io(struct io *io)
 {
-    free(readonly_of(io));
+    struct readonly *readonly = readonly_of(io);
+
+    CHECK(io->in_flight == 0);
+    CHECK(readonly->open_files == 0);
+    free(readonly);
 }
 
 static int list_dir(struct io *io, const char *path, io_list_fn *fn, void *arg, struct error *err)
@@ -136,6 +151,7 @@ static int open_file(struct io *io, const char *path, enum io_open_mode mode, st
     struct readonly_file *file;
     int rc;
 
+    CHECK(mode <= IO_OPEN_CREATE);
     if (mode == IO_OPEN_CREATE) {
         return refuse(err, "create", path);
     }
@@ -150,14 +166,21 @@ static int open_file(struct io *io, const char *path, enum io_open_mode mode, st
         free(file);
         return rc;
     }
+    CHECK(file->below != NULL);
+    CHECK(readonly_of(io)->open_files < UINT_MAX);
+    readonly_of(io)->open_files++;
     *out = &file->base;
     return 0;
 }
 
 static void close_file(struct io_file *base)
 {
+    struct readonly *readonly = readonly_of(base->io);
     struct readonly_file *file = file_of(base);
 
+    CHECK(readonly->open_files > 0);
+    CHECK(base->in_flight == 0);
+    readonly->open_files--;
     io_close_file(file->below);
     free(file);
 }
@@ -177,6 +200,10 @@ static int read_pages(struct io_file *base, uint8_t *data, size_t size, uint64_t
     size_t at;
     int rc = io_size(file->below, &end, err);
 
+    CHECK(readonly->unreadable != NULL);
+    CHECK(size % IO_DIRECT_ALIGN == 0);
+    CHECK(offset % IO_DIRECT_ALIGN == 0);
+    CHECK(offset <= UINT64_MAX - size);
     *got = 0;
     if (rc != 0 || offset >= end) {
         return rc;
@@ -193,8 +220,10 @@ static int read_pages(struct io_file *base, uint8_t *data, size_t size, uint64_t
         } else if (rc != 0) {
             return rc;
         }
+        CHECK(part <= IO_DIRECT_ALIGN);
         *got = at + part;
     }
+    CHECK(*got <= size);
     return 0;
 }
 
@@ -203,6 +232,7 @@ static int read_direct(struct io_file *base, uint8_t *data, size_t size, uint64_
 {
     const int rc = io_read_direct(file_of(base)->below, data, size, offset, got, err);
 
+    CHECK(rc != 0 || *got <= size);
     return rc == TUSK_EIO && readonly_of(base->io)->unreadable != NULL
                ? read_pages(base, data, size, offset, got, err)
                : rc;
@@ -211,12 +241,15 @@ static int read_direct(struct io_file *base, uint8_t *data, size_t size, uint64_
 static int read_cached(struct io_file *file, uint8_t *data, size_t size, uint64_t offset,
                        size_t *got)
 {
-    return io_read_cached(file_of(file)->below, data, size, offset, got);
+    const int rc = io_read_cached(file_of(file)->below, data, size, offset, got);
+
+    CHECK(rc != 0 || *got <= size);
+    return rc;
 }
 
 static int nothing_to_poll(struct io *io)
 {
-    (void)io;
+    CHECK(io->in_flight == 0);
     return 0;
 }
 
@@ -257,6 +290,8 @@ int io_readonly_open(struct io **out, struct io *below, io_unreadable_fn *unread
 {
     struct readonly *readonly = calloc(1, sizeof *readonly);
 
+    CHECK(below != NULL);
+    CHECK(below->ops != &readonly_ops);
     if (readonly == NULL) {
         return error_set(err, TUSK_ENOMEM, "open a data directory for reading");
     }
@@ -274,7 +309,9 @@ static int lock_held(int fd, const char *data_dir, struct error *err)
     size_t got;
     long pid = 0;
 
+    CHECK(fd >= 0);
     if (io_call_read(fd, (uint8_t *)text, sizeof text - 1, 0, &got) == 0) {
+        CHECK(got < sizeof text); /* So that a zero ends it */
         pid = strtol(text, NULL, 10);
     }
     return pid > 0 ? error_set(err, TUSK_ELOCKED, "data directory %s is in use by process %ld",
@@ -288,6 +325,7 @@ int io_readonly_lock(int *fd, const char *data_dir, struct error *err)
     struct io_root root;
     int rc = io_call_root_open(&root, data_dir);
 
+    CHECK(data_dir != NULL);
     *fd = -1;
     if (rc != 0) {
         return error_errno(err, rc, "open data directory %s", data_dir);
@@ -302,6 +340,7 @@ int io_readonly_lock(int *fd, const char *data_dir, struct error *err)
         *fd = -1;
         return error_errno(err, rc, "look at the lock of %s", data_dir);
     }
+    CHECK(*fd >= 0);
     do {
         rc = flock(*fd, LOCK_SH | LOCK_NB);
     } while (rc != 0 && errno == EINTR);
@@ -317,6 +356,7 @@ int io_readonly_lock(int *fd, const char *data_dir, struct error *err)
 
 void io_readonly_unlock(int fd)
 {
+    CHECK(fd >= -1);
     if (fd >= 0) {
         (void)close(fd); /* Read-only; drops the lock */
     }

@@ -14,12 +14,18 @@ int rebuild_begin(struct rebuild *rebuild, struct namespace *ns, struct error *e
 {
     CHECK(ns->state == ENGINE_SERVING);
     CHECK(ns->topic_count == 0);
+    CHECK(ns->cursor_count == 0);
+    CHECK(ns->requests == 0);
+    CHECK(ns->space.used_count == 0);
+    CHECK(ns->journal.current != NULL);
+    CHECK(ns->block_size >= FORMAT_BLOCK_SIZE_MIN);
     *rebuild = (struct rebuild){.ns = ns, .buffer = malloc(BUFFER_SIZE)};
     return rebuild->buffer != NULL ? 0 : error_set(err, TUSK_ENOMEM, "rebuild a namespace");
 }
 
 void rebuild_deinit(struct rebuild *rebuild)
 {
+    CHECK(rebuild->used <= BUFFER_SIZE);
     free(rebuild->buffer);
     rebuild->buffer = NULL;
 }
@@ -29,6 +35,10 @@ int rebuild_topic(struct rebuild *rebuild, const struct topic *like, struct erro
     struct topic *topic = topic_new(rebuild->ns, like->id, like->name, like->name_size);
 
     CHECK(rebuild->topic == NULL);
+    CHECK(rebuild->used == 0);
+    CHECK(like->id != 0);
+    CHECK(like->ns != rebuild->ns);
+    CHECK(!like->deleted);
     CHECK(namespace_topic_by_id(rebuild->ns, like->id) == NULL);
     if (topic == NULL) {
         return error_set(err, TUSK_ENOMEM, "rebuild a topic");
@@ -53,6 +63,10 @@ static int write_at(struct rebuild *rebuild, struct iovec *iov, int count, uint3
 {
     const struct block *block = topic_active(rebuild->topic);
 
+    CHECK(position >= FORMAT_BLOCK_DATA);
+    CHECK(position < format_block_limit(rebuild->ns->block_size));
+    CHECK(block->index < rebuild->ns->blocks_per_segment);
+    CHECK(!block->sealed);
     block->segment->dirty = true;
     return io_write(block->segment->file, iov, count,
                     (uint64_t)block->index * rebuild->ns->block_size + position, err);
@@ -62,9 +76,13 @@ static int flush(struct rebuild *rebuild, struct error *err)
 {
     struct iovec iov = {.iov_base = rebuild->buffer, .iov_len = rebuild->used};
 
+    CHECK(rebuild->used <= BUFFER_SIZE);
     if (rebuild->used == 0) {
         return 0;
     }
+    CHECK(rebuild->topic != NULL);
+    CHECK(rebuild->used % BATCH_ALIGN == 0);
+    CHECK(rebuild->position + rebuild->used == topic_active(rebuild->topic)->end);
     rebuild->used = 0;
     return write_at(rebuild, &iov, 1, rebuild->position, err);
 }
@@ -72,8 +90,11 @@ static int flush(struct rebuild *rebuild, struct error *err)
 static int take_block(struct rebuild *rebuild, struct block *block, struct error *err)
 {
     struct space *space = &rebuild->ns->space;
-    int rc = space_take(space, &block->segment, &block->index);
+    int rc;
 
+    CHECK(block->segment == NULL);
+    CHECK(block->end == FORMAT_BLOCK_DATA);
+    rc = space_take(space, &block->segment, &block->index);
     if (rc == 0) {
         rc = space_create_now(space, err);
         rc = rc == 0 ? space_take(space, &block->segment, &block->index) : rc;
@@ -81,6 +102,9 @@ static int take_block(struct rebuild *rebuild, struct block *block, struct error
     if (rc != 1) {
         return rc < 0 && err->code == rc ? rc : error_set(err, TUSK_ENOSPACE, "take a block");
     }
+    CHECK(block->index < rebuild->ns->blocks_per_segment);
+    CHECK(block->segment->slots[block->index].state == SLOT_USED);
+    CHECK(block->segment->number < space->next_segment);
     block->segment_number = block->segment->number;
     return 0;
 }
@@ -96,6 +120,7 @@ static int start_block(struct rebuild *rebuild, uint64_t first_offset, struct er
                           .end = FORMAT_BLOCK_DATA};
     int rc = flush(rebuild, err);
 
+    CHECK(!ns->journal.open);
     if (rc == 0) {
         rc = take_block(rebuild, &block, err);
     }
@@ -115,6 +140,8 @@ static int start_block(struct rebuild *rebuild, uint64_t first_offset, struct er
         *err = ns->journal.failure;
         return err->code;
     }
+    CHECK(ns->seals == NULL);
+    CHECK(topic->seed == batch_seed(ns->store_id, block.generation));
     block.segment->dirty = true;
     return tail_write_header(topic, topic->block_count - 1, err);
 }
@@ -132,6 +159,9 @@ static int write_large(struct rebuild *rebuild, uint8_t *head, const uint8_t *by
         {zeros, padded - BATCH_HEADER_SIZE - header->stored_size},
     };
 
+    CHECK(padded > BUFFER_SIZE);
+    CHECK(rebuild->used == 0);
+    CHECK(padded - BATCH_HEADER_SIZE - header->stored_size < sizeof zeros);
     return write_at(rebuild, iov, iov[2].iov_len == 0 ? 2 : 3, position, err);
 }
 
@@ -146,6 +176,9 @@ static int put(struct rebuild *rebuild, const uint8_t *bytes, const struct batch
     uint8_t *out;
     int rc = 0;
 
+    CHECK(block->end % BATCH_ALIGN == 0);
+    CHECK(padded <= format_block_limit(rebuild->ns->block_size) - block->end);
+    CHECK(topic->seed == batch_seed(rebuild->ns->store_id, block->generation));
     memcpy(head, bytes, BATCH_HEADER_SIZE);
     topic->last_crc = batch_complete(head, header->first_offset, header->time_us, topic->last_crc,
                                      topic->seed, block->end);
@@ -158,6 +191,9 @@ static int put(struct rebuild *rebuild, const uint8_t *bytes, const struct batch
     if (rebuild->used == 0) {
         rebuild->position = block->end;
     }
+    CHECK(rebuild->used + padded <= BUFFER_SIZE);
+    CHECK(rebuild->position + rebuild->used == block->end);
+    CHECK(size <= padded);
     out = rebuild->buffer + rebuild->used;
     memcpy(out, head, BATCH_HEADER_SIZE);
     memcpy(out + BATCH_HEADER_SIZE, bytes + BATCH_HEADER_SIZE, header->stored_size);
@@ -175,6 +211,8 @@ int rebuild_batch(struct rebuild *rebuild, const uint8_t *bytes, const struct ba
     struct block *block = topic_active(topic);
     int rc = 0;
 
+    CHECK(rebuild->buffer != NULL);
+    CHECK(topic->ns == ns);
     CHECK(block == NULL || header->first_offset >= block->end_offset);
     CHECK(padded <= format_block_limit(ns->block_size) - FORMAT_BLOCK_DATA);
     if (block == NULL || padded > format_block_limit(ns->block_size) - block->end) {
@@ -191,6 +229,7 @@ int rebuild_batch(struct rebuild *rebuild, const uint8_t *bytes, const struct ba
                      &(struct format_index_entry){.offset = header->first_offset,
                                                   .position = block->end,
                                                   .entries = block->entries});
+    CHECK(padded <= format_block_limit(ns->block_size) - block->end);
     block->end += padded;
     block->entries += header->entry_count;
     block->end_offset = header->first_offset + header->entry_count;
@@ -210,6 +249,9 @@ int rebuild_topic_end(struct rebuild *rebuild, const struct topic *like, uint64_
     uint32_t i;
     int rc = flush(rebuild, err);
 
+    CHECK(like->id == topic->id);
+    CHECK(topic->cursor_count == 0);
+    CHECK(topic->tail_bytes == 0);
     if (rc != 0) {
         return error_wrap(err, "rebuild topic \"%.*s\"", (int)topic->name_size, topic->name);
     }
@@ -220,6 +262,8 @@ int rebuild_topic_end(struct rebuild *rebuild, const struct topic *like, uint64_
     topic->run_pending = topic->run_end;
     topic->written_end =
         block == NULL || block->end_offset < topic->first ? topic->first : block->end_offset;
+    CHECK(topic->written_end >= topic->first);
+    CHECK(topic->written_end <= topic->next_offset);
     topic->syncing_end = topic->written_end;
     topic->durable_end = topic->written_end;
     topic->tail_position = block == NULL ? 0 : block->end;
@@ -243,6 +287,8 @@ static int sync_all(struct namespace *ns, struct error *err)
 {
     uint32_t i;
 
+    CHECK(ns->state == ENGINE_SERVING);
+    CHECK(ns->space.count <= ns->space.capacity);
     for (i = 0; i < ns->space.count; i++) {
         struct segment *segment = ns->space.segments[i];
 
@@ -260,6 +306,9 @@ int rebuild_finish(struct rebuild *rebuild, uint64_t next_topic_id,
     struct namespace *ns = rebuild->ns;
 
     CHECK(rebuild->topic == NULL);
+    CHECK(rebuild->used == 0);
+    CHECK(ns->seals == NULL);
+    CHECK(!ns->journal.open);
     ns->settings = *settings;
     if (next_topic_id > ns->next_topic_id) {
         ns->next_topic_id = next_topic_id;

@@ -22,6 +22,7 @@ static int missing(struct recovery *recovery)
 
 static int pass_over(struct recovery *recovery, uint64_t position)
 {
+    CHECK(recovery->passed_count <= recovery->passed_capacity);
     recovery->skipped++;
     if (recovery->passed_count == recovery->passed_capacity) {
         const uint32_t capacity = recovery->passed_capacity + 8;
@@ -94,6 +95,7 @@ static int apply_stretch(struct recovery *recovery, const struct format_record *
     struct topic *topic = owner == NULL ? NULL : owner->topic;
     struct block *block = topic == NULL ? NULL : topic_active(topic);
 
+    CHECK(record->type == RECORD_STRETCH);
     if (block == NULL || block->generation != owner->generation ||
         record->field[STRETCH_GENERATION] != owner->generation ||
         (!recovery->lost &&
@@ -161,6 +163,7 @@ static int apply_topic_delete(struct recovery *recovery, struct topic *topic)
     uint32_t i;
 
     CHECK(ns->cursor_count >= topic->cursor_count);
+    CHECK(topic->ns == ns);
     for (i = 0; i < topic->block_count; i++) {
         recovery_disown(recovery, topic->blocks[i].segment_number, topic->blocks[i].index);
     }

@@ -13,6 +13,8 @@ struct recovery_owner *recovery_owner(struct recovery *recovery, uint64_t segmen
     probe.key.segment = segment;
     probe.key.index = index;
     HASH_FIND(hh, recovery->owners, &probe.key, sizeof probe.key, owner);
+    CHECK(owner == NULL || owner->topic != NULL);
+    CHECK(owner == NULL || owner->topic->ns == recovery->ns);
     return owner;
 }
 
@@ -22,6 +24,8 @@ int recovery_own(struct recovery *recovery, struct topic *topic, const struct bl
 
     CHECK(topic->ns == recovery->ns);
     CHECK(block->index < recovery->ns->blocks_per_segment);
+    CHECK(block->end >= FORMAT_BLOCK_DATA);
+    CHECK(block->end <= format_block_limit(recovery->ns->block_size));
     if (recovery_owner(recovery, block->segment_number, block->index) != NULL) {
         return TUSK_ECORRUPT;
     }

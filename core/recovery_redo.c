@@ -40,6 +40,7 @@ static int gather_write(struct redo *redo, struct gather *gather)
         return 0;
     }
     CHECK(gather->data != NULL);
+    CHECK(gather->index < recovery->ns->blocks_per_segment);
     gather->segment->dirty = true;
     if (io_write(gather->segment->file, &iov, 1, offset, recovery->err) != 0) {
         return error_wrap(recovery->err, "write batches of the journal to segment %016llx again",
@@ -101,6 +102,7 @@ static bool was_passed_over(const struct recovery *recovery, uint64_t position)
 {
     uint32_t i;
 
+    CHECK(recovery->passed_count <= recovery->passed_capacity);
     for (i = 0; i < recovery->passed_count; i++) {
         if (recovery->passed[i] == position) {
             return true;
