@@ -284,7 +284,9 @@ static int adopt(struct inspection *inspection, struct segment *segment, uint32_
     if (topic == NULL) {
         return inspection->err.code;
     }
-    if (format_seal_decode(&seal, head, pages + FORMAT_PAGE) == 0) {
+    /* A seal that ends before it begins says nothing: the block is walked as if it had none. */
+    if (format_seal_decode(&seal, head, pages + FORMAT_PAGE) == 0 &&
+        seal.next_offset >= head->first_offset) {
         block.end = seal.end;
         block.end_offset = seal.next_offset;
         block.entries = (uint32_t)seal.entries;
