@@ -11,6 +11,8 @@
 #define BATCHES 200u
 #define BATCH_ENTRIES 5u
 #define LARGE_COUNT 40u
+#define DESCRIPTORS 256u
+#define TOPICS 1000u
 #define LARGE_SIZE 200000u /* Five fill a block of 1 MiB */
 
 static struct message_topic_info topic_info(struct wire *wire, const char *topic)
@@ -275,6 +277,44 @@ static void a_checkpoint_costs_the_same_among_many_cursors(void **state)
     wire_close(&wire);
 }
 
+/* ---- the cost of a topic ---- */
+
+/* No file belongs to a topic: a daemon with few descriptors serves many more topics than it has of those, also when it
+ * finds them again. */
+static void topics_take_no_descriptors(void **state)
+{
+    const char *const text = "x";
+    struct daemon *daemon = *state;
+    struct wire_reply reply;
+    struct wire wire;
+    unsigned round;
+    unsigned i;
+
+    daemon->descriptors = DESCRIPTORS;
+    for (round = 0; round < 2; round++) {
+        daemon_start(daemon, NULL);
+        wire_open(&wire, daemon->socket, "default");
+        for (i = 0; i < TOPICS; i++) {
+            struct message message;
+            uint8_t *bytes;
+            char topic[16];
+
+            (void)snprintf(topic, sizeof topic, "t%u", i);
+            message = wire_append_message(topic, &text, 1, &bytes);
+            assert_true(wire_send(&wire, &message) != 0);
+            free(bytes);
+        }
+        for (i = 0; i < TOPICS; i++) {
+            assert_true(wire_receive(&wire, &reply));
+            assert_int_equal(reply.status, 0);
+        }
+        wire_close(&wire);
+        wire_open(&wire, daemon->socket, "default"); /* Connections are still accepted */
+        wire_close(&wire);
+        daemon_kill(daemon);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +322,7 @@ int main(void)
         FIXTURE_RUNNING_TEST(refusals_hide_nothing_after_a_restart),
         FIXTURE_RUNNING_TEST(reclaim_and_restart_skip_nothing),
         FIXTURE_RUNNING_TEST(a_checkpoint_costs_the_same_among_many_cursors),
+        FIXTURE_TEST(topics_take_no_descriptors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

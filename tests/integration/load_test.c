@@ -99,11 +99,10 @@ static void ten_thousand_requests_may_be_pipelined(void **state)
     wire_close(&wire);
 }
 
-/* With tiny limits the same load is slowed down, not refused: every request is stored, in order. */
-static void back_pressure_refuses_nothing(void **state)
+/* A load that the limits slow down: every request is stored, in order, and none is refused. */
+static void expect_slowed_down(struct daemon *daemon)
 {
     const unsigned count = 2000;
-    struct daemon *daemon = *state;
     struct message_append_reply result;
     struct wire_reply reply;
     struct message message;
@@ -116,8 +115,6 @@ static void back_pressure_refuses_nothing(void **state)
 
     memset(text, 'p', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    daemon_start(daemon, "--set", "requests_max=3", "--set", "unsynced_window=64KiB", "--set",
-                 "output_bytes_max=4KiB", "--set", "ring_size=4MiB", NULL);
     wire_open(&wire, daemon->socket, "default");
     message = append_of("t", text, &bytes);
     first_id = wire.next_id;
@@ -132,6 +129,26 @@ static void back_pressure_refuses_nothing(void **state)
     assert_true(wire_stat(&wire, "pauses") > 0);
     free(bytes);
     wire_close(&wire);
+}
+
+/* With tiny limits of a connection. */
+static void back_pressure_refuses_nothing(void **state)
+{
+    struct daemon *daemon = *state;
+
+    daemon_start(daemon, "--set", "requests_max=3", "--set", "unsynced_window=64KiB", "--set",
+                 "output_bytes_max=4KiB", "--set", "ring_size=4MiB", NULL);
+    expect_slowed_down(daemon);
+}
+
+/* With a namespace that keeps next to nothing for those who wait for its disk: they wait in their sockets. */
+static void congestion_refuses_nothing(void **state)
+{
+    struct daemon *daemon = *state;
+
+    daemon_start(daemon, "--set", "waiting_bytes_max=64KiB", "--set", "unsynced_window=64KiB",
+                 NULL);
+    expect_slowed_down(daemon);
 }
 
 /* Ids are the client's: they need not ascend, nor differ, and the daemon echoes them. */
@@ -478,6 +495,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_RUNNING_TEST(ten_thousand_requests_may_be_pipelined),
         FIXTURE_TEST(back_pressure_refuses_nothing),
+        FIXTURE_TEST(congestion_refuses_nothing),
         FIXTURE_RUNNING_TEST(ids_are_echoed_whatever_they_are),
         FIXTURE_RUNNING_TEST(waiting_read_is_overtaken_and_woken),
         FIXTURE_RUNNING_TEST(waiting_read_times_out_with_end),

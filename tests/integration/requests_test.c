@@ -413,6 +413,29 @@ static void namespaces_are_created_listed_and_deleted(void **state)
     wire_close(&wire);
 }
 
+/* A delete that is refused, because somebody else uses the namespace too, takes nothing from who asked. */
+static void refused_delete_leaves_the_namespace(void **state)
+{
+    struct daemon *daemon = *state;
+    const struct message delete = {.type = MESSAGE_NAMESPACE_DELETE, .u.name = wire_name("eu")};
+    struct wire_reply reply;
+    struct wire wire;
+    struct wire user;
+    struct wire other;
+
+    wire_open(&wire, daemon->socket, "default");
+    assert_int_equal(wire_space_create(&wire, "eu", 0), 0);
+    wire_open(&user, daemon->socket, "eu");
+    wire_open(&other, daemon->socket, "eu");
+    assert_int_equal(wire_call(&user, &delete, &reply), TUSK_EBUSY);
+    assert_int_equal(wire_append_one(&user, "t", "x"), 0);
+    /* Nor does it let the other one delete what this one still uses. */
+    assert_int_equal(wire_call(&other, &delete, &reply), TUSK_EBUSY);
+    wire_close(&other);
+    wire_close(&user);
+    wire_close(&wire);
+}
+
 /* A namespace's schedule can be changed while it is in use; the next HELLO says so. */
 static void namespace_settings_change(void **state)
 {
@@ -489,6 +512,7 @@ int main(void)
         FIXTURE_RUNNING_TEST(trimmed_entries_are_gone_and_said_to_be),
         FIXTURE_RUNNING_TEST(topic_list_continues_behind_a_name),
         FIXTURE_RUNNING_TEST(namespaces_are_created_listed_and_deleted),
+        FIXTURE_RUNNING_TEST(refused_delete_leaves_the_namespace),
         FIXTURE_RUNNING_TEST(namespace_settings_change),
         FIXTURE_RUNNING_TEST(namespaces_share_nothing),
         FIXTURE_RUNNING_TEST(stats_count_connections_and_requests),

@@ -46,6 +46,7 @@ foreach(test
     edge_recovery_test
     recovery_refusal_test
     recovery_forged_test
+    recovery_memory_test
     manifest_forged_test
     recovery_redo_test
     recovery_fault_test
@@ -63,6 +64,8 @@ foreach(test
 endforeach()
 # Memory that runs out, and memory that is gone, on demand.
 target_link_options(edge_memory_test PRIVATE "LINKER:--wrap=realloc,--wrap=free")
+target_link_options(recovery_memory_test PRIVATE
+  "LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free")
 # Results of the kernel that no disk at hand gives.
 tusk_unit_test(io_results_test SOURCES io_results_test.c LIBRARIES tusk_core)
 target_link_options(io_results_test PRIVATE "LINKER:--wrap=fdatasync,--wrap=pwritev,--wrap=pread")

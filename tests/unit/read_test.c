@@ -172,13 +172,18 @@ static void a_time_finds_the_first_entry_from_then_on(void **state)
     assert_true(fixture_info(f, "t").blocks >= 2);
     for (round = 0; round < 2; round++) {
         for (i = 0; i < 12; i++) {
-            struct fixture_read read = {
-                .request = {.position = ENGINE_AT_TIME, .value = times[i] - 1, .max_entries = 1}};
+            uint64_t before;
 
-            fixture_read_begin(f, &read, "t");
-            assert_int_equal(fixture_read_end(f, &read), 0);
-            assert_int_equal(read.request.from, i);
-            fixture_read_free(&read);
+            for (before = 0; before <= 1; before++) {
+                struct fixture_read read = {.request = {.position = ENGINE_AT_TIME,
+                                                        .value = times[i] - before,
+                                                        .max_entries = 1}};
+
+                fixture_read_begin(f, &read, "t");
+                assert_int_equal(fixture_read_end(f, &read), 0);
+                assert_int_equal(read.request.from, i);
+                fixture_read_free(&read);
+            }
         }
         assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_TIME, times[11] + 1), TUSK_EEND);
         assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_TIME, 0), 0);

@@ -192,6 +192,46 @@ static void a_cursor_behind_the_first_kept_entry_is_told(void **state)
     assert_int_equal(fixture_cursor(f, "t", "c"), 1);
 }
 
+static void wait_to_consume(struct fixture *f, struct fixture_read *read)
+{
+    *read = (struct fixture_read){.request = {.position = ENGINE_AT_CURSOR,
+                                              .cursor = "c",
+                                              .cursor_size = 1,
+                                              .max_entries = 1,
+                                              .wait_ms = 1000,
+                                              .consume = true}};
+    fixture_read_begin(f, read, "t");
+    fixture_turn(f);
+}
+
+/* Consumers that wait by one cursor share what comes: each entry is given to one of them. */
+static void an_entry_is_consumed_once(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read reads[2];
+    uint64_t offset;
+    unsigned i;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 1), 0);
+    for (i = 0; i < 2; i++) {
+        wait_to_consume(f, &reads[i]);
+        assert_false(reads[i].finished);
+    }
+    fixture_append_strings(f, "t", "b", NULL);
+    fixture_pass(f, 10000);
+    assert_true(reads[0].finished != reads[1].finished);
+    offset = fixture_append_strings(f, "t", "c", NULL);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(fixture_read_end(f, &reads[i]), 0);
+        assert_int_equal(reads[i].request.to, reads[i].request.from + 1);
+        fixture_read_free(&reads[i]);
+    }
+    assert_int_not_equal(reads[0].request.from, reads[1].request.from);
+    assert_int_equal(fixture_cursor(f, "t", "c"), offset + 1);
+}
+
 /* A seek while a consuming read is on its way: the read is refused as stale, and the cursor stays where the
  * seek put it. */
 static void a_seek_beats_a_read_under_way(void **state)
@@ -233,6 +273,7 @@ int main(void)
         FIXTURE_TEST(waits_end_with_topic_and_engine),
         FIXTURE_TEST(in_each_a_wait_ends_with_durability),
         FIXTURE_TEST(only_a_consuming_read_moves_the_cursor),
+        FIXTURE_TEST(an_entry_is_consumed_once),
         FIXTURE_TEST(reading_nothing_moves_nothing),
         FIXTURE_TEST(a_cursor_behind_the_first_kept_entry_is_told),
         FIXTURE_TEST(a_seek_beats_a_read_under_way),
