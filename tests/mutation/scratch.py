@@ -20,7 +20,7 @@ FOLDERS = ["proto", "core", "client", "config", "server", "systemd", "tests"]
 FLAGS = ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Mutation", "-DTUSK_WERROR=OFF",
          "-DCMAKE_C_FLAGS=-O1 -Werror=incompatible-pointer-types -Werror=int-conversion"]
 # They judge the text or what is installed, not what the code does.
-NOT_TESTS = {"source_rules", "installed_tree"}
+NOT_TESTS = {"source_rules", "installed_tree", "assertion_density", "unique_names", "planted_bugs"}
 BUILD_TIMEOUT = 1200
 
 
@@ -28,10 +28,10 @@ class BrokenScratch(Exception):
     """The scratch build itself does not work: no verdict is possible."""
 
 
-def run_command(command, timeout, cwd=None):
+def run_command(command, timeout, cwd=None, env=None):
     """(exit status, output); the status of what had to be killed for its time is "timeout". What it
     started goes with it: a test that is killed must leave no daemon behind."""
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    process = subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         output, _ = process.communicate(timeout=timeout)
@@ -53,16 +53,27 @@ def digest(path):
 class Test:
     """One entry of ctest: a name, a command, and the executable whose change makes it worth running."""
 
-    def __init__(self, name, command, labels):
+    def __init__(self, name, command, labels, folder):
         self.name = name
+        self.folder = folder
         self.command = command
         self.labels = labels
         self.executable = pathlib.Path(command[0])
         self.seconds = 0.0
         self.built = ""
 
-    def run(self, timeout):
-        return run_command(self.command, timeout, cwd=self.executable.parent)
+    def run(self, timeout, env=None):
+        return run_command(self.command, timeout, cwd=self.folder, env={**os.environ, **(env or {})})
+
+
+def listed_tests(build):
+    """Everything that ctest knows of a build."""
+    _, listing = run_command(["ctest", "--test-dir", str(build), "--show-only=json-v1"], 60)
+    found = []
+    for entry in json.loads(listing)["tests"]:
+        properties = {p["name"]: p["value"] for p in entry.get("properties", [])}
+        found.append(Test(entry["name"], entry["command"], properties.get("LABELS", []), properties["WORKING_DIRECTORY"]))
+    return found
 
 
 class Scratch:
@@ -106,12 +117,7 @@ class Scratch:
         status, output = self.ninja([])
         if status != 0:
             raise BrokenScratch("the tree does not build:\n" + output[-4000:])
-        _, listing = run_command(["ctest", "--test-dir", str(self.build), "--show-only=json-v1"], 60)
-        self.tests = []
-        for entry in json.loads(listing)["tests"]:
-            properties = {p["name"]: p["value"] for p in entry.get("properties", [])}
-            if entry["name"] not in NOT_TESTS and set(properties.get("LABELS", [])) & set(labels):
-                self.tests.append(Test(entry["name"], entry["command"], properties["LABELS"]))
+        self.tests = [t for t in listed_tests(self.build) if t.name not in NOT_TESTS and set(t.labels) & set(labels)]
         for test in self.tests:
             start = time.monotonic()
             status, output = test.run(300)
