@@ -62,8 +62,13 @@ class Museum:
         quick = [t for t in self.tests if set(t.labels) & {"unit", "integration"}]
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
             for test, (status, output) in zip(quick, pool.map(self.timed, quick)):
-                if status not in (0, 77):
+                if status in (0, 77):
+                    continue
+                if "unit" in test.labels:
                     raise BrokenScratch(f"{test.name} fails while all planted bugs sleep ({status}):\n{output[-4000:]}")
+                # A daemon on a machine that is too busy for its deadlines: no judge today.
+                self.say(f"{test.name} is not asked: it fails while all planted bugs sleep: {describe_failure(status, output)}")
+                self.tests.remove(test)
         self.tests.sort(key=lambda test: test.seconds)
 
     def make(self, command):
