@@ -4,9 +4,9 @@
 
 #include "core/engine.h"
 #include "core/io_readonly.h"
-#include "offline/dump.h"
-#include "offline/salvage.h"
-#include "offline/verify.h"
+#include "server/offline/dump.h"
+#include "server/offline/salvage.h"
+#include "server/offline/verify.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/sim/io_sim.h"
 #include "tests/sim/random.h"

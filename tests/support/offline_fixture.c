@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/io_readonly.h"
-#include "offline/dump.h"
+#include "server/offline/dump.h"
 
 static int open_sim(void *arg, struct io **out, struct error *err)
 {

@@ -2,8 +2,8 @@
 #ifndef TESTS_SUPPORT_OFFLINE_FIXTURE_H
 #define TESTS_SUPPORT_OFFLINE_FIXTURE_H
 
-#include "offline/salvage.h"
-#include "offline/verify.h"
+#include "server/offline/salvage.h"
+#include "server/offline/verify.h"
 #include "tests/support/engine_fixture.h"
 
 /* What a tool said and how it ended. */

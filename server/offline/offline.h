@@ -11,8 +11,8 @@
 #include "core/error.h"
 #include "core/inspect.h"
 #include "core/io.h"
-#include "offline/out.h"
-#include "offline/progress.h"
+#include "server/offline/out.h"
+#include "server/offline/progress.h"
 
 /* As `tusk` exits (client/cli.h): it becomes this program. */
 enum offline_exit {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/journal_scan.h"
-#include "offline/dump.h"
+#include "server/offline/dump.h"
 
 /* Names of the fields of records, in the order of FORMAT.md, "Record types". */
 static const char *const field_names[RECORD_TYPE_END][FORMAT_FIELDS_MAX + 1] = {

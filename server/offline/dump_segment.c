@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/block_walk.h"
-#include "offline/dump.h"
+#include "server/offline/dump.h"
 
 struct segment_walk {
     struct dump *dump;

@@ -9,7 +9,7 @@
 #define OFFLINE_DUMP_H
 
 #include "core/format.h"
-#include "offline/offline.h"
+#include "server/offline/offline.h"
 
 struct dump {
     struct offline_options *options;

@@ -13,8 +13,8 @@
 
 #include <pthread.h>
 
-#include "offline/crew.h"
-#include "offline/store.h"
+#include "server/offline/crew.h"
+#include "server/offline/store.h"
 
 /* What is damaged; the names are part of the JSON. */
 enum verify_damage {

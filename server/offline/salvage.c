@@ -1,4 +1,4 @@
-#include "offline/salvage.h"
+#include "server/offline/salvage.h"
 
 #include <errno.h>
 #include <fcntl.h>

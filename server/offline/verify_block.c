@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/namespace.h"
-#include "offline/verify.h"
+#include "server/offline/verify.h"
 
 struct check {
     struct verify *verify;

@@ -1,11 +1,11 @@
-#include "offline/out.h"
+#include "server/offline/out.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "offline/progress.h"
+#include "server/offline/progress.h"
 
 #define SENTENCE_SIZE 2048
 

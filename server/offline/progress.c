@@ -1,4 +1,4 @@
-#include "offline/progress.h"
+#include "server/offline/progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "offline/crew.h"
+#include "server/offline/crew.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

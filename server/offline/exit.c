@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "offline/offline.h"
+#include "server/offline/offline.h"
 
 static volatile sig_atomic_t interrupted;
 

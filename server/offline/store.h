@@ -7,7 +7,7 @@
 #ifndef OFFLINE_STORE_H
 #define OFFLINE_STORE_H
 
-#include "offline/offline.h"
+#include "server/offline/offline.h"
 
 /* Open the disk once more, for a thread of its own. 0, or err. */
 typedef int store_disk_fn(void *arg, struct io **out, struct error *err);

@@ -7,8 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "offline/crew.h"
-#include "offline/offline.h"
+#include "server/offline/crew.h"
+#include "server/offline/offline.h"
 
 #define THREADS_DEFAULT 4
 

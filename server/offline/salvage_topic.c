@@ -5,7 +5,7 @@
 
 #include "core/namespace.h"
 #include "core/rebuild.h"
-#include "offline/salvage.h"
+#include "server/offline/salvage.h"
 
 struct carry {
     struct salvage *salvage;

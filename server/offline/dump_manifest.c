@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "offline/dump.h"
+#include "server/offline/dump.h"
 #include "proto/crc32c.h"
 
 struct walk {

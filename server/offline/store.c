@@ -1,4 +1,4 @@
-#include "offline/store.h"
+#include "server/offline/store.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 #ifndef OFFLINE_SALVAGE_H
 #define OFFLINE_SALVAGE_H
 
-#include "offline/store.h"
+#include "server/offline/store.h"
 
 struct salvage_counts {
     uint64_t topics;

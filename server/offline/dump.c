@@ -1,4 +1,4 @@
-#include "offline/dump.h"
+#include "server/offline/dump.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "core/io_readonly.h"
-#include "offline/store.h"
+#include "server/offline/store.h"
 
 void dump_begin(struct dump *dump, const char *what, uint64_t offset)
 {

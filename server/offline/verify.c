@@ -1,4 +1,4 @@
-#include "offline/verify.h"
+#include "server/offline/verify.h"
 
 #include <inttypes.h>
 #include <stdio.h>
