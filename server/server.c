@@ -100,6 +100,23 @@ static void exit_at_once(int signal_number)
     _exit(EXIT_STATUS_IO);
 }
 
+/* From the loop's hands to exit_at_once(). Held back meanwhile: where libuv stops watching a signal
+ * its default comes back, which would end the process with another status. */
+static void leave_stop_signals(struct server *server)
+{
+    sigset_t both;
+
+    (void)sigemptyset(&both); /* None of these can fail with these arguments */
+    (void)sigaddset(&both, SIGTERM);
+    (void)sigaddset(&both, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &both, NULL);
+    (void)uv_signal_stop(&server->signals[0]); /* Always succeeds */
+    (void)uv_signal_stop(&server->signals[1]);
+    (void)signal(SIGTERM, exit_at_once);
+    (void)signal(SIGINT, exit_at_once);
+    (void)sigprocmask(SIG_UNBLOCK, &both, NULL);
+}
+
 static int watch_stop_signals(struct server *server)
 {
     int rc = uv_signal_start(&server->signals[0], on_signal, SIGTERM);
@@ -114,10 +131,7 @@ static void stop_engine(struct server *server)
 
     notify_stopping("making everything durable");
     listener_stop(&server->listener);
-    (void)uv_signal_stop(&server->signals[0]); /* Always succeeds, here and below */
-    (void)uv_signal_stop(&server->signals[1]);
-    (void)signal(SIGTERM, exit_at_once); /* Cannot fail with these signals */
-    (void)signal(SIGINT, exit_at_once);
+    leave_stop_signals(server);
     if (engine_stop(server->engine, &now, &err) != 0) {
         log_error("engine", "the stop is not clean, the next start recovers: %s", err.text);
         begin_drain(server, EXIT_STATUS_IO, FAIL_FLUSH_MS);
