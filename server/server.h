@@ -10,7 +10,7 @@
  * So everything that arrived in one turn shares one journal write, and replies leave together. The
  * loop sleeps until a socket, the disk (engine's fd) or engine_deadline() wants it; when
  * engine_poll() has more to do at once it only looks at the sockets and goes round again; so it
- * does for a moment while requests come quickly (spin.h).
+ * does for a moment, where the option spin says so, while requests come quickly (spin.h).
  *
  *     serving ---> draining (a signal, or a failed disk) ---> stopped
  *
