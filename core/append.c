@@ -200,6 +200,11 @@ struct topic *append_create_topic(struct namespace *ns, const char *name, size_t
                         "namespace \"%s\" has %u topics, its limit", ns->name, ns->topic_count);
         return NULL;
     }
+    if (ns->next_topic_id >= FORMAT_COUNTER_MAX) {
+        (void)error_set(err, TUSK_ETOOBIG, "namespace \"%s\" has used up the ids of topics",
+                        ns->name);
+        return NULL;
+    }
     admits = journal_admits(&ns->journal, format_record_size(&record) + size, JOURNAL_RESERVE);
     if (admits == 0) {
         /* Spares are being made: there is no topic yet to wait in, and a topic's record is

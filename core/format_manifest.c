@@ -89,7 +89,11 @@ int format_manifest_decode(struct format_manifest *manifest, const uint8_t page[
     manifest->incarnation_count = get_u64(page + 120);
     manifest->topic_count = get_u64(page + 128);
     settings_decode(&manifest->settings, page + 136);
-    return manifest->lsn < FORMAT_COUNTER_MAX && manifest->number < FORMAT_COUNTER_MAX
+    return manifest->lsn < FORMAT_COUNTER_MAX && manifest->lsn % FORMAT_RECORD_ALIGN == 0 &&
+                   manifest->mark < FORMAT_COUNTER_MAX &&
+                   manifest->number < FORMAT_COUNTER_MAX &&
+                   manifest->next_segment <= FORMAT_COUNTER_MAX &&
+                   manifest->next_topic_id <= FORMAT_COUNTER_MAX
                ? 0
                : TUSK_ECORRUPT;
 }

@@ -344,6 +344,7 @@ static int adopt_segment(struct inspection *inspection, struct segment *segment)
         }
         if (rc == 0 && head.segment == segment->number && head.index == index &&
             head.block_size == ns->block_size && head.topic_id != 0 &&
+            head.topic_id < FORMAT_COUNTER_MAX &&
             memcmp(head.store_id, ns->store_id, sizeof ns->store_id) == 0) {
             rc = adopt(inspection, segment, index, &head, pages);
         } else {

@@ -84,10 +84,7 @@ static int survey(struct recovery *recovery)
         if (kind == SCAN_RECORD) {
             survey_record(recovery, &record);
             recovery->valid_behind++;
-            lsn += format_record_padded(record.header.size);
-            if (scan_at(&recovery->scan, lsn, &record, recovery->err) == SCAN_NONE) {
-                lsn = scan_step(&recovery->scan, lsn - FORMAT_RECORD_ALIGN);
-            }
+            lsn = scan_behind(&recovery->scan, &record.header);
         } else {
             lsn = scan_skip(&recovery->scan, lsn);
         }
@@ -183,10 +180,14 @@ static uint64_t skip_lost(struct recovery *recovery, uint64_t lsn)
     struct scan_record record;
 
     CHECK(lsn < recovery->mark);
-    do {
+    /* What stands inside a record is no record, also where that one is not wanted. */
+    lsn = scan_at(&recovery->scan, lsn, &record, recovery->err) == SCAN_RECORD
+              ? scan_behind(&recovery->scan, &record.header)
+              : scan_skip(&recovery->scan, lsn);
+    while (lsn != UINT64_MAX &&
+           scan_at(&recovery->scan, lsn, &record, recovery->err) != SCAN_RECORD) {
         lsn = scan_skip(&recovery->scan, lsn);
-    } while (lsn != UINT64_MAX &&
-             scan_at(&recovery->scan, lsn, &record, recovery->err) != SCAN_RECORD);
+    }
     recovery->lost = true;
     recovery->lost_now = true;
     if (lsn == UINT64_MAX) {
@@ -207,7 +208,6 @@ static int use_record(struct recovery *recovery, uint64_t *lsn, const struct sca
     const int rc = recovery_apply(recovery, record);
 
     CHECK(record->header.lsn == *lsn);
-    CHECK(recovery->valid_behind > 0);
     if (rc != 0) {
         return error_set(recovery->err, rc,
                          "the journal's record at LSN %" PRIu64 " (%s) contradicts the tables",
@@ -216,7 +216,8 @@ static int use_record(struct recovery *recovery, uint64_t *lsn, const struct sca
     recovery->lost_now = false;
     recovery->last_crc = record->header.crc;
     recovery->last_type = record->header.type;
-    recovery->valid_behind--;
+    /* Forged headers may show the two passes different records; it is only told. */
+    recovery->valid_behind -= recovery->valid_behind > 0;
     *lsn += format_record_padded(record->header.size);
     return 0;
 }
@@ -392,12 +393,45 @@ void recovery_deinit(struct recovery *recovery)
     free(recovery->passed);
 }
 
+/* Far more than any daemon uses up; also of what recovery itself is going to take. */
+#define NUMBERS_LEFT_MIN (UINT64_C(1) << 32)
+
+/* A file that was put there may have a number that leaves none for the next. */
+static int require_numbers(struct recovery *recovery)
+{
+    const struct scan *scan = &recovery->scan;
+    const struct {
+        const char *what;
+        uint64_t last;
+    } used[] = {
+        {"LSN of its journal", recovery->end},
+        {"journal file", scan->count == 0 ? 0 : scan->files[scan->count - 1].number},
+        {"segment file", recovery->ns->space.next_segment},
+        {"manifest", recovery->newest_number},
+    };
+    unsigned i;
+
+    for (i = 0; i < sizeof used / sizeof *used; i++) {
+        if (used[i].last >= FORMAT_COUNTER_MAX - NUMBERS_LEFT_MIN) {
+            return error_set(recovery->err, TUSK_ECORRUPT,
+                             "the last %s has the number %016" PRIx64
+                             ", which leaves none for what follows, and which no daemon gives: "
+                             "if a file of that number was put there, move it away",
+                             used[i].what, used[i].last);
+        }
+    }
+    return 0;
+}
+
 static int run(struct recovery *recovery)
 {
     struct namespace *ns = recovery->ns;
     bool clean;
     int rc = recovery_examine(recovery);
 
+    if (rc == 0) {
+        rc = require_numbers(recovery);
+    }
     if (rc == 0) {
         rc = namespace_prepare(ns);
         if (rc != 0) {

@@ -129,6 +129,7 @@ static int apply_topic_create(struct recovery *recovery, const struct format_rec
 
     CHECK(record->type == RECORD_TOPIC_CREATE);
     if (record->name_size == 0 || record->field[TOPIC_ID] == 0 ||
+        record->field[TOPIC_ID] >= FORMAT_COUNTER_MAX ||
         namespace_topic_by_id(ns, record->field[TOPIC_ID]) != NULL) {
         return TUSK_ECORRUPT;
     }
@@ -181,9 +182,10 @@ static int apply_cursor(struct recovery *recovery, struct topic *topic,
 
     CHECK(record->type >= RECORD_CURSOR_CREATE);
     CHECK(record->type <= RECORD_CURSOR_DELETE);
-    CHECK(record->type >= RECORD_CURSOR_CREATE);
-    CHECK(record->type <= RECORD_CURSOR_DELETE);
     if (record->type == RECORD_CURSOR_CREATE) {
+        if (id >= FORMAT_COUNTER_MAX) {
+            return TUSK_ECORRUPT;
+        }
         if (cursor != NULL || id < topic->next_cursor_id ||
             topic_cursor_find(topic, record->name, record->name_size) != NULL) {
             return missing(recovery);
@@ -355,7 +357,10 @@ static int apply_to_topic(struct recovery *recovery, const struct format_record 
 
 void recovery_step_ids(struct namespace *ns)
 {
-    ns->next_topic_id += LOST_TOPICS;
+    CHECK(ns->next_topic_id <= FORMAT_COUNTER_MAX);
+    ns->next_topic_id = ns->next_topic_id < FORMAT_COUNTER_MAX - LOST_TOPICS
+                            ? ns->next_topic_id + LOST_TOPICS
+                            : FORMAT_COUNTER_MAX;
 }
 
 void recovery_step_offsets(struct namespace *ns)

@@ -40,7 +40,9 @@ static int adopt_files(struct recovery *recovery)
     }
     for (i = 0; i < recovery->scan.count; i++) {
         struct scan_file *found = &recovery->scan.files[i];
-        const bool spare = !found->valid && found->number > last_valid &&
+        /* Whose header names a number to come must never get that number. */
+        const bool forged = found->header.number > found->number;
+        const bool spare = !found->valid && !forged && found->number > last_valid &&
                            found->file_size >= ns->options->journal_file_min && holds_space(found);
         struct journal_file *file = calloc(1, sizeof *file);
 
@@ -49,7 +51,7 @@ static int adopt_files(struct recovery *recovery)
         }
         CHECK(found->file != NULL);
         file->number = found->number;
-        file->size = found->file_size;
+        file->size = forged ? 0 : found->file_size; /* 0: too small to be used again */
         file->file = found->file;
         found->file = NULL;
         journal->next_number = found->number + 1; /* They are in order */

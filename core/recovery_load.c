@@ -176,7 +176,7 @@ static int take_cursors(struct topic *topic, const struct format_topic *saved, c
 
     CHECK(topic->cursor_count == 0);
     for (i = 0; i < saved->cursor_count; i++) {
-        if (format_cursor_decode(&cursor, at, end) != 0 ||
+        if (format_cursor_decode(&cursor, at, end) != 0 || cursor.id >= FORMAT_COUNTER_MAX ||
             (topic->cursor_count > 0 &&
              topic->cursors_by_id[topic->cursor_count - 1]->id >= cursor.id)) {
             return TUSK_ECORRUPT;
@@ -206,6 +206,7 @@ static int take_blocks(struct recovery *recovery, struct topic *topic,
         int rc;
 
         if (format_topic_block_decode(&in, at, end) != 0 || in.index >= ns->blocks_per_segment ||
+            in.segment >= recovery->manifest.next_segment ||
             in.end > format_block_limit(ns->block_size) || in.end < FORMAT_BLOCK_DATA ||
             in.end % BATCH_ALIGN != 0 || in.first_offset < reached ||
             in.end_offset < in.first_offset || in.end_offset > topic->next_offset) {
@@ -243,6 +244,7 @@ static int take_topic(struct recovery *recovery, const uint8_t **at, const uint8
     int rc;
 
     if (format_topic_decode(&saved, at, end) != 0 || saved.name_size == 0 || saved.id == 0 ||
+        saved.id >= ns->next_topic_id ||
         saved.first > saved.next_offset || saved.next_offset > saved.run_end ||
         namespace_topic_by_id(ns, saved.id) != NULL ||
         namespace_topic(ns, &(struct engine_topic_ref){.name = saved.name,
@@ -266,6 +268,9 @@ static int take_topic(struct recovery *recovery, const uint8_t **at, const uint8
         return TUSK_ENOMEM;
     }
     rc = take_cursors(topic, &saved, at, end);
+    if (rc == 0 && saved.next_cursor_id < topic->next_cursor_id) {
+        rc = TUSK_ECORRUPT;
+    }
     topic->next_cursor_id = saved.next_cursor_id;
     CHECK(topic->ns == ns);
     ns->cursor_count += topic->cursor_count;

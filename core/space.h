@@ -104,6 +104,8 @@ void space_use(struct space *space, struct segment *segment, uint16_t index);
  * made runnable when that is done or has failed (topic->space_error). */
 void space_reserve(struct space *space, struct segment *segment, uint16_t index, uint32_t want,
                    struct topic *topic);
+/* Sync the segments in which space was reserved since their last such sync. */
+void space_sync_reservations(struct space *space);
 /* A topic goes away: nothing will be told to it. */
 void space_forget(struct space *space, const struct topic *topic);
 
@@ -115,6 +117,8 @@ void space_writeback(struct space *space, struct segment *segment, uint64_t offs
 void space_work(struct space *space, uint64_t mono_us);
 /* Whether freeing blocks wait for a durable mark (the flusher then writes one). */
 bool space_wants_mark(const struct space *space);
+/* The disk failed while space was worked on: the namespace stops. Only the first failure counts. */
+void space_fail(struct namespace *ns, int code, int os_error, const char *doing);
 void space_path(const struct space *space, char path[IO_PATH_SIZE], uint64_t number);
 
 /* The segment was written directly: the next sync takes it along. */

@@ -92,25 +92,35 @@ static void in_a_record(void **state)
     assert_int_equal(format_record_body_decode(&back, &header, bytes), TUSK_ECORRUPT);
 }
 
-/* Manifests count from small numbers; one at the end of all numbers was never written. */
+/* Manifests count from small numbers; one at the end of all numbers was never written, nor one that stands inside a
+ * record. */
 static void counters_of_a_manifest_have_a_limit(void **state)
 {
+    const struct format_manifest manifest = {.block_size = 1u << 20,
+                                             .blocks_per_segment = 1,
+                                             .lsn = FORMAT_COUNTER_MAX - FORMAT_RECORD_ALIGN,
+                                             .mark = FORMAT_COUNTER_MAX - 1,
+                                             .number = FORMAT_COUNTER_MAX - 1,
+                                             .next_topic_id = FORMAT_COUNTER_MAX,
+                                             .next_segment = FORMAT_COUNTER_MAX};
+    static const struct {
+        unsigned at; /* In the page */
+        uint64_t value;
+    } changes[] = {{48, FORMAT_COUNTER_MAX},     {48, FORMAT_RECORD_ALIGN / 2},
+                   {40, FORMAT_COUNTER_MAX},     {56, FORMAT_COUNTER_MAX},
+                   {96, FORMAT_COUNTER_MAX + 1}, {104, FORMAT_COUNTER_MAX + 1}};
+    struct format_manifest back;
+    uint8_t page[FORMAT_PAGE];
     unsigned i;
 
     (void)state;
-    for (i = 0; i < 4; i++) {
-        struct format_manifest manifest = {.block_size = 1u << 20, .blocks_per_segment = 1};
-        struct format_manifest back;
-        uint8_t page[FORMAT_PAGE];
-
-        manifest.lsn = FORMAT_COUNTER_MAX - 1;
-        manifest.number = FORMAT_COUNTER_MAX - 1;
+    format_manifest_encode(page, &manifest);
+    assert_int_equal(format_manifest_decode(&back, page), 0);
+    for (i = 0; i < sizeof changes / sizeof *changes; i++) {
         format_manifest_encode(page, &manifest);
-        if (i < 2) {
-            put_u64(page + (i == 0 ? 48 : 40), FORMAT_COUNTER_MAX);
-            put_u32(page + FORMAT_PAGE - 4, crc32c(0, page, FORMAT_PAGE - 4));
-        }
-        assert_int_equal(format_manifest_decode(&back, page), i < 2 ? TUSK_ECORRUPT : 0);
+        put_u64(page + changes[i].at, changes[i].value);
+        put_u32(page + FORMAT_PAGE - 4, crc32c(0, page, FORMAT_PAGE - 4));
+        assert_int_equal(format_manifest_decode(&back, page), TUSK_ECORRUPT);
     }
 }
 

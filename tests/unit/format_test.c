@@ -24,8 +24,8 @@ static struct format_journal journal_header(uint64_t value)
     struct format_journal header = {.number = value,
                                     .size = value + 1,
                                     .generation = value + 2,
-                                    .first_lsn = value / 2,
-                                    .mark = value / 3,
+                                    .first_lsn = value / 128 * 64,
+                                    .mark = value / 128,
                                     .previous_crc = (uint32_t)value + 5};
 
     memcpy(header.store_id, store_id, sizeof store_id);
@@ -71,13 +71,15 @@ static void a_journal_header_has_sane_positions(void **state)
     uint8_t page[FORMAT_PAGE];
 
     (void)state;
-    header.first_lsn = FORMAT_COUNTER_MAX - 1;
+    header.first_lsn = FORMAT_COUNTER_MAX - FORMAT_RECORD_ALIGN;
     header.mark = header.first_lsn;
     format_journal_encode(page, &header);
     assert_int_equal(decode_resealed(page), 0);
     put_u64(page + 64, FORMAT_COUNTER_MAX);
     assert_int_equal(decode_resealed(page), TUSK_ECORRUPT);
-    put_u64(page + 64, header.mark - 1);
+    put_u64(page + 64, header.mark + 1); /* Records begin at multiples of 64 */
+    assert_int_equal(decode_resealed(page), TUSK_ECORRUPT);
+    put_u64(page + 64, header.mark - FORMAT_RECORD_ALIGN);
     assert_int_equal(decode_resealed(page), TUSK_ECORRUPT);
 }
 

@@ -163,6 +163,29 @@ static void two_topics(struct parts *parts)
 {
     parts->topic_count = 2;
     parts->topics[1].block_count = 0;
+    parts->head.next_topic_id = parts->topics[1].id + 1;
+}
+
+static void a_topic_of_an_id_to_come(struct parts *parts)
+{
+    two_topics(parts);
+    parts->head.next_topic_id = parts->topics[1].id;
+}
+
+static void a_block_of_a_segment_to_come(struct parts *parts)
+{
+    parts->blocks[0].segment = parts->head.next_segment;
+}
+
+static void a_cursor_of_an_id_to_come(struct parts *parts)
+{
+    parts->topics[0].next_cursor_id = parts->cursors[1].id;
+}
+
+static void a_cursor_of_no_possible_id(struct parts *parts)
+{
+    parts->cursors[1].id = UINT64_MAX;
+    parts->topics[0].next_cursor_id = 0;
 }
 
 static void a_cursor_twice(struct parts *parts)
@@ -348,6 +371,10 @@ static void a_manifest_that_contradicts_itself_is_refused(void **state)
         a_block_twice,
         a_block_of_two_topics,
         a_topic_twice,
+        a_topic_of_an_id_to_come,
+        a_block_of_a_segment_to_come,
+        a_cursor_of_an_id_to_come,
+        a_cursor_of_no_possible_id,
         a_topic_without_a_name,
         bytes_behind_the_end,
         a_block_ends_before_it_begins,
