@@ -93,7 +93,6 @@ static uint64_t delete_topic(struct topic *topic)
         space_return(&ns->space, topic->next_segment, topic->next_index);
         topic->next_segment = NULL;
     }
-    space_forget(&ns->space, topic);
     for (i = 0; i < topic->cursor_count; i++) {
         link_remove(&topic->cursors[i]->unrecorded); /* No record of it may follow the delete */
     }

@@ -76,8 +76,7 @@ int format_journal_decode(struct format_journal *header, const uint8_t page[FORM
         return TUSK_EVERSION;
     }
     format_journal_guess(header, page);
-    return header->first_lsn < FORMAT_COUNTER_MAX &&
-                   header->first_lsn % FORMAT_RECORD_ALIGN == 0 &&
+    return header->first_lsn < FORMAT_COUNTER_MAX && header->first_lsn % FORMAT_RECORD_ALIGN == 0 &&
                    header->mark <= header->first_lsn
                ? 0
                : TUSK_ECORRUPT;

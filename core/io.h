@@ -163,6 +163,8 @@ int io_read_direct(struct io_file *file, uint8_t *data, size_t size, uint64_t of
 int io_read_cached(struct io_file *file, uint8_t *data, size_t size, uint64_t offset, size_t *got);
 /* fdatasync, waiting. *elapsed_us (NULL allowed): how long it took. */
 int io_sync(struct io_file *file, uint32_t *elapsed_us, struct error *err);
+/* Take space for [offset, offset + size), whose bytes stay as they are; the file grows to it. Not
+ * durable: sync the file. TUSK_ENOSPACE, TUSK_EIO. */
 int io_allocate(struct io_file *file, uint64_t offset, uint64_t size, struct error *err);
 int io_punch(struct io_file *file, uint64_t offset, uint64_t size, struct error *err);
 

@@ -341,13 +341,10 @@ int disk_sync(struct io_file *base, uint32_t *elapsed_us, struct error *err)
 int disk_allocate(struct io_file *base, uint64_t offset, uint64_t size, struct error *err)
 {
     const struct disk_file *file = disk_file_of(base);
-    int rc = io_call_allocate(file->fd, offset, size);
+    const int rc = io_call_allocate(file->fd, offset, size);
 
     CHECK(file->fd >= 0);
     CHECK(size > 0);
-    if (rc == 0) {
-        rc = io_call_sync(file->fd);
-    }
     return rc == 0 ? 0 : file_fail(err, rc, "allocate", file, offset);
 }
 

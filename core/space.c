@@ -8,6 +8,8 @@
 #include "core/check.h"
 #include "core/namespace.h"
 
+#define HUNGRY_US 1000000u
+
 void space_init(struct space *space, struct namespace *ns)
 {
     CHECK(ns != NULL);
@@ -101,6 +103,7 @@ int space_add(struct space *space, uint64_t number, struct io_file *file, struct
             (space->count - at) * sizeof(struct segment *));
     space->segments[at] = segment;
     space->count++;
+    space->full = at < space->full ? at : space->full;
     space->free_count += blocks;
     if (number >= space->next_segment) {
         space->next_segment = number + 1;
@@ -133,15 +136,18 @@ int space_create_now(struct space *space, struct error *err)
 }
 
 /* A free slot that holds space already comes before one that does not. */
-static bool find_free(const struct space *space, bool punched, struct segment **segment,
-                      uint16_t *index)
+static bool find_free(struct space *space, bool punched, struct segment **segment, uint16_t *index)
 {
     uint32_t i;
     uint32_t k;
 
     CHECK(segment != NULL);
     CHECK(index != NULL);
-    for (i = 0; i < space->count; i++) {
+    while (space->full < space->count &&
+           space->segments[space->full]->used == space->ns->blocks_per_segment) {
+        space->full++;
+    }
+    for (i = space->full; i < space->count; i++) {
         struct segment *candidate = space->segments[i];
 
         if (candidate->used == space->ns->blocks_per_segment || candidate->unlinking) {
@@ -181,6 +187,7 @@ int space_take(struct space *space, struct segment **segment, uint16_t *index)
     CHECK(segment != NULL);
     CHECK(index != NULL);
     if (!find_free(space, false, segment, index) && !find_free(space, true, segment, index)) {
+        space->hungry_us = space->ns->now.mono_us + HUNGRY_US;
         return space->no_space ? TUSK_ENOSPACE : 0;
     }
     space_use(space, *segment, *index);
@@ -218,24 +225,16 @@ void space_return(struct space *space, struct segment *segment, uint16_t index)
     slot->state = SLOT_FREE;
     slot->topic = NULL;
     space->unpunched = true;
-    segment->used--;
     space->used_count--;
-    space->free_count++;
+    space_slot_freed(space, segment);
 }
 
-void space_forget(struct space *space, const struct topic *topic)
+void space_slot_freed(struct space *space, struct segment *segment)
 {
-    uint32_t i;
-    uint32_t k;
-
-    CHECK(topic->ns == space->ns);
-    for (i = 0; i < space->count; i++) {
-        for (k = 0; k < space->ns->blocks_per_segment; k++) {
-            if (space->segments[i]->slots[k].topic == topic) {
-                space->segments[i]->slots[k].topic = NULL;
-            }
-        }
-    }
+    CHECK(segment->used > 0);
+    segment->used--;
+    space->free_count++;
+    space->full = 0; /* Which one it is costs as much to find as to pass the full ones again */
 }
 
 bool space_wants_mark(const struct space *space)

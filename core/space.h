@@ -61,6 +61,7 @@ struct space {
     uint32_t count;
     uint32_t capacity;
     uint64_t next_segment;
+    uint32_t full; /* Segments before this one have no free block */
     uint32_t free_count;
     uint32_t used_count;
     uint32_t freeing_count;
@@ -69,6 +70,7 @@ struct space {
     uint64_t free_lsn_max;       /* Greatest ticket of a free record: durable marks must pass it */
     bool unpunched;              /* Free blocks may hold more space than the pool keeps */
     bool no_space;               /* The last new segment could not be made */
+    uint64_t hungry_us;          /* A block was wanted and not there: more are kept until then */
     uint64_t retry_us;
     bool creating;
     struct segment *made; /* Being created */
@@ -97,6 +99,8 @@ int space_take(struct space *space, struct segment **segment, uint16_t *index);
 void space_free(struct space *space, struct segment *segment, uint16_t index, uint64_t ticket);
 /* Take it back without a record: it was never allocated to a topic. */
 void space_return(struct space *space, struct segment *segment, uint16_t index);
+/* A slot of the segment has become free. */
+void space_slot_freed(struct space *space, struct segment *segment);
 /* Recovery: mark as used. */
 void space_use(struct space *space, struct segment *segment, uint16_t index);
 
@@ -106,8 +110,6 @@ void space_reserve(struct space *space, struct segment *segment, uint16_t index,
                    struct topic *topic);
 /* Sync the segments in which space was reserved since their last such sync. */
 void space_sync_reservations(struct space *space);
-/* A topic goes away: nothing will be told to it. */
-void space_forget(struct space *space, const struct topic *topic);
 
 /* Start writing part of a segment to the device, so that the sync of a manifest finds little left
  * and does not hold up the journal's. Only advice; bounded, and skipped when much is under way. */

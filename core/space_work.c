@@ -8,7 +8,7 @@
 #include "core/space.h"
 
 #define RETRY_US 1000000u
-#define AHEAD 2u /* Free blocks below which the next segment is made */
+#define AHEAD 2u /* Free blocks below which the next segment is made, while nobody had to wait */
 
 /* An operation on one block. */
 struct block_op {
@@ -177,11 +177,9 @@ static void free_slots(struct space *space, struct segment *segment, uint32_t *k
         if (slot->state == SLOT_FREEING && slot->free_lsn <= flusher->durable &&
             slot->free_lsn <= flusher->marked && slot->pins == 0 && !slot->extending) {
             slot->state = SLOT_FREE;
-            CHECK(segment->used > 0);
             CHECK(space->freeing_count > 0);
-            segment->used--;
             space->freeing_count--;
-            space->free_count++;
+            space_slot_freed(space, segment);
             space->ns->retry_stalled = true;
         }
         if (slot->state == SLOT_FREE && !slot->punched && !slot->extending) {
@@ -238,6 +236,16 @@ static void remove_segment(struct space *space, uint32_t at)
     io_submit(space->ns->io, &block_op->op);
 }
 
+/* Free blocks below which the next segment is made. Where topics come faster than segments, a whole
+ * segment is kept, so that one is made while the other is used up. */
+static uint32_t ahead(const struct space *space)
+{
+    const uint32_t blocks = space->ns->blocks_per_segment;
+
+    CHECK(blocks > 0);
+    return space->ns->now.mono_us < space->hungry_us && blocks > AHEAD ? blocks : AHEAD;
+}
+
 static void remove_empty(struct space *space)
 {
     const uint32_t blocks = space->ns->blocks_per_segment;
@@ -247,7 +255,7 @@ static void remove_empty(struct space *space)
         struct segment *segment = space->segments[i];
 
         if (segment->used == 0 && segment->file->in_flight == 0 && !segment->waits_sync &&
-            !segment->punching && space->free_count >= blocks + AHEAD) {
+            !segment->punching && space->free_count >= blocks + ahead(space)) {
             remove_segment(space, i);
             return; /* One a turn */
         }
@@ -265,12 +273,13 @@ void space_work(struct space *space, uint64_t mono_us)
     if (space->no_space && mono_us >= space->retry_us) {
         space->no_space = false;
     }
-    if (space->free_count < AHEAD && !space->creating && !space->no_space && space->made == NULL) {
+    if (space->free_count < ahead(space) && !space->creating && !space->no_space &&
+        space->made == NULL) {
         make_segment(space);
     }
     space_sync_reservations(space);
     if (space->freeing_count > 0 || space->unpunched ||
-        space->free_count > space->ns->blocks_per_segment + AHEAD) {
+        space->free_count > space->ns->blocks_per_segment + ahead(space)) {
         space->unpunched = false;
         for (i = 0; i < space->count; i++) {
             free_slots(space, space->segments[i], &kept);

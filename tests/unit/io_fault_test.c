@@ -137,7 +137,8 @@ static void fail_syncs(struct io_fixture *f)
     assert_int_equal(io_fixture_run_op(f, &op), TUSK_EIO);
     assert_int_equal(io_sync(op.file, NULL, &f->err), TUSK_EIO);
     assert_non_null(strstr(f->err.text, "sync file"));
-    assert_int_equal(io_allocate(op.file, 0, 1, &f->err), TUSK_EIO);
+    /* It does not sync: whoever takes space in many places syncs once. */
+    assert_int_equal(io_allocate(op.file, 0, 8192, &f->err), 0);
     io_close_file(op.file);
     io_close(f->io);
     f->io = io;

@@ -134,6 +134,36 @@ static void empty_segments_go(void **state)
     assert_int_equal(fixture_try_read(f, "keep", ENGINE_AT_OFFSET, 1), 0);
 }
 
+/* New topics that come faster than segments are made find a whole segment of free blocks from then on; when nobody
+ * wants them any more, they go back. */
+static void a_burst_of_topics_has_a_segment_kept_ahead(void **state)
+{
+    enum { TOPICS = 12, BLOCKS = 8 };
+    const struct batch_entry entry = {.data = (const uint8_t *)"text", .size = 4};
+    struct fixture *f = *state;
+    struct fixture_append appends[TOPICS] = {0};
+    char names[TOPICS][8];
+    unsigned i;
+
+    f->options.blocks_per_segment = BLOCKS;
+    open_small(f, ENGINE_FSYNC_EACH);
+    assert_true(fixture_stat(f, "blocks_free") <= BLOCKS);
+    for (i = 0; i < TOPICS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "t%u", i);
+        fixture_append_begin(f, &appends[i], names[i], &entry, 1);
+    }
+    for (i = 0; i < TOPICS; i++) {
+        assert_int_equal(fixture_append_end(f, &appends[i]), 0);
+    }
+    fixture_pass(f, 100000);
+    assert_true(fixture_stat(f, "blocks_free") >= BLOCKS);
+    for (i = 0; i < TOPICS; i++) {
+        assert_int_equal(fixture_delete(f, names[i]), 0);
+    }
+    fixture_pass(f, 5000000);
+    assert_true(fixture_stat(f, "blocks_free") < 2 * BLOCKS);
+}
+
 /* Greater than the number of any segment that topic "t" uses. */
 static uint64_t numbers_used(struct fixture *f)
 {
@@ -300,6 +330,7 @@ int main(void)
         cmocka_unit_test(freed_blocks_come_back_in_every_schedule),
         cmocka_unit_test(a_block_that_is_read_stays),
         FIXTURE_TEST(empty_segments_go),
+        FIXTURE_TEST(a_burst_of_topics_has_a_segment_kept_ahead),
         FIXTURE_TEST(segment_numbers_are_never_reused),
         FIXTURE_TEST(blocks_are_reserved_in_steps),
         FIXTURE_TEST(small_topics_take_little_space),
