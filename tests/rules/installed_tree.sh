@@ -64,8 +64,10 @@ for file in "$dir/usr/share/doc/tusk/tuskd.conf" "$dir/tuskd.conf"; do
     "$dir/usr/bin/tuskd" --config "$file" --check-config >"$dir/said" 2>&1 ||
         { cat "$dir/said"; echo "the sample configuration is not valid" >&2; exit 1; }
 done
-if command -v scdoc >/dev/null && ! grep -q '^\.TH "TUSKD.CONF" "5"' "$dir"/usr/share/man/man5/tuskd.conf.5; then
-    echo "no manual page tuskd.conf(5)" >&2
-    exit 1
-fi
+for page in man1/tusk.1 man5/tuskd.conf.5 man8/tuskd.8; do
+    if command -v scdoc >/dev/null && ! grep -q '^\.TH ' "$dir/usr/share/man/$page"; then
+        echo "no manual page $page" >&2
+        exit 1
+    fi
+done
 echo "pkg-config (shared, static), CMake, exports, units: as they should be in ${source##*/}"
