@@ -214,6 +214,45 @@ static int find_sizes(struct inspection *inspection)
 
 /* ---- blocks that no table knows ---- */
 
+static bool name_taken(const struct inspection *inspection, const char *name, size_t size)
+{
+    const struct engine_topic_ref ref = {.name = name, .name_size = size};
+
+    return namespace_topic(inspection->ns, &ref) != NULL;
+}
+
+/* NAME~ID, or NAME~ID~N where a topic has that name, too; cut between characters where it would be
+ * too long. Returns its size. */
+static size_t other_name(const struct inspection *inspection, const struct format_block *head,
+                         char name[FORMAT_NAME_SIZE_MAX + 1])
+{
+    const unsigned long long id = head->topic_id;
+    uint32_t n;
+
+    for (n = 0;; n++) {
+        char tail[40];
+        const int length = n == 0 ? snprintf(tail, sizeof tail, "~%llu", id)
+                                  : snprintf(tail, sizeof tail, "~%llu~%u", id, n);
+        size_t size = head->name_size;
+
+        CHECK(n <= inspection->ns->topic_count); /* One of so many is free */
+        CHECK(length > 0);
+        CHECK((size_t)length < sizeof tail);
+        if (size + (size_t)length > FORMAT_NAME_SIZE_MAX) {
+            size = FORMAT_NAME_SIZE_MAX - (size_t)length;
+            while (size > 0 && ((uint8_t)head->name[size] & 0xc0u) == 0x80u) {
+                size--;
+            }
+        }
+        memcpy(name, head->name, size);
+        memcpy(name + size, tail, (size_t)length);
+        size += (size_t)length;
+        if (!name_taken(inspection, name, size)) {
+            return size;
+        }
+    }
+}
+
 /* A topic that only its blocks speak of. NULL: err. */
 static struct topic *make_topic(struct inspection *inspection, const struct format_block *head)
 {
@@ -226,18 +265,9 @@ static struct topic *make_topic(struct inspection *inspection, const struct form
     CHECK(size <= FORMAT_NAME_SIZE_MAX);
     CHECK(namespace_topic_by_id(ns, head->topic_id) == NULL);
     memcpy(name, head->name, size);
-    if (size == 0 ||
-        namespace_topic(ns, &(struct engine_topic_ref){.name = name, .name_size = size}) != NULL) {
+    if (size == 0 || name_taken(inspection, name, size)) {
         /* One of them was deleted; which entries are wanted is for a person to say. */
-        char tail[32];
-        const int length = snprintf(tail, sizeof tail, "~%llu", (unsigned long long)head->topic_id);
-
-        CHECK(length > 0);
-        CHECK((size_t)length < sizeof tail);
-        size = size + (size_t)length > FORMAT_NAME_SIZE_MAX ? FORMAT_NAME_SIZE_MAX - (size_t)length
-                                                            : size;
-        memcpy(name + size, tail, (size_t)length);
-        size += (size_t)length;
+        size = other_name(inspection, head, name);
         inspection->renamed++;
     }
     topic = topic_new(ns, head->topic_id, name, size);

@@ -9,8 +9,14 @@
 
 static int open_sim(void *arg, struct io **out, struct error *err)
 {
+    const struct fixture *f = arg;
+    const int rc = io_sim_open(out, f->disk);
+
     (void)err;
-    return io_sim_open(out, arg);
+    if (rc == 0 && f->on_io != NULL) {
+        f->on_io(*out);
+    }
+    return rc;
 }
 
 static FILE *begin(struct offline_options *options, enum out_format format, struct said *said)
@@ -35,7 +41,7 @@ static void end(struct offline_options *options, FILE *file)
 static int enter(struct store *store, struct offline_options *options, struct fixture *f)
 {
     *store = (struct store){.lock = -1};
-    if (store_open_on(store, options, open_sim, f->disk, &f->err) != 0) {
+    if (store_open_on(store, options, open_sim, f, &f->err) != 0) {
         return offline_exit(f->err.code);
     }
     return 0;
@@ -71,7 +77,7 @@ void offline_salvage_disk(struct fixture *f, struct fixture *to, struct said *sa
     struct salvage salvage = {.store = &store,
                               .options = &options,
                               .out_fn = open_sim,
-                              .out_arg = to->disk,
+                              .out_arg = to,
                               .random = draw,
                               .random_arg = &to->random,
                               .wall_us = 1000000};
@@ -126,4 +132,76 @@ unsigned said_count(const struct said *said, const char *text)
         count++;
     }
     return count;
+}
+
+/* ---- files ---- */
+
+void offline_remove(struct fixture *f, const char *path)
+{
+    struct io *io;
+    char dir[IO_PATH_SIZE];
+
+    (void)snprintf(dir, sizeof dir, "%s", path);
+    *strrchr(dir, '/') = '\0';
+    assert_int_equal(io_sim_open(&io, f->disk), 0);
+    assert_int_equal(io_unlink(io, path, &f->err), 0);
+    assert_int_equal(io_sync_dir(io, dir, &f->err), 0);
+    io_close(io);
+}
+
+unsigned offline_remove_all(struct fixture *f, const char *prefix, const char *suffix)
+{
+    char path[IO_PATH_SIZE];
+    unsigned count = 0;
+
+    while (fixture_last_file(f, prefix, suffix, path) > 0) {
+        offline_remove(f, path);
+        count++;
+    }
+    return count;
+}
+
+/* ---- what a topic held ---- */
+
+static void hold(void *arg, uint64_t offset, const uint8_t *data, uint32_t size)
+{
+    struct held *held = arg;
+
+    assert_true(held->count < HELD_MAX);
+    held->offset[held->count] = offset;
+    held->size[held->count] = size;
+    held->data[held->count] = malloc(size + 1u);
+    assert_non_null(held->data[held->count]);
+    memcpy(held->data[held->count++], data, size);
+}
+
+void held_read(struct fixture *f, const char *topic, struct held *held)
+{
+    held->count = 0;
+    (void)fixture_read_all(f, topic, 0, hold, held);
+}
+
+void held_free(struct held *held)
+{
+    while (held->count > 0) {
+        free(held->data[--held->count]);
+    }
+}
+
+unsigned held_missing(const struct held *then, const struct held *now)
+{
+    unsigned at = 0;
+    unsigned i;
+
+    for (i = 0; i < now->count; i++) {
+        while (at < then->count && then->offset[at] < now->offset[i]) {
+            at++;
+        }
+        assert_true(at < then->count);
+        assert_int_equal(then->offset[at], now->offset[i]);
+        assert_int_equal(then->size[at], now->size[i]);
+        assert_memory_equal(then->data[at], now->data[i], now->size[i]);
+        at++;
+    }
+    return then->count - now->count;
 }

@@ -9,86 +9,7 @@
 #include "tests/support/offline_fixture.h"
 
 #define SAMPLES 300u
-#define ENTRIES_MAX 512u
 #define SEGMENT FIXTURE_DIR "/0000000000000001.seg"
-
-/* The oracle: what a topic held. */
-struct held {
-    uint64_t offset[ENTRIES_MAX];
-    uint8_t *data[ENTRIES_MAX]; /* Owned */
-    uint32_t size[ENTRIES_MAX];
-    unsigned count;
-};
-
-static void hold(void *arg, uint64_t offset, const uint8_t *data, uint32_t size)
-{
-    struct held *held = arg;
-
-    assert_true(held->count < ENTRIES_MAX);
-    held->offset[held->count] = offset;
-    held->size[held->count] = size;
-    held->data[held->count] = malloc(size + 1u);
-    assert_non_null(held->data[held->count]);
-    memcpy(held->data[held->count++], data, size);
-}
-
-static void held_free(struct held *held)
-{
-    while (held->count > 0) {
-        free(held->data[--held->count]);
-    }
-}
-
-/* An open fixture. */
-static void hold_topic(struct fixture *f, const char *topic, struct held *held)
-{
-    held->count = 0;
-    (void)fixture_read_all(f, topic, 0, hold, held);
-}
-
-/* All of `now` is in `then`, unchanged; how many of `then` are not. */
-static unsigned missing(const struct held *then, const struct held *now)
-{
-    unsigned at = 0;
-    unsigned i;
-
-    for (i = 0; i < now->count; i++) {
-        while (at < then->count && then->offset[at] < now->offset[i]) {
-            at++;
-        }
-        assert_true(at < then->count);
-        assert_int_equal(then->offset[at], now->offset[i]);
-        assert_int_equal(then->size[at], now->size[i]);
-        assert_memory_equal(then->data[at], now->data[i], now->size[i]);
-        at++;
-    }
-    return then->count - now->count;
-}
-
-static void remove_file(struct fixture *f, const char *path)
-{
-    struct io *io;
-    char dir[IO_PATH_SIZE];
-
-    (void)snprintf(dir, sizeof dir, "%s", path);
-    *strrchr(dir, '/') = '\0';
-    assert_int_equal(io_sim_open(&io, f->disk), 0);
-    assert_int_equal(io_unlink(io, path, &f->err), 0);
-    assert_int_equal(io_sync_dir(io, dir, &f->err), 0);
-    io_close(io);
-}
-
-static unsigned remove_all(struct fixture *f, const char *prefix, const char *suffix)
-{
-    char path[IO_PATH_SIZE];
-    unsigned count = 0;
-
-    while (fixture_last_file(f, prefix, suffix, path) > 0) {
-        remove_file(f, path);
-        count++;
-    }
-    return count;
-}
 
 /* The tables of a store, open, with everything that salvage keeps. */
 static struct fixture *rich_store(void)
@@ -148,7 +69,7 @@ static void a_sound_store_comes_back_whole(void **state)
 
     (void)state;
     memcpy(store_id, f->ns->store_id, sizeof store_id);
-    hold_topic(f, "orders", &then);
+    held_read(f, "orders", &then);
     assert_int_equal(then.count, 58);
     assert_true(then.offset[57] > 60); /* The gap */
     fixture_stop(f);
@@ -159,8 +80,8 @@ static void a_sound_store_comes_back_whole(void **state)
     for (reopened = 0; reopened < 2; reopened++) {
         fixture_open(to);
         assert_int_equal(to->findings, reopened); /* The first stop was clean */
-        hold_topic(to, "orders", &now);
-        assert_int_equal(missing(&then, &now), 0);
+        held_read(to, "orders", &now);
+        assert_int_equal(held_missing(&then, &now), 0);
         held_free(&now);
         after = fixture_info(to, "orders");
         assert_int_equal(after.id, before.id);
@@ -250,7 +171,7 @@ static void a_flipped_bit_costs_at_most_its_batch(void **state)
     f = damaged_store_copy(&store);
     fixture_open(f);
     for (k = 0; k < DAMAGED_LOGS; k++) {
-        hold_topic(f, store.logs[k].topic, &then[k]);
+        held_read(f, store.logs[k].topic, &then[k]);
     }
     fixture_free(f);
     random_init(&random, 20261122);
@@ -271,8 +192,8 @@ static void a_flipped_bit_costs_at_most_its_batch(void **state)
         assert_true(said.status == OFFLINE_DONE || said.status == OFFLINE_DAMAGED);
         fixture_open(to);
         for (k = 0; k < DAMAGED_LOGS; k++) {
-            hold_topic(to, store.logs[k].topic, &now);
-            lost += missing(&then[k], &now);
+            held_read(to, store.logs[k].topic, &now);
+            lost += held_missing(&then[k], &now);
             held_free(&now);
             assert_true(fixture_info(to, store.logs[k].topic).end >= store.ends[k] ||
                         now.count == 0);
@@ -311,18 +232,18 @@ static void without_manifests_the_blocks_are_enough(void **state)
     uint64_t end;
 
     (void)state;
-    hold_topic(f, "orders", &then);
+    held_read(f, "orders", &then);
     end = fixture_info(f, "orders").end;
     fixture_stop(f);
-    assert_true(remove_all(f, FIXTURE_DIR "/manifest-", "") >= 2);
+    assert_true(offline_remove_all(f, FIXTURE_DIR "/manifest-", "") >= 2);
     offline_salvage_disk(f, to, &said);
     assert_int_equal(said.status, OFFLINE_DAMAGED);
     assert_true(said_has(&said, "no valid manifest"));
     fixture_open(to);
-    hold_topic(to, "orders", &now);
+    held_read(to, "orders", &now);
     /* What was trimmed may be back; nothing that was there is gone. */
     assert_true(now.count >= then.count);
-    assert_int_equal(missing(&now, &then), now.count - then.count);
+    assert_int_equal(held_missing(&now, &then), now.count - then.count);
     fixture_expect(to, "caf\xc3\xa9", "un", "deux", "", NULL);
     assert_true(fixture_append_strings(to, "orders", "next", NULL) >= end);
     held_free(&now);
@@ -331,13 +252,13 @@ static void without_manifests_the_blocks_are_enough(void **state)
     fixture_free(to);
     to = fixture_new(15);
     said_free(&said);
-    assert_true(remove_all(f, FIXTURE_DIR "/journal/", ".jnl") > 0);
+    assert_true(offline_remove_all(f, FIXTURE_DIR "/journal/", ".jnl") > 0);
     offline_salvage_disk(f, to, &said);
     assert_int_equal(said.status, OFFLINE_DAMAGED);
     fixture_open(to);
-    hold_topic(to, "orders", &now);
+    held_read(to, "orders", &now);
     assert_true(now.count >= then.count);
-    assert_int_equal(missing(&now, &then), now.count - then.count);
+    assert_int_equal(held_missing(&now, &then), now.count - then.count);
     fixture_expect(to, "caf\xc3\xa9", "un", "deux", "", NULL);
     assert_true(fixture_append_strings(to, "orders", "next", NULL) >= end);
     said_free(&said);
@@ -358,15 +279,15 @@ static void without_journal_the_manifest_is_enough(void **state)
     struct said said;
 
     (void)state;
-    hold_topic(f, "orders", &then);
+    held_read(f, "orders", &then);
     fixture_stop(f);
-    assert_true(remove_all(f, FIXTURE_DIR "/journal/", ".jnl") > 0);
+    assert_true(offline_remove_all(f, FIXTURE_DIR "/journal/", ".jnl") > 0);
     offline_salvage_disk(f, to, &said);
     assert_int_equal(said.status, OFFLINE_DAMAGED);
     assert_true(said_has(&said, "as of its manifest"));
     fixture_open(to);
-    hold_topic(to, "orders", &now);
-    assert_int_equal(missing(&then, &now), 0);
+    held_read(to, "orders", &now);
+    assert_int_equal(held_missing(&then, &now), 0);
     assert_int_equal(fixture_cursor(to, "orders", "billing"), 41);
     assert_false(has_topic(to, "gone"));
     said_free(&said);
@@ -386,15 +307,15 @@ static void a_missing_segment_is_a_gap(void **state)
     struct said said;
 
     (void)state;
-    hold_topic(f, "orders", &then);
+    held_read(f, "orders", &then);
     fixture_stop(f);
-    remove_file(f, SEGMENT);
+    offline_remove(f, SEGMENT);
     offline_salvage_disk(f, to, &said);
     assert_int_equal(said.status, OFFLINE_DAMAGED);
     assert_true(said_has(&said, "LOST topic \"orders\", offsets 3 to "));
     fixture_open(to);
-    hold_topic(to, "orders", &now);
-    assert_true(missing(&then, &now) > 0);
+    held_read(to, "orders", &now);
+    assert_true(held_missing(&then, &now) > 0);
     assert_int_equal(fixture_cursor(to, "orders", "billing"), 41);
     said_free(&said);
     held_free(&now);
@@ -413,15 +334,15 @@ static void unreadable_sectors_cost_what_they_held(void **state)
     struct said said;
 
     (void)state;
-    hold_topic(f, "orders", &then);
+    held_read(f, "orders", &then);
     fixture_stop(f);
     sim_disk_set_unreadable(f->disk, SEGMENT, FORMAT_BLOCK_DATA + FORMAT_PAGE, 1);
     offline_salvage_disk(f, to, &said);
     assert_int_equal(said.status, OFFLINE_DAMAGED);
     assert_true(said_has(&said, "could not be read from the device"));
     fixture_open(to);
-    hold_topic(to, "orders", &now);
-    assert_int_equal(missing(&then, &now), said.counts.lost);
+    held_read(to, "orders", &now);
+    assert_int_equal(held_missing(&then, &now), said.counts.lost);
     assert_true(said.counts.lost > 0 && said.counts.lost <= 8);
     said_free(&said);
     held_free(&now);
@@ -448,13 +369,13 @@ static void batches_of_every_size_come_back(void **state)
     for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         assert_int_equal(fixture_append_size(f, "big", sizes[i]), 0);
     }
-    hold_topic(f, "big", &then);
+    held_read(f, "big", &then);
     fixture_stop(f);
     offline_salvage_disk(f, to, &said);
     assert_int_equal(said.status, OFFLINE_DONE);
     fixture_open(to);
-    hold_topic(to, "big", &now);
-    assert_int_equal(missing(&then, &now), 0);
+    held_read(to, "big", &now);
+    assert_int_equal(held_missing(&then, &now), 0);
     assert_int_equal(now.count, sizeof sizes / sizeof sizes[0]);
     said_free(&said);
     held_free(&now);

@@ -32,19 +32,6 @@ static void flip(struct fixture *f, const char *path, uint64_t byte)
     sim_disk_flip_bit(f->disk, path, byte * 8);
 }
 
-static void remove_file(struct fixture *f, const char *path)
-{
-    struct io *io;
-    char dir[IO_PATH_SIZE];
-
-    (void)snprintf(dir, sizeof dir, "%s", path);
-    *strrchr(dir, '/') = '\0';
-    assert_int_equal(io_sim_open(&io, f->disk), 0);
-    assert_int_equal(io_unlink(io, path, &f->err), 0);
-    assert_int_equal(io_sync_dir(io, dir, &f->err), 0);
-    io_close(io);
-}
-
 static void expect(struct fixture *f, int status, const char *text)
 {
     struct said said;
@@ -181,7 +168,7 @@ static void every_part_of_a_block_is_named(void **state)
     fixture_free(f);
 
     f = sealed_store();
-    remove_file(f, SEGMENT);
+    offline_remove(f, SEGMENT);
     expect(f, OFFLINE_DAMAGED, "DAMAGE (segment) topic \"orders\", offsets 0 to ");
     fixture_free(f);
 
@@ -206,7 +193,7 @@ static void manifests_are_judged_as_by_recovery(void **state)
     expect(f, OFFLINE_DAMAGED, "DAMAGE (manifest)");
     expect(f, OFFLINE_DAMAGED, "R16");
     while (fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path) > 0) {
-        remove_file(f, path);
+        offline_remove(f, path);
     }
     expect(f, OFFLINE_DAMAGED, "no valid manifest");
     expect(f, OFFLINE_DAMAGED, "what its blocks say of themselves");
