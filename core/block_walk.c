@@ -154,6 +154,21 @@ static int scan(struct block_walk *walk, struct block_walk_step *step, struct er
     return 0;
 }
 
+/* A whole batch, of whose header a first read has given a good one. Another read may have brought
+ * the rest, and the header with it: what is given away has to be what was verified. */
+static enum batch_problem batch_at(const struct block_walk *walk,
+                                   const struct block_walk_step *step, uint32_t padded)
+{
+    struct batch_header again;
+
+    CHECK(step->problem == BATCH_GOOD);
+    CHECK(padded >= BATCH_HEADER_SIZE);
+    if (batch_header_crc(step->bytes, walk->seed, step->position) != step->header.header_crc) {
+        return BATCH_BAD_HEADER_CRC;
+    }
+    return batch_verify(step->bytes, padded, step->header.stored_size, &again);
+}
+
 int block_walk_next(struct block_walk *walk, struct block_walk_step *step, struct error *err)
 {
     uint32_t padded;
@@ -183,7 +198,7 @@ int block_walk_next(struct block_walk *walk, struct block_walk_step *step, struc
     if (rc != 0) {
         return rc;
     }
-    step->problem = batch_verify(step->bytes, padded, step->header.stored_size, &step->header);
+    step->problem = batch_at(walk, step, padded);
     step->kind = step->problem == BATCH_GOOD ? BLOCK_WALK_BATCH : BLOCK_WALK_BAD_BODY;
     step->size = padded;
     walk->position += padded;

@@ -43,6 +43,7 @@ struct inspect_ref {
     uint32_t padded;
     uint32_t entry_count;
     uint32_t delta; /* Of the batch in its record */
+    uint32_t crc;   /* Of the batch's header */
 };
 
 struct inspect_block {
@@ -93,10 +94,11 @@ void inspect_settle(struct inspection *inspection);
 typedef void inspect_bad_fn(void *arg, uint64_t lsn);
 int inspect_check_older(struct inspection *inspection, inspect_bad_fn *bad, void *arg,
                         struct error *err);
-/* The bytes of a batch that the journal holds; borrowed until the next call that reads the journal.
- */
+/* The bytes and the header of a batch that the journal holds, read and verified again; borrowed
+ * until the next call that reads the journal. TUSK_ECORRUPT: it is not there any more. TUSK_EIO,
+ * TUSK_ENOMEM. */
 int inspect_ref_bytes(struct inspection *inspection, const struct inspect_ref *ref,
-                      const uint8_t **bytes, struct error *err);
+                      const uint8_t **bytes, struct batch_header *header, struct error *err);
 
 /* inspect_walk.c: what a block holds, with what the journal adds. */
 

@@ -128,6 +128,7 @@ static int note_item(struct inspection *inspection, const struct scan_record *re
                                .position = position,
                                .padded = (uint32_t)item->padded_size,
                                .entry_count = header.entry_count,
+                               .crc = header.header_crc,
                                .delta = (uint32_t)(item->bytes - record->bytes)};
     return note(inspection, &ref);
 }
@@ -234,17 +235,26 @@ int inspect_find_refs(struct inspection *inspection)
 }
 
 int inspect_ref_bytes(struct inspection *inspection, const struct inspect_ref *ref,
-                      const uint8_t **bytes, struct error *err)
+                      const uint8_t **bytes, struct batch_header *header, struct error *err)
 {
+    const struct inspect_block *block = &inspection->blocks[ref->block];
     struct scan_record record;
+    enum scan_kind kind;
 
     CHECK((uint64_t)(ref - inspection->refs) < inspection->ref_count);
     CHECK(ref->block < inspection->block_count);
     CHECK(ref->delta >= FORMAT_RECORD_HEADER_SIZE);
     CHECK(ref->padded >= BATCH_HEADER_SIZE);
-    if (scan_at(&inspection->recovery.scan, ref->lsn, &record, err) != SCAN_RECORD ||
-        record.header.size < (uint64_t)ref->delta + ref->padded) {
-        return error_set(err, TUSK_EIO, "the journal has changed while it was read");
+    kind = scan_at(&inspection->recovery.scan, ref->lsn, &record, err);
+    if (kind == SCAN_UNREADABLE) {
+        return err->code;
+    }
+    /* The checksum of its header stands for all of what was noted. */
+    if (kind != SCAN_RECORD || record.header.size < (uint64_t)ref->delta + ref->padded ||
+        batch_header_crc(record.bytes + ref->delta, block->seed, ref->position) != ref->crc ||
+        batch_verify(record.bytes + ref->delta, ref->padded, ref->padded - BATCH_HEADER_SIZE,
+                     header) != BATCH_GOOD) {
+        return error_set(err, TUSK_ECORRUPT, "the journal does not give again what it gave");
     }
     *bytes = record.bytes + ref->delta;
     return 0;

@@ -17,10 +17,9 @@ struct carry {
 };
 
 static int carry_bytes(struct carry *carry, const struct inspect_step *step, const uint8_t *bytes,
-                       struct error *err)
+                       const struct batch_header *header, struct error *err)
 {
     struct salvage_counts *counts = &carry->salvage->counts;
-    struct batch_header header;
     int rc;
 
     if (step->to <= carry->topic->first) {
@@ -31,8 +30,7 @@ static int carry_bytes(struct carry *carry, const struct inspect_step *step, con
                      "a batch repeats offsets of the one before and is left out");
         return 0;
     }
-    batch_header_decode(&header, bytes);
-    rc = rebuild_batch(carry->rebuild, bytes, &header, err);
+    rc = rebuild_batch(carry->rebuild, bytes, header, err);
     if (rc != 0) {
         return rc;
     }
@@ -42,38 +40,51 @@ static int carry_bytes(struct carry *carry, const struct inspect_step *step, con
         salvage_tell(carry->salvage, carry->topic, carry->reached, step->from,
                      "never issued, or lost with the journal");
     }
-    counts->entries += header.entry_count;
-    counts->bytes += header.stored_size;
+    counts->entries += header->entry_count;
+    counts->bytes += header->stored_size;
     counts->healed += step->kind == INSPECT_JOURNAL;
-    carry->entries += header.entry_count;
+    carry->entries += header->entry_count;
     carry->reached = step->to;
     carry->begun = true;
     return 0;
 }
 
-static int carry_step(struct carry *carry, const struct inspect_step *step, struct error *err)
+static void carry_loss(struct carry *carry, const struct inspect_step *step, const char *why)
 {
     const uint64_t first = carry->topic->first;
-    const uint8_t *bytes = step->bytes;
-    int rc = 0;
+    const uint64_t from = step->from > first ? step->from : first;
+
+    if (step->to <= from) {
+        return; /* Of nothing that is kept */
+    }
+    carry->salvage->counts.lost += step->to - from;
+    salvage_tell(carry->salvage, carry->topic, from, step->to, why);
+    carry->reached = step->to > carry->reached ? step->to : carry->reached;
+    carry->begun = true;
+}
+
+static int carry_step(struct carry *carry, const struct inspect_step *step, struct error *err)
+{
+    struct inspection *inspection = carry->salvage->store->inspection;
+    struct batch_header header;
+    const uint8_t *bytes;
+    int rc;
 
     if (step->kind == INSPECT_LOST) {
-        const uint64_t from = step->from > first ? step->from : first;
-
-        if (step->to > from) {
-            carry->salvage->counts.lost += step->to - from;
-            salvage_tell(carry->salvage, carry->topic, from, step->to,
-                         step->problem == BATCH_GOOD ? "no batch is there"
-                                                     : batch_problem_text(step->problem));
-            carry->reached = step->to > carry->reached ? step->to : carry->reached;
-            carry->begun = true;
-        }
+        carry_loss(carry, step,
+                   step->problem == BATCH_GOOD ? "no batch is there"
+                                               : batch_problem_text(step->problem));
         return 0;
     }
-    if (step->kind == INSPECT_JOURNAL) {
-        rc = inspect_ref_bytes(carry->salvage->store->inspection, step->ref, &bytes, err);
+    if (step->kind == INSPECT_BATCH) {
+        return carry_bytes(carry, step, step->bytes, &step->header, err);
     }
-    return rc == 0 ? carry_bytes(carry, step, bytes, err) : rc;
+    rc = inspect_ref_bytes(inspection, step->ref, &bytes, &header, err);
+    if (rc == TUSK_ECORRUPT || rc == TUSK_EIO) {
+        carry_loss(carry, step, "the journal gave it once, and not again");
+        return 0;
+    }
+    return rc == 0 ? carry_bytes(carry, step, bytes, &header, err) : rc;
 }
 
 static int carry_block(struct carry *carry, const struct inspect_block *block, struct error *err)
