@@ -11,6 +11,7 @@ void block_walk_begin(struct block_walk *walk, struct io_file *file, uint64_t ba
                       uint32_t from, uint32_t end)
 {
     CHECK(from % BATCH_ALIGN == 0);
+    CHECK(end % BATCH_ALIGN == 0);
     CHECK(base % IO_DIRECT_ALIGN == 0);
     CHECK(end <= UINT32_MAX - IO_DIRECT_ALIGN);
     CHECK(base <= (uint64_t)INT64_MAX - end);
@@ -120,7 +121,9 @@ static enum batch_problem header_at(const struct block_walk *walk, const uint8_t
     if (batch_header_crc(bytes, walk->seed, position) != header->header_crc) {
         return BATCH_BAD_HEADER_CRC;
     }
-    return batch_padded_size(header->stored_size) <= left ? BATCH_GOOD : BATCH_BAD_SIZES;
+    CHECK(batch_padded_size(header->stored_size) <= left); /* Both are aligned */
+    /* No engine gives such offsets, whatever the checksums say. */
+    return header->first_offset <= UINT64_MAX - header->entry_count ? BATCH_GOOD : BATCH_BAD_SIZES;
 }
 
 /* Find the next valid header behind step->position, or the end. */

@@ -107,8 +107,8 @@ static int note_item(struct inspection *inspection, const struct scan_record *re
         position % BATCH_ALIGN != 0 || item->padded_size > limit - position) {
         return 0;
     }
-    if (!inspection->thorough &&
-        (record->header.lsn < inspection->recovery.manifest.lsn || position < block->applied)) {
+    CHECK(inspection->thorough || record->header.lsn >= inspection->recovery.manifest.lsn);
+    if (!inspection->thorough && position < block->applied) {
         return 0; /* Recovery would not write it again */
     }
     if (batch_header_crc(item->bytes, block->seed, position) != item->header.header_crc ||

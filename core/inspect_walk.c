@@ -175,13 +175,6 @@ int inspect_walk_next(struct inspect_walk *walk, struct inspect_step *step, stru
     }
     CHECK(raw.size > 0);
     CHECK(raw.position >= FORMAT_BLOCK_DATA);
-    if (raw.kind != BLOCK_WALK_BAD &&
-        raw.header.first_offset > UINT64_MAX - raw.header.entry_count) {
-        /* No engine gives such offsets, whatever the checksums say. */
-        step->problem = BATCH_BAD_SIZES;
-        give_lost(walk, step, raw.position, raw.position + raw.size, walk->expected);
-        return 0;
-    }
     if (raw.kind == BLOCK_WALK_BATCH) {
         give_batch(walk, step, &raw);
         return 0;

@@ -182,7 +182,7 @@ static int put(struct rebuild *rebuild, const uint8_t *bytes, const struct batch
     memcpy(head, bytes, BATCH_HEADER_SIZE);
     topic->last_crc = batch_complete(head, header->first_offset, header->time_us, topic->last_crc,
                                      topic->seed, block->end);
-    if (rebuild->used + padded > BUFFER_SIZE || padded > BUFFER_SIZE) {
+    if (rebuild->used + padded > BUFFER_SIZE) {
         rc = flush(rebuild, err);
     }
     if (rc != 0 || padded > BUFFER_SIZE) {
@@ -260,8 +260,8 @@ int rebuild_topic_end(struct rebuild *rebuild, const struct topic *like, uint64_
     }
     topic->run_end = topic->next_offset;
     topic->run_pending = topic->run_end;
-    topic->written_end =
-        block == NULL || block->end_offset < topic->first ? topic->first : block->end_offset;
+    /* What lies before the first offset is not carried. */
+    topic->written_end = block == NULL ? topic->first : block->end_offset;
     CHECK(topic->written_end >= topic->first);
     CHECK(topic->written_end <= topic->next_offset);
     topic->syncing_end = topic->written_end;
