@@ -38,29 +38,39 @@ static void end(struct offline_options *options, FILE *file)
     assert_int_equal(fclose(file), 0);
 }
 
-static int enter(struct store *store, struct offline_options *options, struct fixture *f)
+static int enter(struct store *store, struct offline_options *options, struct fixture *f, bool live)
 {
-    *store = (struct store){.lock = -1};
+    *store = (struct store){.lock = -1, .live = live};
     if (store_open_on(store, options, open_sim, f, &f->err) != 0) {
         return offline_exit(f->err.code);
     }
     return 0;
 }
 
-void offline_verify_disk(struct fixture *f, enum out_format format, struct said *said)
+static void verify(struct fixture *f, bool live, enum out_format format, struct said *said)
 {
     const uint64_t hash = sim_disk_hash(f->disk);
     struct offline_options options;
     FILE *file = begin(&options, format, said);
     struct store store;
 
-    said->status = enter(&store, &options, f);
+    said->status = enter(&store, &options, f, live);
     if (said->status == 0) {
         said->status = verify_store(&store);
         store_close(&store);
     }
     end(&options, file);
     assert_int_equal(sim_disk_hash(f->disk), hash);
+}
+
+void offline_verify_disk(struct fixture *f, enum out_format format, struct said *said)
+{
+    verify(f, false, format, said);
+}
+
+void offline_verify_live(struct fixture *f, struct said *said)
+{
+    verify(f, true, OUT_TEXT, said);
 }
 
 static uint64_t draw(void *arg)
@@ -82,7 +92,7 @@ void offline_salvage_disk(struct fixture *f, struct fixture *to, struct said *sa
                               .random_arg = &to->random,
                               .wall_us = 1000000};
 
-    said->status = enter(&store, &options, f);
+    said->status = enter(&store, &options, f, false);
     if (said->status == 0) {
         said->status = salvage_store(&salvage);
         store_close(&store);

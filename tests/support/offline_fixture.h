@@ -17,6 +17,8 @@ struct said {
 /* No engine runs on the fixture's disk; it is not changed. What f->on_io does, it does to the io
  * that the tool reads by, and to->on_io to the one it writes by. */
 void offline_verify_disk(struct fixture *f, enum out_format format, struct said *said);
+/* With --force-live: an engine may run on it, which does nothing meanwhile. */
+void offline_verify_live(struct fixture *f, struct said *said);
 /* Into the disk of `to`, a new fixture that is not open. */
 void offline_salvage_disk(struct fixture *f, struct fixture *to, struct said *said);
 /* A file of the disk. */

@@ -59,6 +59,8 @@ foreach(test
     read_race_test
     recovery_stretch_test
     format_name_test
+    bounds_test
+    tail_fault_test
     io_readonly_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()

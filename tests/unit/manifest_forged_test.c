@@ -145,10 +145,16 @@ static void topic_zero(struct parts *parts)
     parts->topics[0].id = 0;
 }
 
-static void a_name_twice(struct parts *parts)
+static void two_topics(struct parts *parts)
 {
     parts->topic_count = 2;
     parts->topics[1].block_count = 0;
+    parts->head.next_topic_id = parts->topics[1].id + 1;
+}
+
+static void a_name_twice(struct parts *parts)
+{
+    two_topics(parts);
     parts->topics[1].name = parts->topics[0].name;
     parts->topics[1].name_size = parts->topics[0].name_size;
 }
@@ -157,13 +163,6 @@ static void a_cursor_name_twice(struct parts *parts)
 {
     parts->cursors[1].name = parts->cursors[0].name;
     parts->cursors[1].name_size = parts->cursors[0].name_size;
-}
-
-static void two_topics(struct parts *parts)
-{
-    parts->topic_count = 2;
-    parts->topics[1].block_count = 0;
-    parts->head.next_topic_id = parts->topics[1].id + 1;
 }
 
 static void a_topic_of_an_id_to_come(struct parts *parts)
@@ -221,7 +220,8 @@ static void a_block_twice(struct parts *parts)
 
 static void a_block_of_two_topics(struct parts *parts)
 {
-    parts->topic_count = 2;
+    two_topics(parts);
+    parts->topics[1].block_count = 1;
 }
 
 static void a_topic_twice(struct parts *parts)

@@ -11,17 +11,31 @@
 #define SEGMENT FIXTURE_DIR "/0000000000000001.seg"
 
 /* What was done to the store. */
-enum harm { HARM_NONE, HARM_MANIFESTS, HARM_JOURNAL, HARM_SEGMENT, HARM_ALL_TABLES, HARM_COUNT };
+enum harm {
+    HARM_NONE,
+    HARM_MANIFESTS,
+    HARM_JOURNAL,
+    HARM_SEGMENT,
+    HARM_ALL_TABLES,
+    HARM_HEADERS,
+    HARM_COUNT
+};
 
 static struct fixture *harmed(const struct damaged_store *store, enum harm harm)
 {
     struct fixture *f = damaged_store_copy(store);
+    unsigned i;
 
     if (harm == HARM_MANIFESTS || harm == HARM_ALL_TABLES) {
         assert_true(offline_remove_all(f, FIXTURE_DIR "/manifest-", "") > 0);
     }
     if (harm == HARM_JOURNAL || harm == HARM_ALL_TABLES) {
         assert_true(offline_remove_all(f, FIXTURE_DIR "/journal/", ".jnl") > 0);
+    }
+    for (i = 0; i < store->files && harm == HARM_HEADERS; i++) {
+        if (strstr(store->paths[i], ".jnl") != NULL) {
+            sim_disk_flip_bit(f->disk, store->paths[i], 8 * 100);
+        }
     }
     if (harm == HARM_SEGMENT) {
         offline_remove(f, SEGMENT);

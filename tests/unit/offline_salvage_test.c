@@ -356,7 +356,8 @@ static void batches_of_every_size_come_back(void **state)
 {
     struct fixture *f = fixture_new(19);
     struct fixture *to = fixture_new(20);
-    static const uint32_t sizes[] = {1, 100, 70000, 1 << 20, (1 << 20) + 13, 3000000, 0, 2500000};
+    static const uint32_t sizes[] = {1,       100, 70000,  1 << 20, (1 << 20) + 13, (1 << 20) + 12,
+                                     3000000, 0,   2500000};
     struct held then;
     struct held now;
     struct said said;

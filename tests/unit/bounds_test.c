@@ -1,0 +1,388 @@
+/* What is asked for beyond a bound, or makes no sense, is refused with its name, changes nothing, and is told in the next turn; and what
+ * is asked for twice is answered twice, in order. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/format.h"
+#include "core/io_files.h"
+#include "core/namespace.h"
+#include "tests/support/engine_fixture.h"
+
+/* ---- topics ---- */
+
+/* A client that makes up topic names fills no memory: at the limit a new topic is refused, and those that are there go on. */
+static void topics_beyond_the_limit_are_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.topics_max = 2;
+    fixture_open(f);
+    assert_int_equal(fixture_try_append(f, "a", "1", false), 0);
+    assert_int_equal(fixture_try_append(f, "b", "1", false), 0);
+    assert_int_equal(fixture_try_append(f, "c", "1", false), TUSK_EBUSY);
+    assert_int_equal(fixture_try_append(f, "a", "2", false), 0);
+    fixture_kill(f);
+    fixture_expect(f, "a", "1", "2", NULL);
+    fixture_expect(f, "b", "1", NULL);
+    assert_int_equal(fixture_delete(f, "b"), 0);
+    assert_int_equal(fixture_try_append(f, "c", "1", false), 0);
+}
+
+/* An id is never given twice, so that an old one never means a new topic: when they are used up, there are no new topics. */
+static void ids_of_topics_are_not_given_twice(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    assert_int_equal(fixture_try_append(f, "a", "1", false), 0);
+    f->ns->next_topic_id = FORMAT_COUNTER_MAX;
+    assert_int_equal(fixture_try_append(f, "b", "1", false), TUSK_ETOOBIG);
+    assert_int_equal(fixture_try_append(f, "a", "2", false), 0);
+    fixture_expect(f, "a", "1", "2", NULL);
+}
+
+/* ---- batches ---- */
+
+static void mark_done(struct engine_request *request)
+{
+    *(bool *)request->arg = true;
+}
+
+/* A batch of one entry, with a field of its header changed, to a topic by id or by name; its status. */
+static int append_changed(struct fixture *f, uint64_t topic_id, unsigned at, uint8_t value)
+{
+    const struct batch_entry entry = {.data = (const uint8_t *)"x", .size = 1};
+    uint8_t batch[128];
+    bool finished = false;
+    struct engine_append append = {.topic = {.id = topic_id, .name = "t", .name_size = 1},
+                                   .batch = batch,
+                                   .batch_size = batch_encoded_size(1, 1)};
+
+    append.base.done = mark_done;
+    append.base.arg = &finished;
+    batch_encode(batch, &entry, 1);
+    batch[at] ^= value;
+    engine_now(f->engine, &f->now);
+    engine_append(f->ns, &append);
+    if (append.base.status != 0) {
+        assert_int_equal(engine_deadline(f->engine), 0); /* A refusal does not wait for anything */
+    }
+    fixture_wait(f, &finished);
+    return append.base.status;
+}
+
+/* Offset, time, chain and the checksum over them are the daemon's: a batch that brings its own is refused, or it would choose them. */
+static void fields_of_the_daemon_are_not_taken_from_batches(void **state)
+{
+    static const struct {
+        unsigned at;
+        int status;
+    } fields[] = {
+        {4, TUSK_EINVALID},      /* Header checksum */
+        {8, TUSK_EINVALID},      /* First offset */
+        {16, TUSK_EINVALID},     /* Time */
+        {52, TUSK_EINVALID},     /* Chain */
+        {24, TUSK_EUNSUPPORTED}, /* Producer */
+    };
+    struct fixture *f = *state;
+    unsigned i;
+
+    fixture_open(f);
+    assert_int_equal(append_changed(f, 0, 0, 0), 0);
+    for (i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        assert_int_equal(append_changed(f, 0, fields[i].at, 1), fields[i].status);
+    }
+    fixture_expect(f, "t", "x", NULL);
+}
+
+/* An id that no topic has makes no topic, whatever the name beside it. */
+static void an_unknown_id_makes_no_topic(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    assert_int_equal(append_changed(f, 77, 0, 0), TUSK_ENOTFOUND);
+    assert_int_equal(f->ns->topic_count, 0);
+}
+
+/* ---- settings ---- */
+
+static int set_topic(struct fixture *f, uint16_t key, uint64_t value)
+{
+    const struct engine_setting setting = {key, value};
+    struct engine_command command = {.kind = ENGINE_TOPIC_SET,
+                                     .topic = {.name = "t", .name_size = 1},
+                                     .settings = &setting,
+                                     .settings_count = 1};
+
+    return fixture_command(f, &command);
+}
+
+static int set_namespace(struct fixture *f, uint16_t key, uint64_t value)
+{
+    const struct engine_setting setting = {key, value};
+    struct engine_command command = {
+        .kind = ENGINE_NAMESPACE_SET, .settings = &setting, .settings_count = 1};
+
+    return fixture_command(f, &command);
+}
+
+/* A rule that does not exist keeps nothing and deletes nothing: it is refused, for a topic, a namespace, and one to be made. Only a topic
+ * can take what its namespace has. */
+static void settings_that_make_no_sense_are_refused(void **state)
+{
+    const struct engine_setting bad = {ENGINE_SETTING_RETENTION, 99};
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    assert_int_equal(set_topic(f, ENGINE_SETTING_RETENTION, 99), TUSK_EINVALID);
+    assert_int_equal(set_topic(f, ENGINE_SETTING_FSYNC, 0), TUSK_EINVALID);
+    assert_int_equal(set_topic(f, ENGINE_SETTING_RETENTION, ENGINE_RETAIN_AGE), 0);
+    assert_int_equal(set_topic(f, ENGINE_SETTING_RETENTION, ENGINE_RETAIN_INHERIT), 0);
+    assert_int_equal(set_namespace(f, ENGINE_SETTING_RETENTION, ENGINE_RETAIN_INHERIT),
+                     TUSK_EINVALID);
+    assert_int_equal(set_namespace(f, 4711, 1), TUSK_EINVALID);
+    assert_int_equal(engine_namespace_create(f->engine, "eu", 2, &bad, 1, &f->err), TUSK_EINVALID);
+    assert_null(engine_namespace_find(f->engine, "eu", 2));
+    assert_int_equal(fixture_info(f, "t").retention.kind, ENGINE_RETAIN_INHERIT);
+}
+
+/* ---- reads ---- */
+
+/* A read that could give nothing, whatever is there, or would move a cursor that it does not name, is refused. */
+static void reads_that_make_no_sense_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read read;
+    unsigned i;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    for (i = 0; i < 2; i++) {
+        char name[ENGINE_NAME_SIZE_MAX + 1] = {'c'};
+
+        read = (struct fixture_read){.request = {.consume = i == 0}};
+        if (i == 1) {
+            read.request.position = ENGINE_AT_CURSOR;
+            read.request.cursor = name;
+            read.request.cursor_size = sizeof name;
+        }
+        fixture_read_begin(f, &read, "t");
+        assert_int_equal(fixture_read_end(f, &read), TUSK_EINVALID);
+        fixture_read_free(&read);
+    }
+}
+
+static uint8_t *no_room(struct engine_read *read, size_t used, size_t size)
+{
+    (void)read;
+    (void)used;
+    (void)size;
+    return NULL;
+}
+
+/* The reader has no memory for what was found: it is told, its cursor stays, and the next read finds it. */
+static void a_reader_without_memory_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    unsigned round;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    for (round = 0; round < 2; round++) { /* From the tail in memory, then from its block */
+        bool finished = false;
+        struct engine_read read = {.topic = {.name = "t", .name_size = 1},
+                                   .cursor = "c",
+                                   .cursor_size = 1,
+                                   .position = ENGINE_AT_CURSOR,
+                                   .max_bytes = 1000,
+                                   .max_entries = 10,
+                                   .consume = true,
+                                   .held = UINT64_MAX,
+                                   .room = no_room};
+
+        read.base.done = mark_done;
+        read.base.arg = &finished;
+        engine_now(f->engine, &f->now);
+        engine_read(f->ns, &read);
+        fixture_wait(f, &finished);
+        assert_int_equal(read.base.status, TUSK_ENOMEM);
+        assert_true(fixture_cursor(f, "t", "c") == UINT64_MAX || fixture_cursor(f, "t", "c") == 0);
+        fixture_expect(f, "t", "a", NULL);
+        fixture_stop(f);
+        fixture_open(f);
+    }
+}
+
+/* A time to come: nothing is there yet, and what comes then is found. */
+static void a_time_to_come_is_the_end(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t later = 1000000;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_append_strings(f, "t", "b", NULL);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_TIME, f->now.wall_us + later), TUSK_EEND);
+    fixture_pass(f, 2 * later);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_TIME, f->now.wall_us), TUSK_EEND);
+    fixture_append_strings(f, "t", "c", NULL);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_TIME, f->now.wall_us - later / 2), 0);
+}
+
+/* ---- commands ---- */
+
+struct two_commands {
+    struct engine_command command[2];
+    bool finished[2];
+};
+
+/* Both submitted in one turn. */
+static void submit_two(struct fixture *f, struct two_commands *two, struct engine_command like)
+{
+    unsigned i;
+
+    engine_now(f->engine, &f->now);
+    for (i = 0; i < 2; i++) {
+        two->command[i] = like;
+        two->finished[i] = false;
+        two->command[i].base.done = mark_done;
+        two->command[i].base.arg = &two->finished[i];
+        engine_command(f->ns, &two->command[i]);
+    }
+}
+
+/* A trim asked for twice is answered twice, and the second answer is no promise that the first could not keep: neither comes before the
+ * trim is durable. */
+static void a_trim_asked_for_again_waits_for_the_first(void **state)
+{
+    struct fixture *f = *state;
+    struct two_commands two;
+
+    f->options.inline_sync = false;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", "b", NULL);
+    sim_disk_set_pace(f->disk, 0);
+    submit_two(f, &two,
+               (struct engine_command){
+                   .kind = ENGINE_TOPIC_TRIM, .topic = {.name = "t", .name_size = 1}, .offset = 1});
+    assert_false(two.finished[0] || two.finished[1]);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_SYNC), 1, true, EIO, SIM_LOSE);
+    sim_disk_set_pace(f->disk, 100);
+    fixture_wait(f, &two.finished[0]);
+    fixture_wait(f, &two.finished[1]);
+    assert_int_equal(two.command[0].base.status, TUSK_EUNKNOWN);
+    assert_int_equal(two.command[1].base.status, TUSK_EUNKNOWN);
+}
+
+/* ---- the end of a start ---- */
+
+static void forget(void *arg, const char *name, const char *text)
+{
+    (void)arg;
+    (void)name;
+    (void)text;
+}
+
+/* A namespace that is refused asks for nothing and holds nobody up; nor does anything need to listen to what is found. */
+static void a_refused_namespace_asks_for_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    char path[IO_PATH_SIZE];
+    unsigned round;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_stop(f);
+    while (fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path) > 0) {
+        struct io *io;
+
+        assert_int_equal(io_sim_open(&io, f->disk), 0);
+        assert_int_equal(io_unlink(io, path, &err), 0);
+        assert_int_equal(io_sync_dir(io, FIXTURE_DIR, &err), 0);
+        (void)io_make_dir(io, "ns/.removing", &err);
+        (void)io_make_dir(io, "ns/no%namespace", &err);
+        io_close(io);
+    }
+    for (round = 0; round < 2; round++) {
+        f->options.finding = round == 0 ? forget : NULL;
+        f->options.accept_loss = "another";
+        assert_int_equal(fixture_try_open(f), 0);
+        assert_false(fixture_serves(f));
+        assert_false(engine_would_sync(f->engine));
+        assert_false(engine_namespace_congested(f->ns));
+        assert_false(engine_poll(f->engine, &f->now));
+        assert_true(engine_deadline(f->engine) == UINT64_MAX);
+        assert_int_equal(engine_stop(f->engine, &f->now, &err), 0);
+        fixture_close(f);
+    }
+}
+
+/* ---- small parts ---- */
+
+/* Operations wait in queues that are put one behind the other: none is lost, none overtakes. */
+static void queues_are_joined_in_order(void **state)
+{
+    struct io_op ops[4] = {{0}};
+    struct disk_queue one = {0};
+    struct disk_queue two = {0};
+    unsigned i;
+
+    (void)state;
+    disk_queue_append(&one, &two);
+    assert_int_equal(one.count, 0);
+    disk_queue_push(&two, &ops[0]);
+    disk_queue_append(&one, &two);
+    assert_int_equal(one.count, 1);
+    two = (struct disk_queue){0};
+    for (i = 1; i < 4; i++) {
+        disk_queue_push(&two, &ops[i]);
+    }
+    disk_queue_append(&one, &two);
+    assert_int_equal(one.count, 4);
+    for (i = 0; i < 4; i++) {
+        assert_ptr_equal(disk_queue_pop(&one), &ops[i]);
+    }
+}
+
+/* An error's code is what a program acts on, with or without somebody who reads the sentence. */
+static void an_error_needs_nobody_to_read_it(void **state)
+{
+    struct error err;
+
+    (void)state;
+    assert_int_equal(error_set(NULL, TUSK_ENOMEM, "nobody reads %s", "this"), TUSK_ENOMEM);
+    assert_int_equal(error_code_of(EACCES), TUSK_EDENIED);
+    assert_int_equal(error_code_of(EPERM), TUSK_EDENIED);
+    assert_int_equal(error_code_of(ENFILE), TUSK_EBUSY);
+    assert_int_equal(error_code_of(EMFILE), TUSK_EBUSY);
+    assert_int_equal(error_code_of(EDQUOT), TUSK_ENOSPACE);
+    assert_int_equal(error_code_of(ENOENT), TUSK_ENOTFOUND);
+    assert_int_equal(error_code_of(EEXIST), TUSK_EEXISTS);
+    assert_int_equal(error_errno(&err, EACCES, "open %s", "x"), TUSK_EDENIED);
+    assert_int_equal(error_wrap(&err, "read"), TUSK_EDENIED);
+    assert_non_null(strstr(err.text, "read: open x"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(topics_beyond_the_limit_are_refused),
+        FIXTURE_TEST(ids_of_topics_are_not_given_twice),
+        FIXTURE_TEST(fields_of_the_daemon_are_not_taken_from_batches),
+        FIXTURE_TEST(an_unknown_id_makes_no_topic),
+        FIXTURE_TEST(settings_that_make_no_sense_are_refused),
+        FIXTURE_TEST(reads_that_make_no_sense_are_refused),
+        FIXTURE_TEST(a_reader_without_memory_loses_nothing),
+        FIXTURE_TEST(a_time_to_come_is_the_end),
+        FIXTURE_TEST(a_trim_asked_for_again_waits_for_the_first),
+        FIXTURE_TEST(a_refused_namespace_asks_for_nothing),
+        cmocka_unit_test(queues_are_joined_in_order),
+        cmocka_unit_test(an_error_needs_nobody_to_read_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
