@@ -38,6 +38,7 @@ static struct {
     const char *always;           /* Fails each time, with always_error */
     int always_error;
     bool unknown_types; /* readdir() does not tell them */
+    bool old_ring;      /* The kernel knows of no operation on rings */
 } kernel;
 
 static bool fails(const char *call)
@@ -97,7 +98,18 @@ WRAP(int, pthread_create,
 WRAP(int, io_uring_queue_init_params,
      (unsigned entries, struct io_uring *ring, struct io_uring_params *params),
      (entries, ring, params), -errno)
-WRAP(struct io_uring_probe *, io_uring_get_probe_ring, (struct io_uring * ring), (ring), NULL)
+struct io_uring_probe *__real_io_uring_get_probe_ring(struct io_uring *ring);
+struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring);
+struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring)
+{
+    struct io_uring_probe *probe =
+        fails("io_uring_get_probe_ring") ? NULL : __real_io_uring_get_probe_ring(ring);
+
+    if (probe != NULL && kernel.old_ring) {
+        memset(probe->ops, 0, probe->ops_len * sizeof probe->ops[0]);
+    }
+    return probe;
+}
 WRAP(int, io_uring_submit, (struct io_uring * ring), (ring), -errno)
 
 /* Nobody cuts the power here. */
@@ -594,6 +606,41 @@ static void a_ring_that_takes_nothing_fails_everything(void **state)
     }
 }
 
+/* A sandbox forbids rings, or the kernel is older than they are, or than what is done on them: that is not an error of the disk, the
+ * caller does without. Want of memory or descriptors is. */
+static void a_ring_that_cannot_be_is_unsupported(void **state)
+{
+    static const struct {
+        int os_error;
+        int code;
+    } errors[] = {{ENOSYS, TUSK_EUNSUPPORTED}, {EPERM, TUSK_EUNSUPPORTED},
+                  {EACCES, TUSK_EUNSUPPORTED}, {EINVAL, TUSK_EUNSUPPORTED},
+                  {ENOMEM, TUSK_ENOMEM},       {EMFILE, TUSK_EBUSY}};
+    struct life *life = *state;
+    const unsigned before = open_descriptors();
+    const bool there = is_there(life, URING);
+    struct error err;
+    struct io *io;
+    unsigned i;
+
+    for (i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        empty(life);
+        kernel.always = "io_uring_queue_init_params";
+        kernel.always_error = errors[i].os_error;
+        kernel.nth = UINT32_MAX / 2;
+        kernel.armed = true;
+        assert_int_equal(io_uring_open(&io, life->dir, &err), errors[i].code);
+        assert_int_equal(err.code, errors[i].code);
+        assert_int_equal(io_uring_open(&io, life->dir, NULL), errors[i].code);
+        disarm();
+    }
+    kernel.old_ring = true;
+    assert_int_equal(io_uring_open(&io, life->dir, &err), TUSK_EUNSUPPORTED);
+    assert_true(!there || strstr(err.text, "lacks operation") != NULL);
+    kernel.old_ring = false;
+    assert_int_equal(open_descriptors(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -601,6 +648,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_call_may_fail_without_openat2, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_missing_is_gone_round, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kinds_of_entries_are_found_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_ring_that_cannot_be_is_unsupported, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_ring_that_takes_nothing_fails_everything, set_up,
                                         tear_down),
     };

@@ -125,6 +125,67 @@ static void an_unreadable_page_is_an_error_otherwise(void **state)
     end(&r);
 }
 
+/* The end of a file is its end, also where what lies there cannot be read; and what is no error of the device is none to pass over. */
+static void an_unreadable_end_is_still_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct readonly r;
+    struct io_file *file;
+    uint8_t *data = aligned_alloc(4096, 4 * 4096);
+    uint64_t size;
+    size_t got;
+
+    begin(&r, f, true);
+    sim_disk_resize(f->disk, PATH, 8 * 4096 + 100);
+    assert_int_equal(io_open(r.io, PATH, IO_OPEN_READ, &file, &f->err), 0);
+    assert_int_equal(io_size(file, &size, &f->err), 0);
+    assert_int_equal(size, 8 * 4096 + 100);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_READ_DIRECT), 1, false, EIO, SIM_FAIL);
+    assert_int_equal(io_read_direct(file, data, 4 * 4096, 16 * 4096, &got, &f->err), 0);
+    assert_int_equal(got, 0);
+    sim_disk_clear_faults(f->disk);
+    sim_disk_set_unreadable(f->disk, PATH, 8 * 4096, 1);
+    assert_int_equal(io_read_direct(file, data, 4 * 4096, 7 * 4096, &got, &f->err), 0);
+    assert_int_equal(got, 4096 + 100);
+    assert_int_equal(r.unreadable, 100);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_READ_DIRECT), 2, false, ENOMEM, SIM_FAIL);
+    assert_int_equal(io_read_direct(file, data, 4 * 4096, 7 * 4096, &got, &f->err), TUSK_ENOMEM);
+    assert_int_equal(r.unreadable, 100);
+    io_close_file(file);
+    free(data);
+    end(&r);
+}
+
+/* A lock that cannot be looked at is not taken for one that is free. */
+static void a_lock_that_cannot_be_read_is_not_free(void **state)
+{
+    char dir[] = "/tmp/tusk-readonly-XXXXXX";
+    char path[64];
+    struct error err;
+    int holder;
+    int fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/LOCK", dir);
+    assert_int_equal(symlink("elsewhere", path), 0);
+    assert_true(io_readonly_lock(&fd, dir, &err) < 0);
+    assert_int_equal(fd, -1);
+    assert_non_null(strstr(err.text, "look at the lock"));
+    assert_int_equal(unlink(path), 0);
+    /* Held by somebody who has not said who it is. */
+    holder = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(holder >= 0);
+    assert_int_equal(flock(holder, LOCK_EX), 0);
+    assert_int_equal(io_readonly_lock(&fd, dir, &err), TUSK_ELOCKED);
+    assert_non_null(strstr(err.text, "in use by another process"));
+    assert_int_equal(close(holder), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(io_readonly_lock(&fd, dir, &err), TUSK_ENOTFOUND);
+    assert_int_equal(fd, -1);
+}
+
 /* The lock of a directory: shared with who else looks, refused by a daemon and refused to one,
  * never made. */
 static void the_lock_is_looked_at_and_never_made(void **state)
@@ -169,6 +230,8 @@ int main(void)
         FIXTURE_TEST(nothing_can_be_changed),
         FIXTURE_TEST(an_unreadable_page_is_zeros_and_told),
         FIXTURE_TEST(an_unreadable_page_is_an_error_otherwise),
+        FIXTURE_TEST(an_unreadable_end_is_still_the_end),
+        cmocka_unit_test(a_lock_that_cannot_be_read_is_not_free),
         cmocka_unit_test(the_lock_is_looked_at_and_never_made),
     };
 

@@ -39,6 +39,54 @@ static void gathered_write_of_any_number_of_pieces_is_read_back(void **state)
     io_close_file(file);
 }
 
+/* Files grow beyond any map of them, and are mostly holes: what stands at their end is read all the same. */
+static void a_file_of_any_size_is_read_at_its_end(void **state)
+{
+    static const uint64_t sizes[] = {UINT64_C(1) << 20, UINT64_C(3) << 26, UINT64_C(5) << 40};
+    static uint8_t data[3 * 4096];
+    static uint8_t back[sizeof data];
+    struct iovec iov = {.iov_base = data, .iov_len = sizeof data};
+    struct io_fixture *f = *state;
+    unsigned i;
+
+    io_fixture_fill(data, sizeof data);
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct io_file *file = io_fixture_open(f, "file", IO_OPEN_CREATE);
+        uint64_t size = 0;
+
+        if (io_truncate(file, sizes[i], &f->err) == 0) { /* Some file systems have an end */
+            assert_int_equal(io_write(file, &iov, 1, sizes[i] - 100, &f->err), 0);
+            assert_int_equal(io_size(file, &size, &f->err), 0);
+            assert_int_equal(size, sizes[i] - 100 + sizeof data);
+            assert_int_equal(io_fixture_read(f, file, back, sizeof back, sizes[i] - 100),
+                             sizeof data);
+            assert_memory_equal(back, data, sizeof data);
+        }
+        io_close_file(file);
+        assert_int_equal(io_unlink(f->io, "file", &f->err), 0);
+    }
+}
+
+/* A cached read of more than is looked at in one go gives what is there, in as many reads as it takes. */
+static void a_large_cached_read_comes_whole(void **state)
+{
+    const size_t size = 9u << 20;
+    uint8_t *data = malloc(size);
+    uint8_t *back = malloc(size);
+    struct io_fixture *f = *state;
+    struct io_file *file;
+
+    assert_non_null(data);
+    assert_non_null(back);
+    io_fixture_fill(data, size);
+    file = io_fixture_create(f, "file", data, size);
+    assert_int_equal(io_fixture_read(f, file, back, size, 0), size);
+    assert_memory_equal(back, data, size);
+    io_close_file(file);
+    free(data);
+    free(back);
+}
+
 /* Creating never takes over a file that is there, and what is created is private to its owner. */
 static void create_is_exclusive_and_private(void **state)
 {
@@ -463,6 +511,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IO_TEST(gathered_write_of_any_number_of_pieces_is_read_back),
+        IO_TEST(a_file_of_any_size_is_read_at_its_end),
+        IO_TEST(a_large_cached_read_comes_whole),
         IO_TEST(create_is_exclusive_and_private),
         IO_TEST(paths_that_lead_out_are_refused),
         IO_TEST(links_are_never_followed),

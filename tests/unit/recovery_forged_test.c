@@ -21,6 +21,11 @@ static unsigned bad_records(const struct forged_tables *t, struct format_record 
         {.type = RECORD_TOPIC_CREATE, .field = {t->topic_id}, .name = "new", .name_size = 3},
         {.type = RECORD_TOPIC_CREATE, .field = {nobody}, .name = "t", .name_size = 1},
         {.type = RECORD_TOPIC_CREATE, .field = {nobody}, .name = "", .name_size = 0},
+        {.type = RECORD_TOPIC_CREATE, .field = {FORMAT_COUNTER_MAX}, .name = "new", .name_size = 3},
+        {.type = RECORD_CURSOR_CREATE,
+         .field = {t->topic_id, FORMAT_COUNTER_MAX, 0, 1},
+         .name = "d",
+         .name_size = 1},
         {.type = RECORD_TOPIC_SET, .field = {nobody}},
         {.type = RECORD_TOPIC_DELETE, .field = {nobody}},
         {.type = RECORD_RUN, .field = {nobody, 5000}},
@@ -205,7 +210,11 @@ static void behind_a_loss_what_is_missing_is_skipped(void **state)
         count = bad_records(&tables, records);
         impossible =
             records[i].type == RECORD_TOPIC_CREATE
-                ? records[i].field[TOPIC_ID] == tables.topic_id || records[i].name_size == 0
+                ? records[i].field[TOPIC_ID] == tables.topic_id || records[i].name_size == 0 ||
+                      records[i].field[TOPIC_ID] == FORMAT_COUNTER_MAX
+            : records[i].type == RECORD_CURSOR_CREATE &&
+                    records[i].field[CURSOR_ID] == FORMAT_COUNTER_MAX
+                ? true
                 : records[i].type == RECORD_BLOCK_ALLOCATE && records[i].field[BLOCK_INDEX] >= 4;
         forged_add(f, &records[i]);
         forged_lose_the_cursor(f);

@@ -1,5 +1,6 @@
 /* What lies in a namespace's directory: names that mean nothing to it, more files than it remembers, files that are gone or end in the
  * middle. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,6 +321,44 @@ static void a_journal_file_cut_off_in_a_header_ends_there(void **state)
     }
 }
 
+/* A spare whose header names a number to come, under a checksum that is right: under that number it would be a file of the journal, with
+ * whatever it holds. It is never used, and the number goes to another. */
+static void a_file_of_a_number_to_come_is_not_used(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_log log = {.topic = "t"};
+    struct format_journal header = {.generation = 7};
+    uint8_t page[FORMAT_PAGE];
+    char path[IO_PATH_SIZE];
+    const struct journal_file *spare;
+    unsigned i;
+
+    fixture_open(f);
+    assert_int_equal(fixture_log_append(f, &log, 1, 100, true), 0);
+    assert_true(f->ns->journal.spare_count > 0);
+    memcpy(header.store_id, f->ns->store_id, sizeof header.store_id);
+    fixture_stop(f);
+    (void)fixture_last_file(f, FIXTURE_DIR "/journal/", ".jnl", path);
+    assert_int_equal(sscanf(path, FIXTURE_DIR "/journal/%16" SCNx64, &header.number), 1);
+    header.number++;
+    header.size = 32u << 10;
+    header.first_lsn = 64u << 10;
+    format_journal_encode(page, &header);
+    sim_disk_overwrite(f->disk, path, 0, page, sizeof page);
+    fixture_open(f);
+    for (spare = f->ns->journal.spares; spare != NULL; spare = spare->next) {
+        assert_true(spare->number != header.number - 1);
+    }
+    for (i = 0; i < 60; i++) {
+        assert_int_equal(fixture_log_append(f, &log, 1, 3000, true), 0);
+        fixture_settle(f);
+        if (i % 10 == 9) {
+            fixture_kill(f);
+            fixture_log_check(f, &log, log.durable);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +366,7 @@ int main(void)
         FIXTURE_TEST(a_file_called_journal_is_no_journal),
         FIXTURE_TEST(the_newest_of_more_manifests_than_are_remembered_is_found),
         FIXTURE_TEST(more_journal_files_than_there_can_be_are_refused),
+        FIXTURE_TEST(a_file_of_a_number_to_come_is_not_used),
         FIXTURE_TEST(every_open_counts_on),
         FIXTURE_TEST(without_a_segment_the_others_serve),
         cmocka_unit_test(without_its_segment_a_direct_batch_behind_the_mark_is_gone),
