@@ -289,11 +289,7 @@ static int check_batch(struct namespace *ns, struct engine_append *append,
                      "batch refused: bytes behind it, or fields set that are the daemon's");
         return -1;
     }
-    if (header->producer_id != 0 || header->producer_sequence != 0) {
-        request_fail(ns, &append->base, TUSK_EUNSUPPORTED,
-                     "producer ids are not supported by this version");
-        return -1;
-    }
+    CHECK(header->producer_id == 0); /* Or batch_verify() had refused it */
     if (header->raw_size - 4u * header->entry_count <= ns->options->entry_size_max) {
         return 0;
     }

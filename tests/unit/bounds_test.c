@@ -277,6 +277,328 @@ static void a_trim_asked_for_again_waits_for_the_first(void **state)
     assert_int_equal(two.command[1].base.status, TUSK_EUNKNOWN);
 }
 
+/* ---- more of the same ---- */
+
+static uint8_t *fixed;
+
+static uint8_t *fixed_room(struct engine_read *read, size_t used, size_t size)
+{
+    (void)read;
+    (void)used;
+    assert_true(size <= 1024);
+    return fixed;
+}
+
+/* Each entry has the limit, not their sum; and one that is too large is found wherever it stands. */
+static void the_limit_of_entries_is_each_entrys(void **state)
+{
+    static const uint8_t bytes[101];
+    struct fixture *f = *state;
+    unsigned i;
+
+    f->options.entry_size_max = 100;
+    fixture_open(f);
+    for (i = 0; i < 2; i++) {
+        const struct batch_entry entries[] = {{bytes, 100}, {bytes, 99}, {bytes, 100 + i}};
+        struct fixture_append append = {.finished = false};
+
+        fixture_append_begin(f, &append, "t", entries, 3);
+        assert_int_equal(fixture_append_end(f, &append), i == 0 ? 0 : TUSK_ETOOBIG);
+    }
+    assert_int_equal(fixture_info(f, "t").entries, 3);
+}
+
+/* A quota beyond the limit of all namespaces does not lift that limit; one below it has its own word. */
+static void a_quota_lifts_no_limit(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.topics_max = 2;
+    fixture_open(f);
+    fixture_set(f, ENGINE_SETTING_QUOTA_TOPICS, 5);
+    assert_int_equal(fixture_try_append(f, "a", "1", false), 0);
+    assert_int_equal(fixture_try_append(f, "b", "1", false), 0);
+    assert_int_equal(fixture_try_append(f, "c", "1", false), TUSK_EBUSY);
+    fixture_set(f, ENGINE_SETTING_QUOTA_TOPICS, 1);
+    assert_int_equal(fixture_try_append(f, "c", "1", false), TUSK_EQUOTA);
+}
+
+/* An entry that is written and not durable, in schedule each: nobody is shown it, also not by its time. When the schedule changes to one
+ * that shows what is written, who waits gets it at once. */
+static void what_is_not_shown_yet_is_not_found(void **state)
+{
+    const struct batch_entry entry = {.data = (const uint8_t *)"b", .size = 1};
+    const struct engine_setting setting = {ENGINE_SETTING_FSYNC, ENGINE_FSYNC_NONE};
+    struct fixture *f = *state;
+    struct fixture_append append = {.finished = false};
+    struct fixture_read read = {
+        .request = {.position = ENGINE_AT_OFFSET, .value = 1, .wait_ms = 1000}};
+    struct two_commands two;
+
+    f->options.inline_sync = false;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_settle(f);
+    fixture_pass(f, 50000);
+    sim_disk_set_pace(f->disk, 0);
+    fixture_append_begin(f, &append, "t", &entry, 1);
+    fixture_turn(f);
+    fixture_turn(f);
+    assert_false(append.finished);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_TIME, f->now.wall_us - 1000), TUSK_EEND);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 1), TUSK_EEND);
+    fixture_read_begin(f, &read, "t");
+    fixture_turn(f);
+    assert_false(read.finished);
+    submit_two(f, &two,
+               (struct engine_command){
+                   .kind = ENGINE_NAMESPACE_SET, .settings = &setting, .settings_count = 1});
+    fixture_turn(f);
+    assert_true(read.finished);
+    assert_int_equal(fixture_read_end(f, &read), 0);
+    assert_int_equal(read.request.from, 1);
+    fixture_read_free(&read);
+    sim_disk_set_pace(f->disk, 100);
+    fixture_wait(f, &two.finished[1]);
+    assert_int_equal(fixture_append_end(f, &append), 0);
+}
+
+/* Each reader waits as long as it said, and one that gives up is answered soon, whether it waits for entries or for the disk. */
+static void every_reader_waits_its_own_time(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read reads[3];
+    unsigned i;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    for (i = 0; i < 3; i++) {
+        reads[i] = (struct fixture_read){
+            .request = {.position = ENGINE_AT_OFFSET, .value = 1, .wait_ms = 30 - 10 * i}};
+        fixture_read_begin(f, &reads[i], "t");
+    }
+    fixture_pass(f, 12000);
+    assert_true(reads[2].finished && !reads[1].finished && !reads[0].finished);
+    engine_read_cancel(&reads[0].request);
+    fixture_turn(f);
+    assert_true(reads[0].finished && !reads[1].finished);
+    fixture_pass(f, 12000);
+    assert_true(reads[1].finished);
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(reads[i].request.base.status, TUSK_EEND); /* Nothing was there */
+        fixture_read_free(&reads[i]);
+    }
+    fixture_kill(f); /* Nothing of it in memory */
+    sim_disk_set_cold(f->disk, 100);
+    sim_disk_set_pace(f->disk, 0);
+    reads[0] = (struct fixture_read){.request = {.position = ENGINE_AT_OFFSET, .wait_ms = 1000}};
+    fixture_read_begin(f, &reads[0], "t");
+    engine_read_cancel(&reads[0].request);
+    sim_disk_set_pace(f->disk, 100);
+    fixture_wait(f, &reads[0].finished);
+    assert_int_equal(reads[0].request.base.status, 0); /* With what it had */
+    fixture_read_free(&reads[0]);
+}
+
+/* A reader that has the first batch already gets what follows it; alone, it need not be sent again. */
+static void a_batch_that_is_held_is_not_sent_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read read = {.request = {.position = ENGINE_AT_OFFSET}};
+    bool finished = false;
+    unsigned round;
+
+    fixture_open(f);
+    for (round = 0; round < 2; round++) {
+        fixture_append_strings(f, "t", "a", NULL);
+        read = (struct fixture_read){.request = {.position = ENGINE_AT_OFFSET}};
+        fixture_read_begin(f, &read, "t");
+        assert_int_equal(fixture_read_end(f, &read), 0);
+        fixture_read_free(&read);
+        {
+            uint8_t room[1024];
+            struct engine_read held = {.topic = {.name = "t", .name_size = 1},
+                                       .position = ENGINE_AT_OFFSET,
+                                       .max_bytes = 1000,
+                                       .max_entries = 10,
+                                       .held = 0,
+                                       .room = fixed_room};
+
+            held.base.done = mark_done;
+            held.base.arg = &finished;
+            fixed = room;
+            finished = false;
+            engine_now(f->engine, &f->now);
+            engine_read(f->ns, &held);
+            fixture_wait(f, &finished);
+            assert_int_equal(held.base.status, 0);
+            assert_int_equal(held.to, round + 1);
+            assert_int_equal(held.data_size, round == 0 ? 0 : read.request.data_size);
+        }
+    }
+}
+
+/* A read of no bytes or of no entries could give nothing for ever. */
+static void a_read_of_nothing_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    unsigned i;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    for (i = 0; i < 2; i++) {
+        bool finished = false;
+        struct engine_read read = {.topic = {.name = "t", .name_size = 1},
+                                   .position = ENGINE_AT_OFFSET,
+                                   .max_bytes = i,
+                                   .max_entries = 1 - i,
+                                   .held = UINT64_MAX,
+                                   .room = no_room};
+
+        read.base.done = mark_done;
+        read.base.arg = &finished;
+        engine_now(f->engine, &f->now);
+        engine_read(f->ns, &read);
+        fixture_wait(f, &finished);
+        assert_int_equal(read.base.status, TUSK_EINVALID);
+    }
+}
+
+struct again {
+    struct fixture *f;
+    struct engine_read first;
+    struct engine_read second;
+    bool finished;
+};
+
+static void read_again(struct engine_request *request)
+{
+    struct again *again = request->arg;
+
+    again->second = again->first;
+    again->second.base.done = mark_done;
+    again->second.base.arg = &again->finished;
+    engine_read(again->f->ns, &again->second);
+}
+
+/* Who waited for entries is told that the daemon stops, and whoever asks again while it does is told so, too: nobody is left. */
+static void a_read_while_stopping_is_answered(void **state)
+{
+    struct fixture *f = *state;
+    struct again again = {.f = f};
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    again.first = (struct engine_read){.topic = {.name = "t", .name_size = 1},
+                                       .position = ENGINE_AT_LATEST,
+                                       .max_bytes = 10,
+                                       .max_entries = 10,
+                                       .wait_ms = 60000,
+                                       .held = UINT64_MAX,
+                                       .room = no_room};
+    again.first.base.done = read_again;
+    again.first.base.arg = &again;
+    engine_now(f->engine, &f->now);
+    engine_read(f->ns, &again.first);
+    fixture_turn(f);
+    assert_int_equal(engine_stop(f->engine, &f->now, &f->err), 0);
+    assert_int_equal(again.first.base.status, TUSK_ECLOSED);
+    assert_true(again.finished);
+    assert_int_equal(again.second.base.status, TUSK_ECLOSED);
+    fixture_close(f);
+}
+
+/* A list is of the topics there are, also when there are none, or fewer than before. */
+static void lists_are_of_what_there_is(void **state)
+{
+    struct fixture *f = *state;
+    struct engine_topic_info info;
+
+    fixture_open(f);
+    assert_false(engine_topic_next(f->ns, NULL, 0, &info));
+    fixture_append_strings(f, "b", "1", NULL);
+    fixture_append_strings(f, "a", "1", NULL);
+    assert_true(engine_topic_next(f->ns, NULL, 0, &info));
+    assert_memory_equal(info.name, "a", 1);
+    assert_int_equal(fixture_delete(f, "a"), 0);
+    assert_true(engine_topic_next(f->ns, NULL, 0, &info));
+    assert_memory_equal(info.name, "b", 1);
+    assert_false(engine_topic_next(f->ns, "b", 1, &info));
+}
+
+/* A sync promises what was submitted before it, and waits for no append that came later. */
+static void a_sync_waits_for_what_came_before_it(void **state)
+{
+    const struct batch_entry entry = {.data = (const uint8_t *)"b", .size = 1};
+    struct fixture *f = *state;
+    struct fixture_append appends[3] = {{.finished = false}};
+    static const char *const topics[] = {"a", "b", "c"};
+    struct two_commands syncs[3];
+    unsigned i;
+
+    f->options.inline_sync = false;
+    fixture_open(f);
+    sim_disk_set_pace(f->disk, 0);
+    for (i = 0; i < 3; i++) {
+        fixture_append_begin(f, &appends[i], topics[i], &entry, 1);
+        submit_two(f, &syncs[i], (struct engine_command){.kind = ENGINE_SYNC});
+        fixture_turn(f);
+    }
+    assert_false(syncs[0].finished[0]);
+    sim_disk_set_pace(f->disk, 50);
+    for (i = 0; i < 3; i++) {
+        fixture_wait(f, &syncs[i].finished[0]);
+        fixture_wait(f, &syncs[i].finished[1]);
+        assert_int_equal(syncs[i].command[0].base.status, 0);
+        assert_true(appends[i].finished);
+    }
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(fixture_append_end(f, &appends[i]), 0);
+    }
+    fixture_power_cut(f);
+    for (i = 0; i < 3; i++) {
+        fixture_expect(f, topics[i], "b", NULL);
+    }
+}
+
+/* Two namespaces cannot be stopped cleanly: both are tried, and the first to fail is told. */
+static void a_stop_goes_on_behind_a_failure(void **state)
+{
+    struct fixture *f = *state;
+    struct namespace *own;
+    struct error err;
+
+    f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    fixture_open(f);
+    own = f->ns;
+    assert_int_equal(engine_namespace_create(f->engine, "eu", 2, NULL, 0, &err), 0);
+    fixture_append_strings(f, "t", "a", NULL);
+    f->ns = engine_namespace_find(f->engine, "eu", 2);
+    fixture_append_strings(f, "t", "a", NULL);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_SYNC), 1, true, EIO, SIM_LOSE);
+    assert_int_equal(engine_stop(f->engine, &f->now, &err), TUSK_EIO);
+    assert_int_not_equal(own->state, ENGINE_SERVING);
+    assert_int_not_equal(f->ns->state, ENGINE_SERVING);
+    assert_non_null(strstr(err.text, "stop namespace"));
+    f->ns = own;
+    fixture_close(f);
+}
+
+/* What an earlier delete left behind cannot be looked at: the next delete says so, and the namespace is still there. */
+static void a_delete_that_cannot_sweep_deletes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+
+    fixture_open(f);
+    assert_int_equal(engine_namespace_create(f->engine, "eu", 2, NULL, 0, &err), 0);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_LIST_DIR), 1, false, EIO, SIM_FAIL);
+    assert_int_equal(engine_namespace_delete(f->engine, "eu", 2, &err), TUSK_EIO);
+    assert_non_null(strstr(err.text, "delete namespace"));
+    assert_non_null(engine_namespace_find(f->engine, "eu", 2));
+    assert_int_equal(engine_namespace_delete(f->engine, "eu", 2, &err), 0);
+}
+
 /* ---- the end of a start ---- */
 
 static void forget(void *arg, const char *name, const char *text)
@@ -364,6 +686,7 @@ static void an_error_needs_nobody_to_read_it(void **state)
     assert_int_equal(error_code_of(EEXIST), TUSK_EEXISTS);
     assert_int_equal(error_errno(&err, EACCES, "open %s", "x"), TUSK_EDENIED);
     assert_int_equal(error_wrap(&err, "read"), TUSK_EDENIED);
+    assert_int_equal(error_wrap(NULL, "nobody reads this"), TUSK_EIO);
     assert_non_null(strstr(err.text, "read: open x"));
 }
 
@@ -379,6 +702,17 @@ int main(void)
         FIXTURE_TEST(a_reader_without_memory_loses_nothing),
         FIXTURE_TEST(a_time_to_come_is_the_end),
         FIXTURE_TEST(a_trim_asked_for_again_waits_for_the_first),
+        FIXTURE_TEST(the_limit_of_entries_is_each_entrys),
+        FIXTURE_TEST(a_quota_lifts_no_limit),
+        FIXTURE_TEST(what_is_not_shown_yet_is_not_found),
+        FIXTURE_TEST(every_reader_waits_its_own_time),
+        FIXTURE_TEST(a_batch_that_is_held_is_not_sent_alone),
+        FIXTURE_TEST(a_read_of_nothing_is_refused),
+        FIXTURE_TEST(a_read_while_stopping_is_answered),
+        FIXTURE_TEST(lists_are_of_what_there_is),
+        FIXTURE_TEST(a_sync_waits_for_what_came_before_it),
+        FIXTURE_TEST(a_stop_goes_on_behind_a_failure),
+        FIXTURE_TEST(a_delete_that_cannot_sweep_deletes_nothing),
         FIXTURE_TEST(a_refused_namespace_asks_for_nothing),
         cmocka_unit_test(queues_are_joined_in_order),
         cmocka_unit_test(an_error_needs_nobody_to_read_it),

@@ -111,7 +111,7 @@ static void a_journal_that_changes_its_mind_costs_the_batch(void **state)
     f = store_in_its_journal(&then);
     f->on_io = make_fickle;
     /* In the entry, in its length, in the batch's header, in the record's before it. */
-    for (fickle.before = 0; fickle.before < 200; fickle.before += 7) {
+    for (fickle.before = 0; fickle.before < 200; fickle.before += 13) {
         for (fickle.from = 1; fickle.from <= reads; fickle.from++) {
             const unsigned lost = salvage_truly(f, "b", &then, &said);
 
@@ -154,7 +154,7 @@ static void a_block_that_changes_its_mind_costs_the_batch(void **state)
     fixture_stop(f);
     assert_true(offline_remove_all(f, FIXTURE_DIR "/journal/", ".jnl") > 0);
     f->on_io = make_fickle;
-    for (fickle.before = 0; fickle.before < 72; fickle.before += 5) {
+    for (fickle.before = 0; fickle.before < 72; fickle.before += 11) {
         for (fickle.from = 1; fickle.from <= reads; fickle.from++) {
             costs += salvage_truly(f, "t", &then, &said) == 1;
             reads = fickle.reads;
@@ -252,6 +252,56 @@ static void a_store_that_could_not_be_written_is_no_store(void **state)
     damaged_store_free(&store);
 }
 
+/* The same for a store of several segments, each of which has to be made, and one of batches that are written alone. */
+static void larger_stores_are_whole_or_none(void **state)
+{
+    static const int errors[] = {EIO, ENOSPC};
+    unsigned kind;
+
+    (void)state;
+    for (kind = 0; kind < 3; kind++) {
+        struct fixture *f = fixture_new(44);
+        struct held then;
+        struct held now;
+        bool fired = true;
+        uint64_t nth;
+        unsigned i;
+
+        if (kind >= 2) {
+            f->options.block_size = 4u << 20;
+            f->options.journal_file_max = 8u << 20;
+        }
+        fixture_open(f);
+        for (i = 0; i < (kind < 2 ? 9 : 3); i++) {
+            assert_int_equal(fixture_append_size(f, "t", kind < 2 ? 12000 : (1u << 20) + i), 0);
+        }
+        held_read(f, "t", &then);
+        fixture_stop(f);
+        for (nth = 1; fired; nth++) {
+            struct fixture *to = fixture_new(45);
+            struct said said;
+
+            sim_disk_fail(to->disk, SIM_CHANGES, nth, false, errors[kind % 2], SIM_FAIL_PARTLY);
+            offline_salvage_disk(f, to, &said);
+            fired = sim_disk_fired(to->disk) > 0;
+            sim_disk_clear_faults(to->disk);
+            assert_true(said.status == OFFLINE_DONE || fired);
+            if (said.status == OFFLINE_DONE) {
+                sim_disk_power_cut(to->disk);
+                fixture_open(to);
+                held_read(to, "t", &now);
+                assert_int_equal(held_missing(&then, &now), 0);
+                held_free(&now);
+            }
+            said_free(&said);
+            fixture_free(to);
+        }
+        assert_in_range(nth, 30, 3000);
+        held_free(&then);
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_block_that_changes_its_mind_costs_the_batch),
         cmocka_unit_test(a_read_that_fails_costs_no_more_than_it_held),
         cmocka_unit_test(a_store_that_could_not_be_written_is_no_store),
+        cmocka_unit_test(larger_stores_are_whole_or_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

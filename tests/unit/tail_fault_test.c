@@ -67,10 +67,47 @@ static void a_tail_that_cannot_be_written_is_not_lost(void **state)
     }
 }
 
+/* A tail of more pieces than one write takes is written in several: when one of them fails, nothing of it is taken for written. */
+static void a_tail_of_many_pieces_is_all_or_nothing(void **state)
+{
+    uint64_t writes = 0;
+    uint64_t nth = 0;
+    unsigned i;
+
+    (void)state;
+    do {
+        struct fixture *f = fixture_new(7);
+        struct fixture_log log = {.topic = "a"};
+        struct error err;
+        int rc;
+
+        f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+        f->options.block_size = 64u << 10;
+        f->options.ring_size = 512u << 10;
+        f->options.tail_apply_bytes = 64u << 10;
+        fixture_open(f);
+        for (i = 0; i < 560; i++) {
+            assert_int_equal(fixture_log_append(f, &log, 1, 8, false), 0);
+        }
+        assert_int_equal(fixture_log_sync(f, &log), 0);
+        sim_disk_fail(f->disk, SIM_BIT(SIM_WRITE), ++nth, false, EIO, SIM_FAIL_PARTLY);
+        writes = sim_disk_operations(f->disk, SIM_BIT(SIM_WRITE));
+        rc = engine_stop(f->engine, &f->now, &err);
+        writes = sim_disk_operations(f->disk, SIM_BIT(SIM_WRITE)) - writes;
+        assert_int_equal(rc, writes >= nth ? TUSK_EIO : 0);
+        sim_disk_clear_faults(f->disk);
+        fixture_power_cut(f);
+        fixture_log_check(f, &log, log.durable);
+        fixture_free(f);
+    } while (writes >= nth);
+    assert_in_range(nth, 4, 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tail_that_cannot_be_written_is_not_lost),
+        cmocka_unit_test(a_tail_of_many_pieces_is_all_or_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
