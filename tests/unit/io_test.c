@@ -67,6 +67,24 @@ static void a_file_of_any_size_is_read_at_its_end(void **state)
     }
 }
 
+/* Names of two letters are names, also with one dot; and a read of nothing gives nothing. */
+static void short_names_and_empty_reads_are_allowed(void **state)
+{
+    static const char *const names[] = {"ab", ".b", "a."};
+    struct io_fixture *f = *state;
+    uint8_t data[4] = "x";
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        struct io_file *file = io_fixture_create(f, names[i], data, 1);
+        size_t got = 7;
+
+        assert_int_equal(io_read_cached(file, data, 0, 0, &got), 0);
+        assert_int_equal(got, 0);
+        io_close_file(file);
+    }
+}
+
 /* A cached read of more than is looked at in one go gives what is there, in as many reads as it takes. */
 static void a_large_cached_read_comes_whole(void **state)
 {
@@ -512,6 +530,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IO_TEST(gathered_write_of_any_number_of_pieces_is_read_back),
         IO_TEST(a_file_of_any_size_is_read_at_its_end),
+        IO_TEST(short_names_and_empty_reads_are_allowed),
         IO_TEST(a_large_cached_read_comes_whole),
         IO_TEST(create_is_exclusive_and_private),
         IO_TEST(paths_that_lead_out_are_refused),

@@ -323,6 +323,41 @@ static void blocks_of_one_offset_do_not_hide_each_other(void **state)
     fixture_free(to);
 }
 
+/* A block that does not say its topic's name has the topic's id: it comes back under that. */
+static void a_topic_without_a_name_is_called_by_its_id(void **state)
+{
+    static const uint8_t none[2];
+    struct fixture *f = *state;
+    struct fixture *to = fixture_new(67);
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "one", NULL);
+    fixture_stop(f);
+    without_tables(f);
+    forge(f, SEGMENT, 0, 96, none, sizeof none);
+    salvage(f, to, OFFLINE_DAMAGED, "topic \"~1\"");
+    fixture_open(to);
+    fixture_expect(to, "~1", "one", NULL);
+    fixture_free(to);
+}
+
+/* Blocks of a topic stand in any order: the topic begins where the first of them does, wherever that is. */
+static void a_topic_begins_with_its_first_block(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture *to = fixture_new(68);
+    struct held then;
+
+    three_blocks(f, &then);
+    without_tables(f);
+    forge_u64(f, 0, 72, 1000); /* So that the lowest is behind it */
+    sim_disk_zero(f->disk, SEGMENT, FORMAT_PAGE, FORMAT_PAGE);
+    salvage(f, to, OFFLINE_DAMAGED, "topic \"t\"");
+    assert_in_range(lost(to, &then), 1, 30);
+    held_free(&then);
+    fixture_free(to);
+}
+
 /* The journal is gone, and with it the record that made a topic: the block that was written since says
  * whose it is. One of a topic that was deleted before the manifest stays deleted. */
 static void a_topic_younger_than_the_manifest_comes_back(void **state)
@@ -488,6 +523,8 @@ int main(void)
         cmocka_unit_test(a_block_that_says_it_is_another_is_left_out),
         FIXTURE_TEST(a_seal_that_cannot_be_is_not_believed),
         FIXTURE_TEST(blocks_of_one_offset_do_not_hide_each_other),
+        FIXTURE_TEST(a_topic_without_a_name_is_called_by_its_id),
+        FIXTURE_TEST(a_topic_begins_with_its_first_block),
         FIXTURE_TEST(a_topic_younger_than_the_manifest_comes_back),
         FIXTURE_TEST(a_full_block_has_no_damage_at_its_end),
         FIXTURE_TEST(offsets_beyond_the_last_are_damage),

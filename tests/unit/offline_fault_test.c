@@ -193,6 +193,81 @@ static void a_read_that_fails_costs_no_more_than_it_held(void **state)
     fixture_free(f);
 }
 
+/* A store without tables: of topic "b" the journal has all, blocks have some, under heads of which none is left at the beginning. */
+static struct fixture *store_without_tables(unsigned kind, struct held *then)
+{
+    struct fixture *f = fixture_new(46);
+    struct io *io;
+    unsigned i;
+
+    f->options.manifest_journal_bytes = 1u << 20;
+    fixture_open(f);
+    for (i = 0; i < 30; i++) {
+        assert_int_equal(fixture_append_size(f, "b", 1500), 0);
+    }
+    held_read(f, "b", then);
+    if (kind == 2) {
+        fixture_stop(f);
+    } else {
+        fixture_close(f);
+        sim_disk_settle(f->disk);
+    }
+    assert_true(offline_remove_all(f, FIXTURE_DIR "/manifest-", "") > 0);
+    assert_int_equal(io_sim_open(&io, f->disk), 0);
+    assert_int_equal(io_make_dir(io, FIXTURE_DIR "/journal/notes", &f->err), 0);
+    assert_int_equal(io_sync_dir(io, FIXTURE_DIR "/journal", &f->err), 0);
+    io_close(io);
+    sim_disk_zero(f->disk, SEGMENT, 0, kind == 0 ? 4 * 32768 : kind == 1 ? 8192 : 100);
+    if (kind == 2) { /* Damage inside of blocks, and no journal */
+        assert_true(offline_remove_all(f, FIXTURE_DIR "/journal/0", ".jnl") > 0);
+        sim_disk_flip_bit(f->disk, SEGMENT, 8 * (FORMAT_BLOCK_DATA + 2 * 1600));
+        sim_disk_zero(f->disk, SEGMENT, 32768 + FORMAT_BLOCK_DATA + 4096, 8192);
+    }
+    return f;
+}
+
+/* An error that says nothing about the store, as want of memory in the kernel, is no damage: salvage fails with it, or says what it says
+ * without. Never is less salvaged for it. */
+static void an_error_that_is_no_damage_is_not_taken_for_it(void **state)
+{
+    unsigned kind;
+
+    (void)state;
+    for (kind = 0; kind < 3; kind++) {
+        struct held then;
+        struct fixture *f = store_without_tables(kind, &then);
+        struct fixture *to = fixture_new(47);
+        struct said whole;
+        bool fired = true;
+        uint64_t nth;
+
+        offline_salvage_disk(f, to, &whole);
+        assert_int_equal(whole.status, OFFLINE_DAMAGED);
+        assert_true(whole.counts.entries > 0);
+        fixture_free(to);
+        for (nth = 1; fired; nth++) {
+            const uint64_t before = sim_disk_fired(f->disk);
+            struct said said;
+
+            to = fixture_new(47);
+            sim_disk_fail(f->disk, SIM_READS | SIM_BIT(SIM_SIZE), nth, false, ENOMEM, SIM_FAIL);
+            offline_salvage_disk(f, to, &said);
+            fired = sim_disk_fired(f->disk) > before;
+            sim_disk_clear_faults(f->disk);
+            if (said.status != OFFLINE_FAILED && strcmp(said.text, whole.text) != 0) {
+                fail_msg("%u, operation %llu: exit %d\n%s", kind, (unsigned long long)nth,
+                         said.status, said.text);
+            }
+            said_free(&said);
+            fixture_free(to);
+        }
+        assert_in_range(nth, 15, 1000);
+        said_free(&whole);
+        held_free(&then);
+        fixture_free(f);
+    }
+}
+
 /* ---- a new disk that fails ---- */
 
 /* Each operation that writes the new store fails once, or finds no space: salvage says so, and
@@ -308,6 +383,7 @@ int main(void)
         cmocka_unit_test(a_journal_that_changes_its_mind_costs_the_batch),
         cmocka_unit_test(a_block_that_changes_its_mind_costs_the_batch),
         cmocka_unit_test(a_read_that_fails_costs_no_more_than_it_held),
+        cmocka_unit_test(an_error_that_is_no_damage_is_not_taken_for_it),
         cmocka_unit_test(a_store_that_could_not_be_written_is_no_store),
         cmocka_unit_test(larger_stores_are_whole_or_none),
     };
