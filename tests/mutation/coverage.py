@@ -17,10 +17,10 @@ import mutator
 from scratch import ROOT, BrokenScratch, run_command
 
 FOLDERS = ("core", "proto", "client", "config", "server")
-# Every branch; of the rest of their folders, together, so many in a hundred. (95 are wanted of core, too. It has to rise, never to fall.)
+# Every branch; of the rest of their folders, together, so many in a hundred. It has to rise, never to fall.
 EVERY = ["proto/batch.*", "core/format*", "core/read_block.c", "core/journal*", "core/cursor.c", "core/flusher.*", "core/syncs.h",
          "core/recovery*"]
-REST = {"core": 90.0, "proto": 95.0}
+REST = {"core": 95.0, "proto": 95.0}
 EXCEPTIONS = ROOT / "tests" / "mutation" / "uncovered.md"
 PASSED_OVER = {"CHECK", "UNREACHABLE", "HASH_FIND", "HASH_ADD", "HASH_ADD_KEYPTR", "HASH_DEL", "HASH_DELETE", "HASH_ITER", "HASH_CLEAR"}
 # Every allocation fails, and some of the faults of the disk, where unit tests have examples of both.
