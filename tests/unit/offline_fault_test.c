@@ -258,6 +258,8 @@ static void an_error_that_is_no_damage_is_not_taken_for_it(void **state)
                 fail_msg("%u, operation %llu: exit %d\n%s", kind, (unsigned long long)nth,
                          said.status, said.text);
             }
+            /* Without a block the sizes are the default ones, and writing takes long. */
+            fired = fired && (kind != 0 || !said_has(&said, "write namespace"));
             said_free(&said);
             fixture_free(to);
         }
