@@ -105,6 +105,7 @@ static int keep_item(void *user, const struct tusk_config_item *item)
     kept->texts = more != NULL ? more : kept->texts;
     for (i = 0; i < 4 && !kept->failed; i++) {
         more[kept->count] = strdup(from[i]);
+        /* fanalyzer-suppress malloc-leak: the copy is in kept->texts, which realloc() moved */
         kept->failed = more[kept->count] == NULL;
         kept->count += kept->failed ? 0 : 1;
     }

@@ -116,6 +116,7 @@ static void enter_space(struct parser *parser, const char *name)
     memcpy(more->name, name, strlen(name) + 1); /* name_valid() knows that it fits */
     more->section = parser->origin;
     parser->section = SECTION_SPACE;
+    /* fanalyzer-suppress malloc-leak: config->namespaces has it */
     parser->space = config->namespace_count++;
 }
 
@@ -142,7 +143,7 @@ static void unknown_section(struct parser *parser, const char *name)
 /* A line that begins with '['. What follows a bad one is not judged: its section is not known. */
 static void take_section(struct parser *parser, const char *line)
 {
-    char name[SECTION_SIZE_MAX + 1];
+    char name[SECTION_SIZE_MAX + 1] = "";
     const char *at = line + 1 + strspn(line + 1, BLANKS);
     const size_t size = strcspn(at, BLANKS "\"]");
     bool quoted = false;

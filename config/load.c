@@ -30,6 +30,7 @@ void config_report(struct config_report *report, const char *format, ...)
         if (more != NULL) {
             report->texts = more;
             more[report->count] = strdup(text);
+            /* fanalyzer-suppress malloc-leak: it is in report->texts, which realloc() moved */
             if (more[report->count] != NULL) {
                 report->count++;
                 return;
@@ -240,6 +241,7 @@ static bool list_dropins(struct config *config, const char *dir, DIR *open_dir, 
             return false;
         }
         names[*count] = strdup(entry->d_name);
+        /* fanalyzer-suppress malloc-leak: the caller frees the *count first of its names */
         if (names[*count] == NULL) {
             config_report(&config->errors, "%s: out of memory", dir);
             return false;

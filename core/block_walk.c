@@ -135,12 +135,13 @@ static int scan(struct block_walk *walk, struct block_walk_step *step, struct er
     CHECK(step->position < walk->end);
     CHECK(step->position == walk->position);
     while (position < walk->end && walk->end - position >= BATCH_HEADER_SIZE) {
-        const uint8_t *bytes;
+        const uint8_t *bytes = NULL;
         const int rc = have(walk, position, BATCH_HEADER_SIZE, &bytes, err);
 
         if (rc != 0) {
             return rc;
         }
+        CHECK(bytes != NULL);
         if (header_at(walk, bytes, position, &header) == BATCH_GOOD) {
             break;
         }

@@ -53,7 +53,7 @@ static void list_topic(struct inspection *inspection, struct topic *topic)
 static int list_blocks(struct inspection *inspection)
 {
     struct namespace *ns = inspection->ns;
-    struct topic **topics = calloc((size_t)ns->topic_count + 1, sizeof *topics);
+    struct topic **topics = calloc((size_t)ns->topic_count + 1, sizeof(struct topic *));
     size_t blocks = 0;
     uint32_t count = 0;
     struct topic *topic;

@@ -298,6 +298,7 @@ int io_readonly_open(struct io **out, struct io *below, io_unreadable_fn *unread
     *readonly = (struct readonly){
         .base = {.ops = &readonly_ops}, .below = below, .unreadable = unreadable, .arg = arg};
     *out = &readonly->base;
+    /* fanalyzer-suppress malloc-leak: *out is its first member */
     return 0;
 }
 

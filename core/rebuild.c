@@ -65,6 +65,7 @@ static int write_at(struct rebuild *rebuild, struct iovec *iov, int count, uint3
 
     CHECK(position >= FORMAT_BLOCK_DATA);
     CHECK(position < format_block_limit(rebuild->ns->block_size));
+    CHECK(block != NULL);
     CHECK(block->index < rebuild->ns->blocks_per_segment);
     CHECK(!block->sealed);
     block->segment->dirty = true;
@@ -75,6 +76,7 @@ static int write_at(struct rebuild *rebuild, struct iovec *iov, int count, uint3
 static int flush(struct rebuild *rebuild, struct error *err)
 {
     struct iovec iov = {.iov_base = rebuild->buffer, .iov_len = rebuild->used};
+    const struct block *block;
 
     CHECK(rebuild->used <= BUFFER_SIZE);
     if (rebuild->used == 0) {
@@ -82,7 +84,9 @@ static int flush(struct rebuild *rebuild, struct error *err)
     }
     CHECK(rebuild->topic != NULL);
     CHECK(rebuild->used % BATCH_ALIGN == 0);
-    CHECK(rebuild->position + rebuild->used == topic_active(rebuild->topic)->end);
+    block = topic_active(rebuild->topic);
+    CHECK(block != NULL);
+    CHECK(rebuild->position + rebuild->used == block->end);
     rebuild->used = 0;
     return write_at(rebuild, &iov, 1, rebuild->position, err);
 }
@@ -176,6 +180,7 @@ static int put(struct rebuild *rebuild, const uint8_t *bytes, const struct batch
     uint8_t *out;
     int rc = 0;
 
+    CHECK(block != NULL);
     CHECK(block->end % BATCH_ALIGN == 0);
     CHECK(padded <= format_block_limit(rebuild->ns->block_size) - block->end);
     CHECK(topic->seed == batch_seed(rebuild->ns->store_id, block->generation));

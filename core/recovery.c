@@ -382,9 +382,8 @@ void recovery_deinit(struct recovery *recovery)
 
     HASH_ITER(hh, recovery->owners, owner, next)
     {
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has taken the next one before this
-         * one goes */
-        HASH_DEL(recovery->owners, owner);
+        /* HASH_ITER has taken the next one before this one goes. */
+        HASH_DEL(recovery->owners, owner); /* NOLINT(clang-analyzer-unix.Malloc): said above */
         free(owner);
     }
     scan_deinit(&recovery->scan);

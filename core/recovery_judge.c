@@ -62,13 +62,14 @@ static int read_block_bytes(struct recovery *recovery, uint64_t number, uint16_t
 static int stands_in_block(struct recovery *recovery, const struct format_item *item)
 {
     struct batch_header header;
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     const int rc = read_block_bytes(recovery, item->place.segment, item->place.index,
                                     item->place.position, item->padded_size, &bytes);
 
     if (rc != 1) {
         return rc;
     }
+    CHECK(bytes != NULL);
     return memcmp(bytes, item->bytes, BATCH_HEADER_SIZE) == 0 &&
            batch_verify(bytes, item->padded_size, item->header.stored_size, &header) == BATCH_GOOD;
 }
@@ -81,7 +82,7 @@ static int stretch_stands(struct recovery *recovery, const struct format_record 
     const uint32_t position = (uint32_t)stretch->field[STRETCH_POSITION];
     const uint32_t seed = batch_seed(recovery->ns->store_id, stretch->field[STRETCH_GENERATION]);
     uint32_t crc = (uint32_t)stretch->field[STRETCH_PREVIOUS_CRC];
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     uint64_t at = 0;
     const int rc =
         read_block_bytes(recovery, stretch->field[STRETCH_SEGMENT],
@@ -91,6 +92,7 @@ static int stretch_stands(struct recovery *recovery, const struct format_record 
     if (rc != 1) {
         return rc;
     }
+    CHECK(bytes != NULL);
     while (at < size) {
         struct batch_header header;
 

@@ -92,6 +92,7 @@ static struct gather *gather_for(struct redo *redo, struct segment *segment,
             return NULL;
         }
     }
+    /* fanalyzer-suppress malloc-leak: oldest is one of redo->gathers, which own their data */
     oldest->segment = segment;
     oldest->index = place->index;
     oldest->position = place->position;

@@ -39,6 +39,7 @@ const char *recovery_row_text(enum recovery_row row)
         [ROW_R4] = "R4: a record that does not validate, at or behind the mark: the end",
         [ROW_R5] = "R5: a record that does not validate, before the mark: damage, refused",
         [ROW_R6] = "R6: a batch record with a bad body, at or behind the mark: the end",
+        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one text, in two lines */
         [ROW_R7] = "R7: a batch record with a bad body, before the mark: healed from its block, or "
                    "refused",
         [ROW_R8] =

@@ -128,6 +128,7 @@ int space_create_now(struct space *space, struct error *err)
         io_close_file(file);
         return error_wrap(err, "create a segment");
     }
+    /* fanalyzer-suppress malloc-leak: space->segments has it */
     if (space_add(space, number, file, NULL) != 0) {
         io_close_file(file);
         return error_set(err, TUSK_ENOMEM, "create a segment");

@@ -50,6 +50,7 @@ bool stretch_end(struct stretch *stretch, struct namespace *ns, struct format_re
         return false;
     }
     block = topic_active(topic);
+    CHECK(block != NULL);
     CHECK(block->segment != NULL);
     CHECK(stretch->entries <= topic->next_offset - stretch->first_offset);
     CHECK(block->end == stretch->position + stretch->bytes);

@@ -432,7 +432,7 @@ size_t message_size(const struct message *message)
     return put_message(NULL, message);
 }
 
-size_t message_encode(uint8_t *out, const struct message *message)
+size_t message_encode(uint8_t *to, const struct message *message)
 {
-    return put_message(out, message);
+    return put_message(to, message);
 }

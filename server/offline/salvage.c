@@ -59,7 +59,7 @@ static int carry_topics(struct salvage *salvage, struct rebuild *rebuild, struct
 {
     struct inspection *inspection = salvage->store->inspection;
     struct namespace *ns = inspection->ns;
-    struct topic **topics = calloc((size_t)ns->topic_count + 1, sizeof *topics);
+    struct topic **topics = calloc((size_t)ns->topic_count + 1, sizeof(struct topic *));
     uint32_t count = 0;
     uint32_t block = 0;
     struct topic *topic;
@@ -243,16 +243,17 @@ int salvage_store(struct salvage *salvage)
     struct out *out = &salvage->options->out;
     struct error err = {.code = 0};
     char size[32];
+    unsigned pass;
     unsigned i;
     int rc = 0;
 
     /* "default" first: an engine makes one where there is none, with the sizes of that moment. */
-    for (i = 0; i < 2 * store->name_count && rc == 0; i++) {
-        const bool pass = i < store->name_count;
-
-        salvage->name = &store->names[i % store->name_count];
-        if ((strcmp(salvage->name->name, DEFAULT_NAME) == 0) == pass) {
-            rc = salvage_namespace(salvage, &err);
+    for (pass = 0; pass < 2; pass++) {
+        for (i = 0; i < store->name_count && rc == 0; i++) {
+            salvage->name = &store->names[i];
+            if ((strcmp(salvage->name->name, DEFAULT_NAME) == 0) == (pass == 0)) {
+                rc = salvage_namespace(salvage, &err);
+            }
         }
     }
     inspect_walk_deinit(&salvage->walk);

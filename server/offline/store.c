@@ -45,6 +45,7 @@ static bool first_time(struct store *store, const char *text)
     if (findings != NULL) {
         store->findings = findings;
         findings[store->finding_count] = strdup(text);
+        /* fanalyzer-suppress malloc-leak: it is in store->findings, which realloc() moved */
         store->finding_count += findings[store->finding_count] != NULL;
     }
     return true;

@@ -63,7 +63,7 @@ int verify_store(struct store *store);
 /* verify_block.c: one block, on a worker's thread. 0, TUSK_ECLOSED (interrupted), TUSK_ENOMEM, ...
  */
 int verify_block(struct verify *verify, struct verify_worker *worker,
-                 const struct inspect_block *block);
+                 const struct inspect_block *inspected);
 /* Tell of damage. block, topic: NULL where it is of none. Offsets only where from < to. */
 struct verify_finding {
     enum verify_damage kind;

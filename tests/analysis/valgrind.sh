@@ -10,10 +10,14 @@ build=$1
 shift
 programs=("$@")
 [ ${#programs[@]} -gt 0 ] || programs=(
-    batch_test batch_verify_test frame_test message_test message_refusal_test
-    format_test format_page_test journal_scan_test ring_test topic_test tail_test space_test
-    append_test read_test manifest_test recovery_rows_test seal_test
-    config_options_test config_value_test client_cli_test client_append_test client_read_test)
+    batch_test batch_verify_test frame_test message_test message_layout_test message_refusal_test
+    protocol_examples_test format_test format_name_test format_page_test journal_scan_test ring_test
+    topic_test tail_test space_test stretch_test cursor_test append_test read_test manifest_test
+    manifest_forged_test recovery_rows_test recovery_forged_test recovery_stretch_test seal_test
+    offline_verify_test offline_dump_test offline_salvage_test
+    config_options_test config_value_test config_file_test config_load_test
+    status_test read_damage_test client_cli_test client_connect_test client_append_test
+    client_read_test client_list_test client_status_test client_producer_test)
 passed=0
 failed=0
 for program in "${programs[@]}"; do

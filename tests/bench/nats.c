@@ -34,6 +34,7 @@ static size_t parse_head(const char *line, struct message *message)
     if (count < 3 + sizes || count > 4 + sizes) {
         load_fail("the server says: %s", line);
     }
+    /* cppcheck-suppress ctuuninitvar ; it is filled here */
     (void)snprintf(message->reply, sizeof message->reply, "%s", reply ? words[3] : "");
     message->head_size = sizes == 2 ? strtoul(words[count - 2], NULL, 10) : 0;
     return strtoul(words[count - 1], NULL, 10);

@@ -282,7 +282,7 @@ static uint32_t gather_claims(const struct judgement *j, uint32_t space, uint32_
 
             if (sent->topic == topic && sent->settled == SETTLED_NOT &&
                 (kept || sent->fate == FATE_ACKED)) {
-                claims[count++] = (struct claim){
+                claims[count] = (struct claim){
                     .offset = sent->fate == FATE_ACKED ? sent->first_offset : place,
                     .topic_id = sent->fate == FATE_ACKED ? sent->topic_id
                                                          : j->found->topics[space][topic].topic_id,
@@ -291,6 +291,7 @@ static uint32_t gather_claims(const struct judgement *j, uint32_t space, uint32_
                     .count = sent->count,
                     .kept = kept,
                 };
+                count++;
             }
         }
     }

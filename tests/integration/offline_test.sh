@@ -127,7 +127,8 @@ cursor_of() {
 seq -f 'order %g' 0 19999 >"$dir/orders.sent"
 head -c 3000000 /dev/urandom >"$dir/big.sent"
 start "$dir/data"
-"$tusk" append orders -f "$dir/orders.sent" --batch 100 >/dev/null || fail "append"
+# However slowly: a hundred a batch, none sent early with fewer.
+"$tusk" append orders -f "$dir/orders.sent" --batch 100:600000 >/dev/null || fail "append"
 "$tusk" append big --split none -f "$dir/big.sent" >/dev/null || fail "append"
 head -c 25000000 /dev/urandom | base64 -w 100 | "$tusk" append bulk >/dev/null || fail "append"
 "$tusk" read orders -c billing -C 1000 >/dev/null || fail "read"

@@ -301,6 +301,7 @@ static void check_cursors(struct world *w, struct model_topic *topic)
     for (cursor = topic->cursors; cursor != NULL; cursor = cursor->next) {
         missing += !cursor->busy && model_cursor_state(cursor) != NULL;
     }
+    /* cppcheck-suppress legacyUninitvar ; read from the second turn on, when it is written */
     while (engine_cursor_next(topic->ns->handle, &ref, first ? NULL : after, size, &info, &err) ==
            1) {
         cursor = model_cursor_find(topic, info.name, info.name_size);

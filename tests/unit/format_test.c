@@ -60,7 +60,7 @@ static int decode_resealed(uint8_t *page)
 {
     struct format_journal back;
 
-    put_u32(page + FORMAT_PAGE - 4, crc32c(0, page, FORMAT_PAGE - 4));
+    put_u32(&page[FORMAT_PAGE - 4], crc32c(0, page, FORMAT_PAGE - 4));
     return format_journal_decode(&back, page);
 }
 

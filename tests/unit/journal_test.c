@@ -208,6 +208,7 @@ static void each_use_of_a_file_has_its_own_generation(void **state)
             continue;
         }
         for (i = 0; i < count; i++) {
+            /* cppcheck-suppress uninitvar ; the first count are written */
             assert_true(seen[i] != f->ns->journal.current->generation);
         }
         seen[count++] = f->ns->journal.current->generation;
@@ -320,6 +321,7 @@ static void a_lazy_cursor_waits_for_room(void **state)
     for (i = 0; i < 5000 && status == 0; i++) {
         struct engine_setting setting = {.key = ENGINE_SETTING_CONSISTENCY, .value = 1000};
         struct engine_command command = {
+            /* cppcheck-suppress danglingLifetime ; both end with the turn of the loop */
             .kind = ENGINE_NAMESPACE_SET, .settings = &setting, .settings_count = 1};
 
         status = fixture_command(f, &command);

@@ -93,6 +93,7 @@ static void what_is_acknowledged_can_be_read_in_a_stricter_schedule(void **state
     const struct engine_setting each = {ENGINE_SETTING_FSYNC, ENGINE_FSYNC_EACH};
     struct fixture *f = *state;
     struct engine_command set = {
+        /* cppcheck-suppress danglingLifetime ; both end with the function */
         .kind = ENGINE_NAMESPACE_SET, .settings = &each, .settings_count = 1};
     struct fixture_append append = {0};
     bool finished = false;
