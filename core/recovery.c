@@ -405,7 +405,7 @@ static int require_numbers(struct recovery *recovery)
     } used[] = {
         {"LSN of its journal", recovery->end},
         {"journal file", scan->count == 0 ? 0 : scan->files[scan->count - 1].number},
-        {"segment file", recovery->ns->space.next_segment},
+        {"segment file", recovery->ns->space.next_segment - 1},
         {"manifest", recovery->newest_number},
     };
     unsigned i;

@@ -359,6 +359,40 @@ static void a_file_of_a_number_to_come_is_not_used(void **state)
     }
 }
 
+/* A file of the last number, whoever put it there, leaves none for what must follow: the namespace is refused by that number, nothing
+ * of it changes, and without the file it serves again. */
+static void a_file_of_the_last_number_is_refused(void **state)
+{
+    static const char *const paths[] = {FIXTURE_DIR "/7fffffffffffffff.seg",
+                                        FIXTURE_DIR "/journal/7fffffffffffffff.jnl",
+                                        FIXTURE_DIR "/manifest-7fffffffffffffff"};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        struct fixture *f = fixture_new(1);
+        uint64_t hash;
+        struct io *io;
+
+        store(f);
+        assert_int_equal(io_sim_open(&io, f->disk), 0);
+        make_file(io, paths[i]);
+        io_close(io);
+        sim_disk_settle(f->disk);
+        hash = fixture_hash(f);
+        assert_int_equal(fixture_try_open(f), 0);
+        assert_false(fixture_serves(f));
+        assert_non_null(strstr(fixture_reason(f), "7fffffffffffffff"));
+        assert_non_null(strstr(fixture_reason(f), "move it away"));
+        fixture_close(f);
+        assert_true(fixture_hash(f) == hash);
+        remove_file(f, paths[i]);
+        fixture_open(f);
+        fixture_expect(f, "t", "a", NULL);
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +405,7 @@ int main(void)
         FIXTURE_TEST(without_a_segment_the_others_serve),
         cmocka_unit_test(without_its_segment_a_direct_batch_behind_the_mark_is_gone),
         cmocka_unit_test(a_journal_file_cut_off_in_a_header_ends_there),
+        cmocka_unit_test(a_file_of_the_last_number_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
