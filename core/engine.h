@@ -282,7 +282,7 @@ struct engine_read {
  * TUSK_ENOTFOUND, TUSK_EINVALID, TUSK_ENOMEM, TUSK_EIO, TUSK_ECLOSED; TUSK_EUNKNOWN when a consumed
  * read's cursor may or may not have moved. */
 void engine_read(struct namespace *ns, struct engine_read *read);
-/* Give a waiting read up (its connection is gone). done() runs soon, with TUSK_ECLOSED or with what
+/* Give a waiting read up (its connection is gone). done() runs soon, with TUSK_EEND or with what
  * it had. */
 void engine_read_cancel(struct engine_read *read);
 
