@@ -113,6 +113,7 @@ static int set_topic(struct fixture *f, uint16_t key, uint64_t value)
     const struct engine_setting setting = {key, value};
     struct engine_command command = {.kind = ENGINE_TOPIC_SET,
                                      .topic = {.name = "t", .name_size = 1},
+                                     /* cppcheck-suppress danglingLifetime ; both end with the function */
                                      .settings = &setting,
                                      .settings_count = 1};
 
@@ -123,6 +124,7 @@ static int set_namespace(struct fixture *f, uint16_t key, uint64_t value)
 {
     const struct engine_setting setting = {key, value};
     struct engine_command command = {
+        /* cppcheck-suppress danglingLifetime ; both end with the function */
         .kind = ENGINE_NAMESPACE_SET, .settings = &setting, .settings_count = 1};
 
     return fixture_command(f, &command);
@@ -352,6 +354,7 @@ static void what_is_not_shown_yet_is_not_found(void **state)
     assert_false(read.finished);
     submit_two(f, &two,
                (struct engine_command){
+                   /* cppcheck-suppress danglingLifetime ; both end with the function */
                    .kind = ENGINE_NAMESPACE_SET, .settings = &setting, .settings_count = 1});
     fixture_turn(f);
     assert_true(read.finished);
