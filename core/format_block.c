@@ -113,7 +113,7 @@ int format_seal_decode(struct format_seal *seal, const struct format_block *bloc
         own.generation != block->generation || own.block_size != block->block_size ||
         memcmp(own.store_id, block->store_id, ENGINE_STORE_ID_SIZE) != 0 ||
         seal->end > format_block_limit(block->block_size) || seal->end < FORMAT_BLOCK_DATA ||
-        seal->index_count > FORMAT_INDEX_MAX) {
+        seal->end % BATCH_ALIGN != 0 || seal->index_count > FORMAT_INDEX_MAX) {
         return TUSK_ECORRUPT;
     }
     return 0;

@@ -199,10 +199,11 @@ static void a_seal_is_of_its_block_only(void **state)
         other.store_id[0] ^= i == 4 ? 1 : 0;
         assert_int_equal(format_seal_decode(&back, &other, page), TUSK_ECORRUPT);
     }
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         seal = a_seal;
-        seal.end = i == 0   ? FORMAT_BLOCK_DATA - 1
-                   : i == 1 ? (1u << 20) - FORMAT_PAGE + 1
+        seal.end = i == 0   ? FORMAT_BLOCK_DATA - BATCH_ALIGN
+                   : i == 1 ? (1u << 20) - FORMAT_PAGE + BATCH_ALIGN
+                   : i == 3 ? seal.end + BATCH_ALIGN / 2 /* Between batches */
                             : seal.end;
         seal.index_count = i == 2 ? FORMAT_INDEX_MAX + 1 : 3;
         format_seal_encode(page, &own, &seal);
