@@ -392,8 +392,8 @@ void recovery_deinit(struct recovery *recovery)
     free(recovery->passed);
 }
 
-/* Far more than any daemon uses up; also of what recovery itself is going to take. */
-#define NUMBERS_LEFT_MIN (UINT64_C(1) << 32)
+/* Far more than any daemon uses up, of bytes of journal, too. */
+#define NUMBERS_LEFT_MIN (UINT64_C(1) << 56)
 
 /* A file that was put there may have a number that leaves none for the next. */
 static int require_numbers(struct recovery *recovery)
