@@ -174,7 +174,14 @@ static int read_run(struct tusk *t, const char *topic, const char *cursor,
     *out = NULL;
     rc = read_message(t, &message, topic, cursor, options, consume);
     if (rc == TUSK_OK) {
+        if (!consume && (t->hello.features & FEATURE_UNCHECKED) != 0) {
+            message.u.read.flags |= READ_UNCHECKED;
+        }
         rc = call_run(t, &call, &message, consume, message.u.read.wait_ms);
+        if (rc == TUSK_ECORRUPT && (message.u.read.flags & READ_UNCHECKED) != 0) {
+            message.u.read.flags &= (uint16_t)~READ_UNCHECKED;
+            rc = call_run(t, &call, &message, consume, message.u.read.wait_ms);
+        }
     }
     if (rc == TUSK_OK) {
         *out = call.reply.u.batch;

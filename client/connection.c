@@ -93,8 +93,9 @@ static int connection_hello(struct tusk *t, const struct tusk_options *options)
     int rc;
 
     message.type = MESSAGE_HELLO;
-    message.u.hello =
-        (struct message_hello){.version_min = MESSAGE_VERSION, .version_max = MESSAGE_VERSION};
+    message.u.hello = (struct message_hello){.version_min = MESSAGE_VERSION,
+                                             .version_max = MESSAGE_VERSION,
+                                             .features = FEATURE_UNCHECKED};
     rc = name_from(t, "namespace", options->space, &message.u.hello.space);
     if (rc == TUSK_OK) {
         rc = name_from(t, "client name", options->client, &message.u.hello.client);

@@ -34,6 +34,7 @@ struct tusk_consumer {
     struct message_position tail; /* Behind the batches that have arrived */
     bool next_known;
     bool early;                 /* The oldest read's successor was asked for already */
+    bool checked;               /* The next read is to be checked by the daemon */
     bool at_end;                /* With STOP_AT_END: the daemon said END, next() has to say so */
     uint32_t batch_size_max;    /* Body of the largest stored batch of the last read; 0: none yet */
     struct tusk_failure failed; /* Of the last read; told when the window is empty */

@@ -6,6 +6,10 @@
  * inside a batch makes the daemon send that batch twice. Otherwise all of the last batch is
  * taken, and the next read begins behind it.
  *
+ * The daemon may answer with bytes it has not looked at (READ_UNCHECKED): every batch is checked
+ * here. What does not check out is asked for again, to be looked at by the daemon, which knows
+ * more: the exact range of the damage, or that the entries were trimmed meanwhile.
+ *
  * Replies to the two reads cannot pass each other: the second is asked for when the first one's
  * reply has begun to arrive. */
 #include "client/consumer.h"
@@ -29,6 +33,10 @@ static void consumer_read_failed(struct tusk_consumer *c, int code)
             c->next = (struct message_position){POSITION_OFFSET, failure->detail_a};
             c->tail = c->next;
         }
+        return;
+    }
+    if (code == TUSK_ECORRUPT && !c->checked) {
+        c->checked = true;
         return;
     }
     c->failed = *failure;
@@ -60,6 +68,7 @@ static void consumer_read_arrived(struct tusk_consumer *c, struct tusk_batch *ba
         c->info.skipped_from = reply->skipped_from;
         c->info.skipped_to = reply->skipped_to;
     }
+    c->checked = false;
     c->topic.id = reply->topic_id;
     c->topic.name.size = reply->topic_id == 0 ? (uint16_t)strlen(c->topic_name) : 0;
     c->queue[c->queued++] = batch;
@@ -94,6 +103,9 @@ static void consumer_read_done(struct tusk *t, const struct request *request,
             consumer_drop_reads(c);
         }
         consumer_read_failed(c, reply->code);
+        if (c->checked) {
+            consumer_fetch(c);
+        }
     }
 }
 
@@ -114,6 +126,16 @@ static void consumer_read_head(struct tusk *t, const struct request *request,
     consumer_fetch(c);
 }
 
+static uint16_t consumer_read_flags(const struct tusk_consumer *c)
+{
+    unsigned flags = (c->options.flags & TUSK_CONSUMER_SKIP_DAMAGE) != 0 ? READ_SKIP_DAMAGE : 0;
+
+    if ((c->t->hello.features & FEATURE_UNCHECKED) != 0 && !c->checked) {
+        flags |= READ_UNCHECKED;
+    }
+    return (uint16_t)flags;
+}
+
 void consumer_fetch(struct tusk_consumer *c)
 {
     const struct request_plan plan = {.type = MESSAGE_READ,
@@ -130,7 +152,7 @@ void consumer_fetch(struct tusk_consumer *c)
     message.u.read = (struct message_read){
         .topic = c->topic,
         .position = c->next,
-        .flags = (c->options.flags & TUSK_CONSUMER_SKIP_DAMAGE) != 0 ? READ_SKIP_DAMAGE : 0,
+        .flags = consumer_read_flags(c),
         .max_bytes = c->options.read_bytes,
         .max_entries = UINT32_MAX,
         .wait_ms = c->options.wait_ms,

@@ -11,6 +11,7 @@
 _Static_assert(TUSK_APPEND_DURABLE == APPEND_DURABLE, "the user's flags go out as they are");
 _Static_assert(TUSK_APPEND_NO_CREATE == APPEND_NO_CREATE, "the user's flags go out as they are");
 _Static_assert(TUSK_READ_SKIP_DAMAGE == READ_SKIP_DAMAGE, "the user's flags go out as they are");
+_Static_assert(TUSK_READ_UNCHECKED == READ_UNCHECKED, "likewise");
 _Static_assert(TUSK_CHECKPOINT_NO_CREATE == CHECKPOINT_NO_CREATE, "likewise");
 _Static_assert((int)TUSK_FROM_LATEST == (int)POSITION_LATEST, "positions, too");
 _Static_assert((int)TUSK_FROM_TIME == (int)POSITION_TIME, "positions, too");
@@ -202,11 +203,15 @@ int read_message(struct tusk *t, struct message *message, const char *topic, con
     if (options != NULL) {
         memcpy(&all, options, options->size < sizeof all ? options->size : sizeof all);
     }
-    if (all.from.kind > TUSK_FROM_LATEST || (all.flags & ~TUSK_READ_SKIP_DAMAGE) != 0 ||
+    if (all.from.kind > TUSK_FROM_LATEST ||
+        (all.flags & ~(TUSK_READ_SKIP_DAMAGE | TUSK_READ_UNCHECKED)) != 0 ||
         (cursor != NULL && all.from.kind != TUSK_FROM_DEFAULT)) {
         return failure_set(&t->failure, TUSK_EINVALID,
                            "a read with an unknown position or flag, or with both a cursor and a "
                            "position");
+    }
+    if (consume || (t->hello.features & FEATURE_UNCHECKED) == 0) {
+        all.flags &= ~TUSK_READ_UNCHECKED;
     }
     message->type = MESSAGE_READ;
     *read = (struct message_read){

@@ -230,6 +230,12 @@ struct tusk_position {
 };
 
 #define TUSK_READ_SKIP_DAMAGE 0x2u /* Go on behind damage, and say what was skipped */
+/* The daemon may send what it has not looked at, which is faster; this library checks every batch
+ * as ever. On TUSK_ECORRUPT the detail is then the range of the whole reply; the same read without
+ * this flag gives the daemon's word: the exact range that is damaged, or TUSK_ETRIMMED. tusk_read()
+ * and tusk_peek(), and consumers, do both by themselves. Reads that consume, and daemons that do
+ * not have it, do without. */
+#define TUSK_READ_UNCHECKED 0x4u
 
 struct tusk_read_options {
     size_t size;

@@ -29,6 +29,7 @@ void engine_options_default(struct engine_options *options)
         .topics_max = 1000000,
         .cursors_max = 10000,
         .waiting_bytes_max = 256ull << 20,
+        .range_min = 32u << 10,
         .read_bytes_max = 8ull << 20,
         .inline_sync = true,
     };

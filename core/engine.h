@@ -26,6 +26,7 @@
 struct engine;
 struct io;
 struct namespace;
+struct segment;
 
 #define ENGINE_NAME_SIZE_MAX 255u
 #define ENGINE_FSYNC_EACH 0u
@@ -112,6 +113,7 @@ struct engine_options {
     uint32_t topics_max;        /* Per namespace */
     uint32_t cursors_max;       /* Per topic */
     uint64_t waiting_bytes_max; /* Batches kept while space, offsets or a sync are awaited */
+    uint32_t range_min;         /* A range is at least this large */
     uint64_t read_bytes_max;    /* Of payload per read, whatever the request says */
     uint64_t offset_start;      /* First offset of new topics: 0 but in tests near the wrap */
     bool inline_sync;           /* Schedule each: sync in the turn when nothing else is going on */
@@ -235,6 +237,16 @@ struct engine_append {
  * TUSK_EUNKNOWN: the disk failed. Appends to one topic are stored in the order submitted. */
 void engine_append(struct namespace *ns, struct engine_append *append);
 
+/* A part of a block that nobody has looked at, held: as long as it is not released the block is not
+ * used again. */
+struct engine_range {
+    struct segment *segment; /* The engine's; NULL: none */
+    uint16_t slot;           /* The engine's */
+    uint64_t offset;         /* The engine's */
+    uint32_t size;
+    bool seen; /* The engine's: all of it was in memory when last looked at, in this turn */
+};
+
 /* Where to begin: PROTOCOL.md, "position". */
 enum engine_position {
     ENGINE_AT_OFFSET = 1,
@@ -256,13 +268,15 @@ struct engine_read {
     uint32_t wait_ms;
     bool consume;
     bool skip_damage;
-    uint64_t held; /* First offset of a batch the caller has; UINT64_MAX: none */
+    bool unchecked; /* The answer may be a range: whoever gets it checks every batch */
+    uint64_t held;  /* First offset of a batch the caller has; UINT64_MAX: none */
     /* Make room for size bytes in all, keeping the first `used`; returns where the bytes begin, or
      * NULL for want of memory. The caller's buffer: it frees it after done(). */
     uint8_t *(*room)(struct engine_read *read, size_t used, size_t size);
     /* Result, when status is 0: whole stored batches, padded, one behind the other. None, with from
      * == to, when all that was there to read has been skipped as damage. */
-    uint8_t *data; /* What room() returned */
+    uint8_t *data;             /* What room() returned; NULL when they are a range */
+    struct engine_range range; /* The caller's to release, when range.segment is not NULL */
     uint32_t data_size;
     uint64_t topic_id;
     uint64_t from; /* Deliver entries of [from, to) */
@@ -282,6 +296,17 @@ struct engine_read {
  * TUSK_ENOTFOUND, TUSK_EINVALID, TUSK_ENOMEM, TUSK_EIO, TUSK_ECLOSED; TUSK_EUNKNOWN when a consumed
  * read's cursor may or may not have moved. */
 void engine_read(struct namespace *ns, struct engine_read *read);
+/* Send bytes of a range, from `from` on, to a socket that does not block, from the page cache and
+ * without a copy. 0, and *sent is how many it took; TUSK_EBUSY: none, the socket is full, or they
+ * have left memory and the kernel was asked to read them; TUSK_EUNSUPPORTED: read and send them;
+ * TUSK_EUNREACHABLE: nobody is there to take them. */
+int engine_range_send(struct engine_range *range, uint32_t from, int socket_fd, size_t *sent);
+/* Copy bytes of a range that are in memory: *got of them. 0, TUSK_EBUSY (none of them; they are
+ * being read ahead), TUSK_EIO. */
+int engine_range_read(const struct engine_range *range, uint32_t from, uint8_t *data, size_t size,
+                      size_t *got);
+/* Not after engine_close(). */
+void engine_range_release(struct engine_range *range);
 /* Give a waiting read up (its connection is gone). done() runs soon, with TUSK_EEND or with what
  * it had. */
 void engine_read_cancel(struct engine_read *read);

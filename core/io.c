@@ -119,6 +119,29 @@ int io_read_cached(struct io_file *file, uint8_t *data, size_t size, uint64_t of
     return file->io->ops->read_cached(file, data, size, offset, got);
 }
 
+bool io_resident(struct io_file *file, uint64_t offset, size_t size)
+{
+    CHECK(size > 0);
+    CHECK(offset < (uint64_t)INT64_MAX - size);
+    return file->io->ops->resident != NULL && file->io->ops->resident(file, offset, size);
+}
+
+void io_read_ahead(struct io_file *file, uint64_t offset, size_t size)
+{
+    CHECK(size > 0);
+    CHECK(file->io->ops->read_ahead != NULL);
+    file->io->ops->read_ahead(file, offset, size);
+}
+
+int io_send(struct io_file *file, uint64_t offset, size_t size, int socket_fd, size_t *sent)
+{
+    CHECK(size > 0);
+    CHECK(sent != NULL);
+    CHECK(file->io->ops->send != NULL);
+    *sent = 0;
+    return file->io->ops->send(file, offset, size, socket_fd, sent);
+}
+
 int io_sync(struct io_file *file, uint32_t *elapsed_us, struct error *err)
 {
     CHECK(file != NULL);

@@ -102,6 +102,10 @@ struct io_ops {
                        size_t *got, struct error *err);
     int (*read_cached)(struct io_file *file, uint8_t *data, size_t size, uint64_t offset,
                        size_t *got);
+    /* NULL, all three: nothing is ever resident */
+    bool (*resident)(struct io_file *file, uint64_t offset, size_t size);
+    void (*read_ahead)(struct io_file *file, uint64_t offset, size_t size);
+    int (*send)(struct io_file *file, uint64_t offset, size_t size, int socket_fd, size_t *sent);
     int (*sync)(struct io_file *file, uint32_t *elapsed_us, struct error *err);
     int (*allocate)(struct io_file *file, uint64_t offset, uint64_t size, struct error *err);
     int (*punch)(struct io_file *file, uint64_t offset, uint64_t size, struct error *err);
@@ -161,6 +165,17 @@ int io_read_direct(struct io_file *file, uint8_t *data, size_t size, uint64_t of
  * bytes (may be less than size), TUSK_EBUSY when the first byte is not resident (submit an
  * IO_OP_READ instead), or TUSK_EIO. *got == 0 with 0: end of the file. */
 int io_read_cached(struct io_file *file, uint8_t *data, size_t size, uint64_t offset, size_t *got);
+/* Whether all of [offset, offset + size) is in memory. Where that cannot be told: no. */
+bool io_resident(struct io_file *file, uint64_t offset, size_t size);
+/* Ask the kernel for bytes, without waiting. Only advice. Where io_resident() has once said yes. */
+void io_read_ahead(struct io_file *file, uint64_t offset, size_t size);
+/* Send bytes of the file that are in memory to a socket that does not block, without copying them
+ * (sendfile(2)): pages of the cache go out as they are, so what is written to the file before the
+ * other side has taken them may change them. 0 with *sent > 0; TUSK_EBUSY: the socket takes nothing
+ * now; TUSK_EUNSUPPORTED: this
+ * file cannot be sent to this socket; TUSK_EUNREACHABLE: nobody is at its other end. Only where
+ * io_resident() has said yes. */
+int io_send(struct io_file *file, uint64_t offset, size_t size, int socket_fd, size_t *sent);
 /* fdatasync, waiting. *elapsed_us (NULL allowed): how long it took. */
 int io_sync(struct io_file *file, uint32_t *elapsed_us, struct error *err);
 /* Take space for [offset, offset + size), whose bytes stay as they are; the file grows to it. Not

@@ -188,6 +188,8 @@ void namespace_close_files(struct namespace *ns)
     ring_deinit(&ns->ring);
     free(ns->hints);
     ns->hints = NULL;
+    free(ns->range_index);
+    ns->range_index = NULL;
     free(ns->sorted);
     ns->sorted = NULL;
     ns->sorted_valid = false;

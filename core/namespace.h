@@ -31,7 +31,7 @@ struct request_queue {
 
 struct namespace_counters {
     uint64_t appends, append_entries, append_bytes, direct_appends;
-    uint64_t reads, read_entries, read_bytes, read_waits;
+    uint64_t reads, read_entries, read_bytes, read_waits, range_reads;
     uint64_t checkpoints, corrupt_reads;
     uint64_t flushes, flush_bytes, applies, apply_bytes;
     uint64_t recovered_records, recovered_dropped;
@@ -108,10 +108,11 @@ struct namespace
     uint64_t retention_mono_us;
     uint64_t jumped_clock_us; /* The wall clock behind a jump; 0: none */
     uint64_t jumped_mono_us;
-    unsigned reads_in_flight;   /* Submitted reads of blocks */
-    struct read_hint *hints;    /* Owned (read.c): where the next sequential read begins */
-    struct pending_seal *seals; /* Owned (seal.c) */
-    struct topic *graveyard;    /* Deleted topics that requests may still point at, by next_dead */
+    unsigned reads_in_flight;        /* Submitted reads of blocks */
+    struct read_hint *hints;         /* Owned (read.c): where the next sequential read begins */
+    struct range_index *range_index; /* Owned (read_range.c): of the block last read from */
+    struct pending_seal *seals;      /* Owned (seal.c) */
+    struct topic *graveyard; /* Deleted topics that requests may still point at, by next_dead */
 
     struct namespace_counters counters;
     uint64_t recovery_rows[ROW_COUNT]; /* How often recovery came to each row of its table */

@@ -171,6 +171,7 @@ void engine_stats(struct namespace *ns, engine_stat_fn *fn, void *arg)
     fn(arg, "reads", counters->reads);
     fn(arg, "read_entries", counters->read_entries);
     fn(arg, "read_bytes", counters->read_bytes);
+    fn(arg, "range_reads", counters->range_reads);
     fn(arg, "read_waits", counters->read_waits);
     fn(arg, "corrupt_reads", counters->corrupt_reads);
     fn(arg, "checkpoints", counters->checkpoints);

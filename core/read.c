@@ -150,7 +150,7 @@ enum read_next read_deliver(struct read_state *state, uint32_t size, uint64_t fr
     struct topic *topic = state->topic;
     uint64_t ticket = 0;
 
-    CHECK(size == 0 || read->data != NULL);
+    CHECK(size == 0 || read->data != NULL || read->range.segment != NULL);
     CHECK(!topic->deleted);
     CHECK(to > from || (to == from && read->skipped_to != 0)); /* Nothing but damage */
     if (read->consume && overtaken(state)) {
@@ -457,6 +457,7 @@ void engine_read(struct namespace *ns, struct engine_read *read)
     read->base.next = NULL;
     read->state = NULL;
     read->data = NULL;
+    read->range.segment = NULL;
     read->data_size = 0;
     read->epoch = 0;
     read->skipped_from = 0;

@@ -153,9 +153,7 @@ void read_begin_arrived(struct read_state *state)
     }
 }
 
-/* The index in memory of the block: the topic's when it is the active one, the pending seal's
- * before that is written. */
-static const struct block_index *index_in_memory(const struct read_state *state)
+const struct block_index *read_index_in_memory(const struct read_state *state)
 {
     const struct block *active = topic_active(state->topic);
     const struct block_index *index = NULL;
@@ -170,7 +168,7 @@ static const struct block_index *index_in_memory(const struct read_state *state)
 
 void read_begin(struct read_state *state)
 {
-    const struct block_index *index = index_in_memory(state);
+    const struct block_index *index = read_index_in_memory(state);
     const uint32_t hint =
         state->by_time ? 0 : read_hint_get(state->ns, state->block.generation, state->offset);
 

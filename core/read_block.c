@@ -474,6 +474,9 @@ enum read_next read_block(struct read_state *state, uint32_t at)
     state->seed = batch_seed(state->ns->store_id, block->generation);
     state->limit = active ? topic->tail_position : block->end;
     state->io_result = 0;
+    if (read_range(state)) {
+        return READ_FINISHED;
+    }
     read_begin(state);
     return read_block_go_on(state);
 }

@@ -81,6 +81,11 @@ uint32_t read_chunk_size(const struct read_state *state);
  * READ_SEAL and READ_INDEX; read_begin_arrived() when the page asked for is there). */
 void read_begin(struct read_state *state);
 void read_begin_arrived(struct read_state *state);
+/* The index in memory of the block: the topic's when it is the active one, the pending seal's
+ * before that is written. NULL: neither. */
+const struct block_index *read_index_in_memory(const struct read_state *state);
+/* Try to finish with a range of the block; false: nothing has changed. */
+bool read_range(struct read_state *state);
 /* Try the tail; READ_AGAIN when nothing of it is wanted (state->offset is then the tail's end). */
 enum read_next read_tail(struct read_state *state);
 /* Entries of [offset, ...) in size bytes of whole, valid batches: finish the read with them. */

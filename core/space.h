@@ -32,7 +32,7 @@ struct slot {
     uint32_t reserved;   /* Bytes from the block's start that are reserved */
     uint32_t allocated;  /* fallocated, not yet synced, when > reserved */
     uint32_t covered;    /* What the sync under way makes reserved */
-    uint16_t pins;       /* Reads under way */
+    uint32_t pins;       /* Reads under way, and ranges held */
     uint8_t state;       /* enum slot_state */
     bool extending;      /* An allocation is under way, or waits for its sync */
     bool punched;        /* Free and without space */

@@ -79,7 +79,10 @@ enum message_position_kind {
 #define APPEND_NO_CREATE 0x2u
 #define READ_CONSUME 0x1u
 #define READ_SKIP_DAMAGE 0x2u
+#define READ_UNCHECKED 0x4u /* The batches may be bytes that the daemon has not looked at */
 #define CHECKPOINT_NO_CREATE 0x1u
+/* Of HELLO: READ takes READ_UNCHECKED. */
+#define FEATURE_UNCHECKED 0x1u
 
 /* A string in a body: not terminated. data is never NULL after decoding. */
 struct message_name {

@@ -114,7 +114,7 @@ static void take_read(struct message_input *in, struct message *message)
     uint16_t name_size;
     uint16_t cursor_size;
 
-    read->flags = message_take_flags(in, READ_CONSUME | READ_SKIP_DAMAGE);
+    read->flags = message_take_flags(in, READ_CONSUME | READ_SKIP_DAMAGE | READ_UNCHECKED);
     name_size = message_take_u16(in);
     cursor_size = message_take_u16(in);
     read->position.kind = message_take_u16(in);

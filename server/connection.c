@@ -75,6 +75,7 @@ void connection_close(struct connection *connection, const char *reason)
         log_warning("connection", "closed \"%s\" (process %ld, user %lu): %s", connection->client,
                     (long)connection->pid, (unsigned long)connection->uid, reason);
     }
+    output_release_ranges(connection);
     dispatch_leave(connection);
     unlink_from_server(connection);
     /* Cancels a write under way, so that its buffers are free when on_closed() runs. */
@@ -322,6 +323,10 @@ void connection_sweep(struct connection *connection, uint64_t now_ms)
 
     if (connection->writing > 0) {
         check_progress(connection);
+    }
+    if (connection->output_cold) {
+        output_mark(connection);
+        server_want_turn(connection->server);
     }
     if (connection->hello_deadline != 0 && now_ms >= connection->hello_deadline) {
         connection_close(connection, "it did not say HELLO in time (hello_timeout)");

@@ -25,6 +25,7 @@
 #include "server/limits.h"
 
 struct buffer;
+struct engine_range;
 struct namespace;
 struct request;
 struct server;
@@ -63,9 +64,12 @@ struct connection {
 
     struct buffer *output; /* Owned chain, oldest first */
     struct buffer *output_last;
-    uint64_t output_bytes;      /* Not yet sent, of the whole chain */
-    const char *output_failed;  /* Why no more can be added; closed at the end of the turn */
-    size_t output_seen;         /* What was left of `write` when last looked at */
+    uint64_t output_bytes;     /* Not yet sent, of the whole chain */
+    const char *output_failed; /* Why no more can be added; closed at the end of the turn */
+    size_t output_seen;        /* What was left of `write` when last looked at */
+    bool sends_ranges;         /* The socket has the buffer for it */
+    bool output_cold;          /* What is next to be sent is not in memory: the sweep tries again */
+    unsigned output_cold_tries; /* In a row */
     unsigned writing;           /* Buffers that `write` is sending; 0: it is not in use */
     uint32_t writing_last_size; /* Of the last of them; it may have grown since */
 
@@ -101,6 +105,13 @@ uint8_t *output_reserve(struct connection *connection, uint32_t size);
 void output_mark(struct connection *connection);
 /* Add a filled buffer to the output: bytes [begin, end). buffer is moved. */
 void output_append(struct connection *connection, struct buffer *buffer);
+/* Add a range, which is moved. False: no memory, it is still the caller's, and the connection
+ * closes at the end of the turn. */
+bool output_append_range(struct connection *connection, const struct engine_range *range);
+/* Whether some of the output is ranges. */
+bool output_has_ranges(const struct connection *connection);
+/* Give all ranges back, whose bytes then cannot be sent any more. */
+void output_release_ranges(struct connection *connection);
 /* Send what can be sent at once; the rest leaves when the client takes it. */
 void output_flush(struct connection *connection);
 /* Drop all output. Not while `writing`. */

@@ -200,6 +200,7 @@ static void add_server_stats(struct listing *listing, const struct server *serve
     add_stat(listing, "requests_in_flight", server->requests_used);
     add_stat(listing, "bytes_received", server->counters.bytes_received);
     add_stat(listing, "bytes_sent", server->counters.bytes_sent);
+    add_stat(listing, "bytes_sent_from_cache", server->counters.bytes_sent_from_cache);
     add_stat(listing, "pauses", server->counters.pauses);
     add_stat(listing, "buffer_bytes", server->pool.used_bytes);
     add_stat(listing, "buffer_bytes_max", server->pool.limit_bytes);

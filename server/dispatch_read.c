@@ -1,5 +1,6 @@
 /* READ. The engine puts batches where they leave from: room() is a buffer of the output chain with
- * space in front for the frame's header and the reply's, so the bytes are never copied. */
+ * space in front for the frame's header and the reply's, so the bytes are never copied. Or it names
+ * a range of a block, which the kernel sends from its page cache. */
 #include <string.h>
 
 #include "config/options.h"
@@ -63,25 +64,45 @@ static void encode_head(uint8_t *body, const struct engine_read *read)
     (void)message_read_reply_encode(body, &reply);
 }
 
+/* The frame's header, too, of a reply whose batches stand elsewhere. */
+static void encode_heads(uint8_t *bytes, const struct request *request)
+{
+    const struct frame frame = {
+        .size = HEAD_SIZE + request->u.read.data_size,
+        .type = (uint16_t)(request->to.type | FRAME_REPLY),
+        .id = request->to.id,
+    };
+
+    frame_encode(bytes, &frame);
+    encode_head(bytes + FRAME_HEADER_SIZE, &request->u.read);
+}
+
 /* Send the buffer that the engine filled. */
 static void answer_in_place(struct request *request)
 {
     const struct engine_read *read = &request->u.read;
-    const struct frame frame = {
-        .size = HEAD_SIZE + read->data_size,
-        .type = (uint16_t)(request->to.type | FRAME_REPLY),
-        .id = request->to.id,
-    };
     struct buffer *buffer = request->buffer;
 
     CHECK(buffer != NULL);
     CHECK(read->data == buffer->bytes + HEAD_SIZE);
-    frame_encode(buffer->bytes, &frame);
-    encode_head(buffer->bytes + FRAME_HEADER_SIZE, read);
+    encode_heads(buffer->bytes, request);
     buffer->begin = 0;
     buffer->end = HEAD_SIZE + read->data_size;
     request->buffer = NULL;
     output_append(request->connection, buffer);
+}
+
+/* The head from a buffer, and behind it the range. */
+static void answer_range(struct request *request)
+{
+    struct connection *connection = request->connection;
+    struct engine_read *read = &request->u.read;
+    uint8_t *head = output_reserve(connection, HEAD_SIZE);
+
+    if (head != NULL && output_append_range(connection, &read->range)) {
+        read->range.segment = NULL;
+        encode_heads(head, request);
+    }
 }
 
 static void answer(struct request *request)
@@ -92,6 +113,10 @@ static void answer(struct request *request)
     if (read->data_size > request->connection->frame_size_max - HEAD_SIZE) {
         reply_error(request->connection, request->to, TUSK_ETOOBIG, 0, 0,
                     "the batches would exceed frame_size_max; ask for fewer entries");
+        return;
+    }
+    if (read->range.segment != NULL) {
+        answer_range(request);
         return;
     }
     if (read->data_size > COPY_MAX) {
@@ -115,6 +140,9 @@ static void read_done(struct engine_request *base)
         request_answer_error(request, base);
     } else if (request->connection != NULL) {
         answer(request);
+    }
+    if (base->status == 0 && request->u.read.range.segment != NULL) {
+        engine_range_release(&request->u.read.range); /* Nobody is there to get it */
     }
     request_free(request);
 }
@@ -158,6 +186,7 @@ enum dispatch_result dispatch_read(struct connection *connection, struct reply_t
     read->wait_ms = wanted->wait_ms;
     read->consume = (wanted->flags & READ_CONSUME) != 0;
     read->skip_damage = (wanted->flags & READ_SKIP_DAMAGE) != 0;
+    read->unchecked = (wanted->flags & READ_UNCHECKED) != 0;
     read->held = wanted->held;
     read->room = read_room;
     server_stage(server);

@@ -100,7 +100,13 @@ enum dispatch_result dispatch_space_delete(struct connection *connection, struct
     if (ns == NULL) {
         return not_found(connection, to, name);
     }
-    /* This connection's own use of the namespace does not stand in the way. */
+    /* This connection's own use of the namespace does not stand in the way, unless blocks of it are
+     * still being sent. */
+    if (ns == connection->ns && output_has_ranges(connection)) {
+        reply_error(connection, to, TUSK_EBUSY, 0, 0,
+                    "replies to reads from the namespace are still being sent; take them first");
+        return DISPATCH_TAKEN;
+    }
     if (ns == connection->ns) {
         engine_namespace_use(ns, -1);
     }

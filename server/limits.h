@@ -17,6 +17,9 @@
 #define OUTPUT_NEXT_SIZE (64u * 1024u)
 /* Buffers of one send. */
 #define OUTPUT_VECTORS_MAX 64u
+/* What the kernel may hold of a connection that is sent ranges: one read of the library, so that it
+ * is one system call. Those bytes are references to the page cache, not memory of their own. */
+#define RANGE_SEND_BUFFER (1024 * 1024)
 /* Free buffers kept for the next user instead of given back: memory touched for the first time is
  * several times slower than memory that was used before. */
 #define POOL_CACHE_BYTES (16u * 1024u * 1024u)

@@ -3,14 +3,51 @@
  * One send carries up to OUTPUT_VECTORS_MAX buffers. What the socket does not take is given to
  * uv_write(); while that is under way its buffers stay where they are, and output goes behind them.
  * The deadline of a slow client runs while something is unsent, and starts again with every byte
- * taken. */
+ * taken.
+ *
+ * A *range* in the chain is a part of a block, whose bytes the kernel sends from its page cache
+ * (engine_range_send). When the socket is full, a few of its bytes are copied into a buffer before
+ * it, and wait in uv_write() as any others do: libuv tells when the socket takes more. */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "config/options.h"
 #include "core/check.h"
+#include "core/engine.h"
 #include "server/connection.h"
 #include "server/pool.h"
 #include "server/server.h"
+#include "server/sweep.h"
+
+/* What is copied of a range at once: when the socket is full, and when it cannot be sent. */
+#define PIECE_SIZE 4096u
+#define COPY_SIZE OUTPUT_NEXT_SIZE
+/* Looks at bytes that were in memory when they were promised and are not any more, each a few
+ * milliseconds behind the one before: then the disk does not give them. */
+#define COLD_TRIES_MAX 1000u
+
+/* The struct lies in bytes[], which are aligned for it. */
+static struct engine_range *range_of(struct buffer *buffer)
+{
+    CHECK(buffer->is_range);
+    return (struct engine_range *)(void *)buffer->bytes;
+}
+
+static void release_range(struct server *server, struct buffer *buffer)
+{
+    if (range_of(buffer)->segment != NULL) {
+        engine_range_release(range_of(buffer));
+        server_want_turn(server); /* Space may be waiting for the block */
+    }
+}
+
+static void free_buffer(struct server *server, struct buffer *buffer)
+{
+    if (buffer->is_range) {
+        release_range(server, buffer);
+    }
+    pool_put(&server->pool, buffer);
+}
 
 void output_mark(struct connection *connection)
 {
@@ -27,7 +64,7 @@ void output_append(struct connection *connection, struct buffer *buffer)
 {
     CHECK(buffer->begin < buffer->end);
     if (connection->closing || connection->output_failed != NULL) {
-        pool_put(&connection->server->pool, buffer);
+        free_buffer(connection->server, buffer);
         return;
     }
     buffer->next = NULL;
@@ -41,6 +78,61 @@ void output_append(struct connection *connection, struct buffer *buffer)
     output_mark(connection);
 }
 
+static uv_os_fd_t socket_of(const struct connection *connection)
+{
+    uv_os_fd_t fd = -1;
+    const int rc = uv_fileno((const uv_handle_t *)&connection->pipe, &fd);
+
+    CHECK(rc == 0);
+    return fd;
+}
+
+bool output_append_range(struct connection *connection, const struct engine_range *range)
+{
+    struct buffer *buffer = pool_get(&connection->server->pool, sizeof *range);
+
+    CHECK(range->segment != NULL);
+    if (buffer == NULL) {
+        connection->output_failed = "no memory for a reply (total_bytes_max)";
+        output_mark(connection);
+        return false;
+    }
+    if (!connection->sends_ranges) {
+        const int size = RANGE_SEND_BUFFER;
+
+        connection->sends_ranges = true;
+        /* The kernel may give less (net.core.wmem_max): then it takes more calls. */
+        (void)setsockopt(socket_of(connection), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    }
+    buffer->is_range = true;
+    *range_of(buffer) = *range;
+    buffer->end = range->size;
+    output_append(connection, buffer);
+    return true;
+}
+
+bool output_has_ranges(const struct connection *connection)
+{
+    const struct buffer *at = connection->output;
+
+    while (at != NULL && !at->is_range) {
+        at = at->next;
+    }
+    return at != NULL;
+}
+
+void output_release_ranges(struct connection *connection)
+{
+    struct buffer *at;
+
+    CHECK(connection->closing);
+    for (at = connection->output; at != NULL; at = at->next) {
+        if (at->is_range) {
+            release_range(connection->server, at);
+        }
+    }
+}
+
 uint8_t *output_reserve(struct connection *connection, uint32_t size)
 {
     struct buffer *last = connection->output_last;
@@ -50,7 +142,7 @@ uint8_t *output_reserve(struct connection *connection, uint32_t size)
     if (connection->output_failed != NULL || connection->closing) {
         return NULL;
     }
-    if (last != NULL && last->size - last->end >= size) {
+    if (last != NULL && !last->is_range && last->size - last->end >= size) {
         bytes = last->bytes + last->end;
         last->end += size;
         connection->output_bytes += size;
@@ -92,20 +184,22 @@ static void consume(struct connection *connection, size_t size)
         if (connection->output == NULL) {
             connection->output_last = NULL;
         }
-        pool_put(&server->pool, first);
+        free_buffer(server, first);
     }
+    connection->output_cold_tries = 0;
     connection->output_deadline = 0;
     if (connection->output_bytes > 0) {
         connection->output_deadline = uv_now(&server->loop) + server->options->output_timeout;
     }
 }
 
+/* Up to the first range. */
 static unsigned gather(const struct connection *connection, uv_buf_t *vectors)
 {
     struct buffer *at = connection->output;
     unsigned count = 0;
 
-    for (; at != NULL && count < OUTPUT_VECTORS_MAX; at = at->next) {
+    for (; at != NULL && !at->is_range && count < OUTPUT_VECTORS_MAX; at = at->next) {
         vectors[count++] = uv_buf_init((char *)at->bytes + at->begin, at->end - at->begin);
     }
     return count;
@@ -155,25 +249,99 @@ static void write_rest(struct connection *connection)
     }
 }
 
-void output_flush(struct connection *connection)
+/* Copy the next bytes of the range at the front into a buffer of their own before it. False: not
+ * now, or the connection closes. */
+static bool split_range(struct connection *connection, uint32_t size)
+{
+    struct server *server = connection->server;
+    struct buffer *range = connection->output;
+    struct buffer *piece;
+    size_t got = 0;
+    int rc;
+
+    size = size < range->end - range->begin ? size : range->end - range->begin;
+    piece = pool_get(&server->pool, size);
+    if (piece == NULL) {
+        connection_close(connection, "no memory for a reply (total_bytes_max)");
+        return false;
+    }
+    rc = engine_range_read(range_of(range), range->begin, piece->bytes, size, &got);
+    if (rc == 0 && got > 0) {
+        piece->end = (uint32_t)got;
+        piece->next = range;
+        range->begin += (uint32_t)got;
+        connection->output = piece;
+        return true;
+    }
+    pool_put(&server->pool, piece);
+    if (rc == TUSK_EBUSY && connection->output_cold_tries < COLD_TRIES_MAX) {
+        connection->output_cold = true;
+        connection->output_cold_tries++;
+        sweep_soon(server);
+    } else {
+        connection_close(connection, "what is being sent cannot be read from the disk any more");
+    }
+    return false;
+}
+
+/* Send of the range at the front. False: nothing more can be sent now. */
+static bool send_range(struct connection *connection)
+{
+    struct buffer *range = connection->output;
+    size_t sent = 0;
+    int rc;
+
+    if (range->begin == range->end) { /* All of it was copied */
+        connection->output = range->next;
+        if (connection->output == NULL) {
+            connection->output_last = NULL;
+        }
+        free_buffer(connection->server, range);
+        return true;
+    }
+    rc = engine_range_send(range_of(range), range->begin, socket_of(connection), &sent);
+    if (rc == 0) {
+        connection->server->counters.bytes_sent_from_cache += sent;
+        consume(connection, sent);
+        return true;
+    }
+    if (rc == TUSK_EUNREACHABLE) {
+        connection_close(connection, NULL);
+        return false;
+    }
+    return split_range(connection, rc == TUSK_EBUSY ? PIECE_SIZE : COPY_SIZE);
+}
+
+static bool send_buffers(struct connection *connection)
 {
     uv_buf_t vectors[OUTPUT_VECTORS_MAX];
+    const unsigned count = gather(connection, vectors);
+    const int sent = uv_try_write((uv_stream_t *)&connection->pipe, vectors, count);
 
+    if (sent == UV_EAGAIN) {
+        write_rest(connection);
+        return false;
+    }
+    if (sent < 0) {
+        /* The client is gone; whether it will read what was sent before is its business. */
+        connection_close(connection,
+                         sent == UV_EPIPE || sent == UV_ECONNRESET ? NULL : uv_strerror(sent));
+        return false;
+    }
+    consume(connection, (size_t)sent);
+    return true;
+}
+
+void output_flush(struct connection *connection)
+{
+    connection->output_cold = false;
     while (connection->output != NULL && connection->writing == 0 && !connection->closing) {
-        const unsigned count = gather(connection, vectors);
-        const int sent = uv_try_write((uv_stream_t *)&connection->pipe, vectors, count);
+        const bool go_on =
+            connection->output->is_range ? send_range(connection) : send_buffers(connection);
 
-        if (sent == UV_EAGAIN) {
-            write_rest(connection);
+        if (!go_on) {
             return;
         }
-        if (sent < 0) {
-            /* The client is gone; whether it will read what was sent before is its business. */
-            connection_close(connection,
-                             sent == UV_EPIPE || sent == UV_ECONNRESET ? NULL : uv_strerror(sent));
-            return;
-        }
-        consume(connection, (size_t)sent);
     }
 }
 
@@ -184,7 +352,7 @@ void output_drop(struct connection *connection)
         struct buffer *first = connection->output;
 
         connection->output = first->next;
-        pool_put(&connection->server->pool, first);
+        free_buffer(connection->server, first);
     }
     connection->output_last = NULL;
     connection->output_bytes = 0;

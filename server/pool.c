@@ -90,6 +90,7 @@ struct buffer *pool_get(struct pool *pool, size_t size)
     buffer->size = (uint32_t)(bytes - sizeof *buffer);
     buffer->begin = 0;
     buffer->end = 0;
+    buffer->is_range = false;
     return buffer;
 }
 

@@ -44,7 +44,8 @@ struct server_counters {
     uint64_t requests;
     uint64_t bytes_received;
     uint64_t bytes_sent;
-    uint64_t pauses; /* Times a connection was not read from because of a limit */
+    uint64_t bytes_sent_from_cache; /* Of them, without a copy */
+    uint64_t pauses;                /* Times a connection was not read from because of a limit */
 };
 
 struct server {

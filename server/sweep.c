@@ -38,3 +38,9 @@ void sweep_start(struct server *server)
 
     (void)uv_timer_start(&server->sweep_timer, on_sweep, sweep_ms, sweep_ms); /* Succeeds */
 }
+
+void sweep_soon(struct server *server)
+{
+    (void)uv_timer_start(&server->sweep_timer, on_sweep, SWEEP_MIN_MS,
+                         sweep_interval(server->options)); /* Succeeds */
+}

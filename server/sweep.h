@@ -6,5 +6,7 @@ struct server;
 
 /* Look at them from now on as often as the options ask for; again, after these have changed. */
 void sweep_start(struct server *server);
+/* Look in a few milliseconds, and then again as before. */
+void sweep_soon(struct server *server);
 
 #endif

@@ -51,7 +51,10 @@ static void read_done(void *user, int code, struct tusk_batch *batch);
 static void read_submit(struct drain *drain)
 {
     const struct tusk_read_options how = {
-        .size = sizeof how, .from = {TUSK_FROM_OFFSET, drain->from}, .max_bytes = READ_SIZE};
+        .size = sizeof how,
+        .from = {TUSK_FROM_OFFSET, drain->from},
+        .max_bytes = READ_SIZE,
+        .flags = TUSK_READ_UNCHECKED};
 
     tusk_load_expect(
         drain->t,

@@ -170,6 +170,54 @@ static int sim_read_cached(struct io_file *file, uint8_t *data, size_t size, uin
     return os_error == 0 ? 0 : os_error == EBUSY ? TUSK_EBUSY : TUSK_EIO;
 }
 
+/* Cold as cached reads are, and never where the device fails. */
+static bool sim_resident(struct io_file *file, uint64_t offset, size_t size)
+{
+    const struct sim_file *own = sim_file_of(file);
+    struct sim_disk *disk = own->disk;
+    const uint64_t bad = sim_unreadable_from(disk, own->node, offset);
+
+    return !sim_io_dead(sim_io_of(file->io)) && (bad == UINT64_MAX || bad >= offset + size) &&
+           !random_chance(&disk->random, disk->cold_percent);
+}
+
+/* What is asked for is as warm as the rest. */
+static void sim_read_ahead(struct io_file *file, uint64_t offset, size_t size)
+{
+    (void)file;
+    (void)offset;
+    (void)size;
+}
+
+/* A part of it, as a socket takes it. */
+static int sim_send(struct io_file *file, uint64_t offset, size_t size, int socket_fd, size_t *sent)
+{
+    struct sim_disk *disk = sim_file_of(file)->disk;
+    uint8_t data[4096];
+    size_t got = 0;
+    int rc;
+
+    if (disk->send == NULL) {
+        return TUSK_EUNSUPPORTED;
+    }
+    rc = sim_read_cached(file, data, size < sizeof data ? size : sizeof data, offset, &got);
+    if (rc != 0 || got == 0) {
+        return rc != 0 ? rc : TUSK_EUNSUPPORTED;
+    }
+    rc = disk->send(disk->send_arg, socket_fd, data, got);
+    if (rc > 0) {
+        *sent = (size_t)rc;
+        return 0;
+    }
+    return rc == -EAGAIN ? TUSK_EBUSY : TUSK_EUNREACHABLE;
+}
+
+void sim_disk_set_send(struct sim_disk *disk, sim_send_fn *send, void *arg)
+{
+    disk->send = send;
+    disk->send_arg = arg;
+}
+
 static int sim_sync(struct io_file *file, uint32_t *elapsed_us, struct error *err)
 {
     struct sim_call call = {.kind = SIM_SYNC, .file = sim_file_of(file)};
@@ -413,6 +461,9 @@ static const struct io_ops sim_ops = {
     .write = sim_write,
     .read_direct = sim_read_direct,
     .read_cached = sim_read_cached,
+    .resident = sim_resident,
+    .read_ahead = sim_read_ahead,
+    .send = sim_send,
     .sync = sim_sync,
     .allocate = sim_allocate,
     .punch = sim_punch,

@@ -176,6 +176,10 @@ void sim_disk_set_unreadable(struct sim_disk *disk, const char *path, uint64_t o
                              uint64_t size);
 void sim_disk_clear_unreadable(struct sim_disk *disk);
 
+/* What io_send() writes to: bytes taken, or a negative errno. NULL, as at first: it is not supported. */
+typedef int sim_send_fn(void *arg, int socket_fd, const void *data, size_t size);
+void sim_disk_set_send(struct sim_disk *disk, sim_send_fn *send, void *arg);
+
 /* Timing. */
 
 /* How often in a hundred io_read_cached() says TUSK_EBUSY, and stops early (at a page). 10. */

@@ -143,6 +143,8 @@ struct sim_disk {
     uint64_t sequence; /* Counts sectors written, sizes set and names changed */
     uint32_t epoch;    /* Counts crashes: an io of an earlier one is dead */
     bool down;
+    sim_send_fn *send; /* NULL: there are no sockets */
+    void *send_arg;
     struct sim_io *ios; /* Open ones */
     uint32_t io_count;  /* Opened so far */
 

@@ -310,6 +310,7 @@ void life_close(struct world *w)
 {
     unsigned i;
 
+    held_forget(w);
     engine_close(w->engine);
     w->engine = NULL;
     io_close(w->io);
@@ -326,6 +327,9 @@ static void stop(struct world *w)
     int rc;
 
     world_log(w, "stop");
+    if (!w->disturbed) {
+        held_release(w, NULL);
+    }
     w->stopping = true;
     w->told = world_now(w);
     w->poll_tick = ++w->tick;

@@ -151,6 +151,7 @@ void world_choose_life(struct world *w)
     options->waiting_bytes_max =
         world_chance(w, 80) ? 256u << 20 : 1u << random_between(&w->random, 12, 18);
     options->read_bytes_max = world_chance(w, 60) ? 8u << 20 : random_between(&w->random, 1, 20000);
+    options->range_min = (uint32_t)random_between(&w->random, 1, 8192);
     options->inline_sync = world_chance(w, 50);
     sim_disk_set_cold(w->disk, world_chance(w, 50) ? 10 : (unsigned)world_below(w, 101));
     sim_disk_set_pace(w->disk, (unsigned)random_between(&w->random, 5, 100));

@@ -30,6 +30,17 @@ void oracle_cursor_moved(struct world *world, struct op *op, uint64_t offset, ui
 
 /* oracle_read.c */
 void oracle_read_done(struct world *world, struct op *op);
+
+/* held.c */
+/* A read is done: keep its range, if it has one, for a while; its bytes are then in read.data, unless the disk does not
+ * give them. */
+void held_take(struct world *world, struct op *op);
+/* Look at what is held of a namespace (NULL: of all) once more, and give it back. */
+void held_release(struct world *world, const struct model_namespace *ns);
+/* The same for one, by chance. */
+void held_release_some(struct world *world);
+/* The engine is gone. */
+void held_forget(struct world *world);
 void oracle_read_submitted(struct world *world, struct op *op);
 /* What it returns may be decided now: learn what it moved. */
 void oracle_read_decided(struct world *world, struct op *op);

@@ -477,6 +477,9 @@ void oracle_done(struct world *w, struct op *op)
         append_done(w, op);
         break;
     case OP_READ:
+        if (status == 0) {
+            held_take(w, op);
+        }
         oracle_read_done(w, op);
         break;
     case OP_COMMAND:

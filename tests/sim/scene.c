@@ -79,11 +79,18 @@ static void log_finding(void *arg, const char *name, const char *text)
     scene_log(arg, "finding: %s: %s", name, text);
 }
 
+/* What sendfile(2) does to a socket. */
+static int send_bytes(void *arg, int socket_fd, const void *data, size_t size)
+{
+    return sim_link_write(scene_link(arg, socket_fd), data, size);
+}
+
 static int open_engine(struct scene *s, struct error *err)
 {
     const struct engine_time now = {.mono_us = scene_now_us(s), .wall_us = scene_wall_us(s)};
 
     CHECK(io_sim_open(&s->io, s->disk) == 0);
+    sim_disk_set_send(s->disk, send_bytes, s);
     s->engine_options.finding = log_finding;
     s->engine_options.finding_arg = s;
     return engine_open(&s->engine, s->io, &s->engine_options, &now, err);

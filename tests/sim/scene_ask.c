@@ -203,6 +203,9 @@ static void ask_read(struct client *c)
             call->topic->cursors[call->cursor].asked = true;
         }
     }
+    if ((read->flags & READ_CONSUME) == 0 && scene_chance(s, 40)) {
+        read->flags |= READ_UNCHECKED;
+    }
     read->max_bytes = 1u << scene_below(s, 20);
     read->max_entries = 1 + (uint32_t)scene_below(s, UINT64_C(1) << scene_below(s, 12));
     read->wait_ms =

@@ -178,6 +178,7 @@ void scene_choose_life(struct scene *s)
     options->waiting_bytes_max =
         scene_chance(s, 80) ? 256u << 20 : UINT64_C(1) << between(s, 12, 18);
     options->read_bytes_max = s->config.options.read_size_max;
+    options->range_min = (uint32_t)between(s, 1, 8192);
     options->inline_sync = scene_chance(s, 50);
     sim_disk_set_cold(s->disk, scene_chance(s, 50) ? 10 : (unsigned)scene_below(s, 101));
     sim_disk_set_pace(s->disk, (unsigned)between(s, 5, 100));

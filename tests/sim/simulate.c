@@ -34,6 +34,7 @@ static void add(void *to, const void *from)
     sum->open_cuts += part->open_cuts;
     sum->appends += part->appends;
     sum->reads += part->reads;
+    sum->ranges += part->ranges;
     sum->kept += part->kept;
     sum->lost += part->lost;
     sum->refused += part->refused;
@@ -54,13 +55,13 @@ static void print(const void *sum)
     const struct world_report *r = sum;
     unsigned i;
 
-    printf("worlds %llu, requests %llu (appends %llu, reads delivered %llu), lives %llu, crashes "
+    printf("worlds %llu, requests %llu (appends %llu, reads delivered %llu, %llu by range), lives "
            "%llu, "
-           "power cuts during start %llu\n",
+           "crashes %llu, power cuts during start %llu\n",
            (unsigned long long)r->worlds, (unsigned long long)r->operations,
            (unsigned long long)r->appends, (unsigned long long)r->reads,
-           (unsigned long long)r->lives, (unsigned long long)r->crashes,
-           (unsigned long long)r->open_cuts);
+           (unsigned long long)r->ranges, (unsigned long long)r->lives,
+           (unsigned long long)r->crashes, (unsigned long long)r->open_cuts);
     printf("steps kept %llu, rightly lost %llu; refused %llu, damage reported %llu\nkinds:",
            (unsigned long long)r->kept, (unsigned long long)r->lost, (unsigned long long)r->refused,
            (unsigned long long)r->corrupt);

@@ -35,6 +35,13 @@ int uv_pipe_open(uv_pipe_t *handle, uv_file fd)
     return 0;
 }
 
+int uv_fileno(const uv_handle_t *handle, uv_os_fd_t *fd)
+{
+    CHECK(handle->type == UV_NAMED_PIPE);
+    *fd = uv_sim_handle(handle)->link->fd;
+    return 0;
+}
+
 int uv_read_start(uv_stream_t *stream, uv_alloc_cb on_alloc, uv_read_cb on_read)
 {
     struct sim_handle *h = uv_sim_handle((uv_handle_t *)stream);

@@ -274,10 +274,16 @@ static void choose_read(struct world *w, struct op *op)
     read->max_entries = 1 + (uint32_t)world_below(w, 1u << world_below(w, 12));
     read->wait_ms = world_chance(w, 30) ? (uint32_t)world_below(w, 1u << world_below(w, 16)) : 0;
     read->skip_damage = world_chance(w, 10);
+    read->unchecked = world_chance(w, 40);
     read->held = UINT64_MAX;
     read->room = room;
     if (topic != NULL && topic->batches.count > 0 && world_chance(w, 20)) {
         read->held = topic->batches.steps[world_below(w, topic->batches.count)]->first;
+    }
+    if (read->unchecked && world_chance(w, 60)) { /* As a drain asks */
+        read->max_bytes = 1u << 20;
+        read->max_entries = UINT32_MAX;
+        read->held = UINT64_MAX;
     }
     if (world_chance(w, 1)) {
         read->max_entries = 0;
@@ -351,6 +357,7 @@ static void change_namespaces(struct world *w)
         if (w->disturbed) {
             return;
         }
+        held_release(w, ns);
         world_log(w, "delete namespace %s", ns->name);
         ns->presence = MAYBE;
         rc = engine_namespace_delete(w->engine, ns->name, strlen(ns->name), &err);
@@ -425,6 +432,7 @@ void workload_step(struct world *w)
         workload_command(w, ns, kinds[which - 2]);
     } else if (which == 12) {
         look_around(w, ns);
+        held_release_some(w);
     } else if (which == 13) {
         if (world_chance(w, 20)) {
             change_namespaces(w);

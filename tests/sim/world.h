@@ -17,6 +17,7 @@
 #include "tests/sim/random.h"
 
 #define WORLD_NAMESPACES 3u
+#define WORLD_HELD 8u
 #define WORLD_LOG 48u
 #define WORLD_LINE 200u
 #define NOT_STAGED UINT64_MAX /* Put into results before a request, to see when they are set */
@@ -43,6 +44,7 @@ struct world_report {
     uint64_t open_cuts; /* During recovery */
     uint64_t appends;
     uint64_t reads;
+    uint64_t ranges;       /* Of them, answered with one */
     uint64_t statuses[24]; /* Replies by status */
     uint64_t kept;         /* Steps found after a crash, */
     uint64_t lost;         /* and those that were not, rightly */
@@ -96,6 +98,13 @@ struct op {
     };
 };
 
+/* A range that a read was answered with, kept to see that nothing changes it. */
+struct held {
+    struct model_namespace *ns;
+    struct engine_range range;
+    uint8_t *bytes; /* Owned: as they were when it came */
+};
+
 /* What a world likes to do, drawn once (swarm). */
 struct world_taste {
     unsigned weights[16]; /* See workload.c */
@@ -124,7 +133,8 @@ struct world {
     struct engine *engine;
     struct engine_options options;
     struct world_taste taste;
-    int64_t wall_offset; /* Wall clock minus the virtual one */
+    struct held held[WORLD_HELD]; /* Where ns is not NULL */
+    int64_t wall_offset;          /* Wall clock minus the virtual one */
     uint64_t tick;
     uint64_t poll_tick;      /* Of the poll under way, or the last one */
     struct engine_time told; /* What the engine believes the time is */
