@@ -88,17 +88,25 @@ static int batch_view_check_one(struct tusk_batch *batch, uint32_t seed, uint64_
     return TUSK_OK;
 }
 
-int batch_view_open(struct tusk_batch *batch, const struct message_hello_reply *hello,
-                    struct tusk_failure *failure)
+int batch_view_open(struct tusk_batch *batch, struct tusk *t, bool mapped)
 {
+    const struct message_hello_reply *hello = &t->hello;
+    struct tusk_failure *failure = &t->failure;
     struct message_read_reply *reply = &batch->reply;
     uint64_t position;
     uint32_t seed;
     int rc;
 
     if (message_read_reply_decode(reply, batch->body, batch->body_size) != 0 ||
-        reply->from > reply->to || reply->skipped_from > reply->skipped_to) {
+        reply->from > reply->to || reply->skipped_from > reply->skipped_to ||
+        (reply->placed && !mapped)) {
         return failure_set(failure, TUSK_EPROTOCOL, "the reply to a read is malformed");
+    }
+    if (reply->placed) {
+        rc = mapped_attach(t, batch);
+        if (rc != TUSK_OK) {
+            return rc;
+        }
     }
     batch->to = reply->to;
     batch->at = reply->data;
@@ -192,5 +200,8 @@ int tusk_batch_info(const struct tusk_batch *batch, struct tusk_batch_info *info
 
 void tusk_batch_free(struct tusk_batch *batch)
 {
+    if (batch != NULL && batch->segment != NULL) {
+        mapped_detach(batch);
+    }
     free(batch);
 }

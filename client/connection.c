@@ -95,7 +95,7 @@ static int connection_hello(struct tusk *t, const struct tusk_options *options)
     message.type = MESSAGE_HELLO;
     message.u.hello = (struct message_hello){.version_min = MESSAGE_VERSION,
                                              .version_max = MESSAGE_VERSION,
-                                             .features = FEATURE_UNCHECKED};
+                                             .features = FEATURE_UNCHECKED | FEATURE_MAPPED};
     rc = name_from(t, "namespace", options->space, &message.u.hello.space);
     if (rc == TUSK_OK) {
         rc = name_from(t, "client name", options->client, &message.u.hello.client);

@@ -15,6 +15,7 @@
 #ifndef CLIENT_CONNECTION_H
 #define CLIENT_CONNECTION_H
 
+#include "client/mapped.h"
 #include "client/stream.h"
 #include "client/tusk.h"
 #include "proto/batch.h"
@@ -47,6 +48,7 @@ typedef void (*request_head_fn)(struct tusk *t, const struct request *request,
 /* What a submission says about its request. */
 struct request_plan {
     uint16_t type;        /* enum message_type */
+    bool mapped;          /* READ: batches may be mapped */
     bool changes;         /* Without an answer its outcome is unknown */
     request_done_fn done; /* NULL: nobody wants to know */
     request_head_fn head; /* READ; or NULL */
@@ -92,6 +94,8 @@ struct tusk {
     struct tusk_batch *incoming; /* A READ reply being received into its own memory; or NULL */
     struct frame incoming_frame;
     bool incoming_told; /* Its head was looked at */
+
+    struct mapped mapped;
 
     bool dead; /* Nothing is sent or received any more; `broken` says why */
     bool in_callback;

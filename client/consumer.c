@@ -83,6 +83,21 @@ int tusk_consumer_open(struct tusk *t, const struct tusk_consumer_options *optio
     return TUSK_OK;
 }
 
+/* Whether what the current batch was checked for is still what stands there. A daemon that was
+ * restarted knows nothing of leases: then the connection is over, and nothing read counts. */
+bool consumer_still_true(struct tusk_consumer *c)
+{
+    if (c->current == NULL || mapped_unchanged(c->current)) {
+        return true;
+    }
+    pipeline_break(c->t, TUSK_ECLOSED,
+                   "the daemon was restarted and has used a block again while entries %llu to %llu "
+                   "were read from it; connect again, and read them again",
+                   (unsigned long long)c->current->reply.from,
+                   (unsigned long long)c->current->reply.to);
+    return false;
+}
+
 /* A batch without entries says that damage was skipped: what comes next lies behind it. */
 static void consumer_pass_damage(struct tusk_consumer *c, const struct tusk_batch *batch)
 {
@@ -109,6 +124,9 @@ static bool consumer_take(struct tusk_consumer *c, struct tusk_entry *entry)
             return true;
         }
         consumer_pass_damage(c, c->current);
+        if (!consumer_still_true(c)) {
+            return false;
+        }
         tusk_batch_free(c->current);
         c->current = NULL;
         if (c->queued == 0) {

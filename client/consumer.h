@@ -50,6 +50,8 @@ struct tusk_consumer {
     struct tusk_consumer_info info;
 };
 
+/* False: the connection is broken, because what was read was used again meanwhile. */
+bool consumer_still_true(struct tusk_consumer *c);
 /* Ask for more if there is room for it and nothing failed. When it cannot be sent now, the
  * next call tries again. */
 void consumer_fetch(struct tusk_consumer *c);

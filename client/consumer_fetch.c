@@ -126,6 +126,13 @@ static void consumer_read_head(struct tusk *t, const struct request *request,
     consumer_fetch(c);
 }
 
+/* Whether the next read may be answered with a place in a file. */
+static bool consumer_maps(const struct tusk_consumer *c)
+{
+    return (c->t->hello.features & FEATURE_MAPPED) != 0 && !c->checked && !c->t->mapped.failed &&
+           (c->options.flags & TUSK_CONSUMER_NO_MAP) == 0;
+}
+
 static uint16_t consumer_read_flags(const struct tusk_consumer *c)
 {
     unsigned flags = (c->options.flags & TUSK_CONSUMER_SKIP_DAMAGE) != 0 ? READ_SKIP_DAMAGE : 0;
@@ -133,17 +140,22 @@ static uint16_t consumer_read_flags(const struct tusk_consumer *c)
     if ((c->t->hello.features & FEATURE_UNCHECKED) != 0 && !c->checked) {
         flags |= READ_UNCHECKED;
     }
+    if (consumer_maps(c)) {
+        flags |= READ_MAPPED;
+    }
     return (uint16_t)flags;
 }
 
 void consumer_fetch(struct tusk_consumer *c)
 {
     const struct request_plan plan = {.type = MESSAGE_READ,
+                                      .mapped = consumer_maps(c),
                                       .done = consumer_read_done,
                                       .head = consumer_read_head,
                                       .user = &c->reads};
     struct message message;
 
+    mapped_release(c->t); /* What could not be told before */
     if (!c->next_known || c->at_end || c->failed.code != TUSK_OK ||
         c->queued + c->reads.in_flight >= CONSUMER_WINDOW) {
         return;

@@ -33,6 +33,9 @@ int consumer_save(struct tusk_consumer *c)
     struct message message;
     int rc;
 
+    if (!consumer_still_true(c)) {
+        return c->t->broken.code;
+    }
     message.type = MESSAGE_CHECKPOINT;
     message.u.checkpoint = (struct message_checkpoint){
         .topic = c->topic,

@@ -27,6 +27,7 @@ void pipeline_init(struct tusk *t)
 void pipeline_deinit(struct tusk *t)
 {
     tusk_batch_free(t->incoming);
+    mapped_deinit(&t->mapped);
     free(t->slots);
     stream_deinit(&t->stream);
 }

@@ -80,7 +80,7 @@ static int reply_read(struct tusk *t, struct request *request, struct tusk_batch
 {
     struct reply reply = {.code = TUSK_OK};
 
-    reply.code = batch_view_open(batch, &t->hello, &t->failure);
+    reply.code = batch_view_open(batch, t, request->plan.mapped);
     if (reply.code == TUSK_EPROTOCOL) {
         tusk_batch_free(batch);
         return TUSK_EPROTOCOL;

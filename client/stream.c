@@ -31,6 +31,9 @@ bool stream_init(struct stream *stream, int fd, size_t out_limit, size_t in_capa
 
 void stream_deinit(struct stream *stream)
 {
+    while (stream->fd_count > 0) {
+        (void)close(stream->fds[--stream->fd_count]); /* Nothing was written to it */
+    }
     if (stream->fd >= 0) {
         /* Nothing can be done about a failed close of a socket. */
         (void)close(stream->fd);
@@ -130,11 +133,55 @@ static void stream_received(struct stream *stream, size_t size)
     stream->in_end += size;
 }
 
+/* Keep descriptors that came along. More than can be kept, or something else, is nobody's. */
+static void take_control(struct stream *stream, struct msghdr *message)
+{
+    struct cmsghdr *header = CMSG_FIRSTHDR(message);
+
+    for (; header != NULL; header = CMSG_NXTHDR(message, header)) {
+        size_t at = 0;
+
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        for (; CMSG_LEN(at + sizeof(int)) <= header->cmsg_len; at += sizeof(int)) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
+            if (stream->fd_count < STREAM_FDS_MAX) {
+                stream->fds[stream->fd_count++] = fd;
+            } else {
+                (void)close(fd); /* Nothing was written to it */
+            }
+        }
+    }
+}
+
+int stream_take_fd(struct stream *stream)
+{
+    int fd;
+
+    if (stream->fd_count == 0) {
+        return -1;
+    }
+    fd = stream->fds[0];
+    stream->fd_count--;
+    memmove(stream->fds, stream->fds + 1, stream->fd_count * sizeof stream->fds[0]);
+    return fd;
+}
+
 /* One receive: with MSG_DONTWAIT in flags of what is there, else of what comes first. */
 static bool receive(struct stream *stream, int flags)
 {
     struct iovec parts[2];
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 0};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr message = {.msg_iov = parts,
+                             .msg_iovlen = 0,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
     size_t room;
     ssize_t n;
 
@@ -158,8 +205,11 @@ static bool receive(struct stream *stream, int flags)
         return false;
     }
     do {
-        n = recvmsg(stream->fd, &message, flags);
+        n = recvmsg(stream->fd, &message, flags | MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR && flags != 0);
+    if (n > 0 && message.msg_controllen > 0) {
+        take_control(stream, &message);
+    }
     stream->drained = n < (ssize_t)room;
     if (n > 0) {
         stream_received(stream, (size_t)n);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #define STREAM_RECEIVE_SIZE_MIN (256u * 1024)
+#define STREAM_FDS_MAX 64u
 
 struct stream {
     int fd; /* Owned; -1: none */
@@ -38,6 +39,9 @@ struct stream {
     int in_errno;        /* Why, if not an orderly end */
     bool blocking;       /* fd is, so a receive can wait */
     uint64_t timeout_us; /* Of fd's receives; 0: not set yet */
+    /* Descriptors that came with bytes, oldest first; owned until stream_take_fd(). */
+    int fds[STREAM_FDS_MAX];
+    unsigned fd_count;
 };
 
 /* Take over fd. False: out of memory, and fd is still the caller's. */
@@ -72,6 +76,8 @@ bool stream_receive(struct stream *stream);
 bool stream_make_room(struct stream *stream, size_t size);
 /* Receive the next size bytes into memory, those already in `in` first. */
 void stream_begin_direct(struct stream *stream, uint8_t *memory, size_t size);
+/* The oldest descriptor that came, which is the caller's now. -1: none. */
+int stream_take_fd(struct stream *stream);
 /* Wait until bytes arrive or, if some are unsent, can be sent; at most until `deadline` of
  * clock_now_us(), or a millisecond longer, or until a signal. True if bytes arrived and were taken,
  * in the same system call where that is possible. */

@@ -588,6 +588,13 @@ struct tusk_consumer;
 #define TUSK_CONSUMER_PEEK 0x1u        /* Never move the cursor */
 #define TUSK_CONSUMER_SKIP_DAMAGE 0x2u /* See tusk_consumer_info.skipped_* */
 #define TUSK_CONSUMER_STOP_AT_END 0x4u /* At the end EEND at once instead of waiting */
+/* Entries are copied to this process, never read from the daemon's files where they lie. Without
+ * this flag, where daemon and kernel (Linux 5.14) can, what is large enough is mapped read-only,
+ * and an entry's data points into the map, until the next call as ever. A disk that fails while a
+ * mapped page is read again from it raises SIGBUS, as with every map of a file. When the daemon
+ * was restarted meanwhile and has used a block again, the next call says TUSK_ECLOSED, and no
+ * checkpoint covers what was read from it. A child of fork() must not use the consumer. */
+#define TUSK_CONSUMER_NO_MAP 0x8u
 
 struct tusk_consumer_options {
     size_t size;

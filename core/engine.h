@@ -269,6 +269,7 @@ struct engine_read {
     bool consume;
     bool skip_damage;
     bool unchecked; /* The answer may be a range: whoever gets it checks every batch */
+    bool mapped;    /* It need not be in memory: it is mapped, not sent */
     uint64_t held;  /* First offset of a batch the caller has; UINT64_MAX: none */
     /* Make room for size bytes in all, keeping the first `used`; returns where the bytes begin, or
      * NULL for want of memory. The caller's buffer: it frees it after done(). */
@@ -305,6 +306,15 @@ int engine_range_send(struct engine_range *range, uint32_t from, int socket_fd, 
  * being read ahead), TUSK_EIO. */
 int engine_range_read(const struct engine_range *range, uint32_t from, uint8_t *data, size_t size,
                       size_t *got);
+/* Where it is, for who maps the file. */
+struct engine_place {
+    uint64_t segment;      /* Its number */
+    uint64_t segment_size; /* The file never grows beyond */
+    uint64_t block;        /* Where the range's block begins in the file */
+};
+void engine_range_place(const struct engine_range *range, struct engine_place *place);
+/* As io_share() of its file. */
+int engine_range_open(const struct engine_range *range, int *fd);
 /* Not after engine_close(). */
 void engine_range_release(struct engine_range *range);
 /* Give a waiting read up (its connection is gone). done() runs soon, with TUSK_EEND or with what

@@ -2,6 +2,7 @@
 #include "core/io.h"
 
 #include "core/check.h"
+#include "core/error.h"
 
 void io_close(struct io *io)
 {
@@ -117,6 +118,13 @@ int io_read_cached(struct io_file *file, uint8_t *data, size_t size, uint64_t of
     CHECK(data != NULL || size == 0);
     CHECK(offset < (uint64_t)INT64_MAX);
     return file->io->ops->read_cached(file, data, size, offset, got);
+}
+
+int io_share(struct io_file *file, int *fd)
+{
+    CHECK(file != NULL);
+    CHECK(fd != NULL);
+    return file->io->ops->share == NULL ? TUSK_EUNSUPPORTED : file->io->ops->share(file, fd);
 }
 
 bool io_resident(struct io_file *file, uint64_t offset, size_t size)

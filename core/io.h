@@ -102,6 +102,8 @@ struct io_ops {
                        size_t *got, struct error *err);
     int (*read_cached)(struct io_file *file, uint8_t *data, size_t size, uint64_t offset,
                        size_t *got);
+    /* NULL: nothing can be shared */
+    int (*share)(struct io_file *file, int *fd);
     /* NULL, all three: nothing is ever resident */
     bool (*resident)(struct io_file *file, uint64_t offset, size_t size);
     void (*read_ahead)(struct io_file *file, uint64_t offset, size_t size);
@@ -165,6 +167,9 @@ int io_read_direct(struct io_file *file, uint8_t *data, size_t size, uint64_t of
  * bytes (may be less than size), TUSK_EBUSY when the first byte is not resident (submit an
  * IO_OP_READ instead), or TUSK_EIO. *got == 0 with 0: end of the file. */
 int io_read_cached(struct io_file *file, uint8_t *data, size_t size, uint64_t offset, size_t *got);
+/* Open the file once more, for reading only, for another process: *fd is the caller's.
+ * TUSK_EUNSUPPORTED: this io has none; TUSK_EIO: not now, for want of descriptors, say. */
+int io_share(struct io_file *file, int *fd);
 /* Whether all of [offset, offset + size) is in memory. Where that cannot be told: no. */
 bool io_resident(struct io_file *file, uint64_t offset, size_t size);
 /* Ask the kernel for bytes, without waiting. Only advice. Where io_resident() has once said yes. */

@@ -256,19 +256,16 @@ static bool same_file(int fd, int other)
            a.st_ino == b.st_ino;
 }
 
-/* The first direct read opens the file a second time, by its path; if that names another file by
- * now (journal files are renamed and recycled), through /proc. Without either the file is read
- * through the cache, dropped first. */
-static void open_direct(struct disk_file *file)
+/* Open the file a second time, by its path; if that names another file by now (journal files are
+ * renamed and recycled, directories made under another name), through /proc. -1: it cannot be. */
+static int open_again(const struct disk_file *file, int flags)
 {
-    const int flags = O_RDONLY | O_DIRECT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     const struct disk *disk = disk_of(file->base.io);
     char proc[32];
     int fd;
 
-    CHECK(file->direct == DISK_DIRECT_UNTRIED);
-    CHECK(file->direct_fd < 0);
-    file->direct = DISK_DIRECT_NONE;
+    CHECK(file->fd >= 0);
+    flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     if (io_call_open(&disk->root, file->path, flags, &fd) != 0) {
         fd = -1;
     } else if (!same_file(fd, file->fd)) {
@@ -279,10 +276,26 @@ static void open_direct(struct disk_file *file)
         (void)snprintf(proc, sizeof proc, "/proc/self/fd/%d", file->fd);
         fd = open(proc, flags);
     }
-    if (fd >= 0) {
-        file->direct_fd = fd;
-        file->direct = DISK_DIRECT_OPEN;
-    }
+    return fd;
+}
+
+/* By the first direct read. If it cannot be, the file is read through the cache, dropped first. */
+static void open_direct(struct disk_file *file)
+{
+    const int fd = open_again(file, O_DIRECT);
+
+    CHECK(file->direct == DISK_DIRECT_UNTRIED);
+    CHECK(file->direct_fd < 0);
+    file->direct = fd < 0 ? DISK_DIRECT_NONE : DISK_DIRECT_OPEN;
+    file->direct_fd = fd;
+}
+
+int disk_share(struct io_file *base, int *fd)
+{
+    CHECK(base != NULL);
+    CHECK(fd != NULL);
+    *fd = open_again(disk_file_of(base), 0);
+    return *fd >= 0 ? 0 : TUSK_EIO;
 }
 
 int disk_read_direct(struct io_file *base, uint8_t *data, size_t size, uint64_t offset, size_t *got,

@@ -105,6 +105,7 @@ int disk_read_direct(struct io_file *base, uint8_t *data, size_t size, uint64_t 
                      struct error *err);
 int disk_read_cached(struct io_file *base, uint8_t *data, size_t size, uint64_t offset,
                      size_t *got);
+int disk_share(struct io_file *base, int *fd);
 bool disk_resident(struct io_file *base, uint64_t offset, size_t size);
 void disk_read_ahead(struct io_file *base, uint64_t offset, size_t size);
 int disk_send(struct io_file *base, uint64_t offset, size_t size, int socket_fd, size_t *sent);
@@ -117,7 +118,8 @@ int disk_punch(struct io_file *base, uint64_t offset, uint64_t size, struct erro
     .make_dir = disk_make_dir, .remove_dir = disk_remove_dir, .list_dir = disk_list_dir,           \
     .sync_dir = disk_sync_dir, .rename = disk_rename, .unlink = disk_unlink, .lock = disk_lock,    \
     .open = disk_open, .size = disk_size, .truncate = disk_truncate, .write = disk_write,          \
-    .read_direct = disk_read_direct, .resident = disk_resident, .read_ahead = disk_read_ahead,     \
-    .send = disk_send, .sync = disk_sync, .allocate = disk_allocate, .punch = disk_punch
+    .read_direct = disk_read_direct, .share = disk_share, .resident = disk_resident,               \
+    .read_ahead = disk_read_ahead, .send = disk_send, .sync = disk_sync,                           \
+    .allocate = disk_allocate, .punch = disk_punch
 
 #endif

@@ -191,7 +191,8 @@ bool read_range(struct read_state *state)
         return false;
     }
     base = (uint64_t)state->block.index * state->ns->block_size;
-    if (!io_resident(state->block.segment->file, base + begin, end.position - begin)) {
+    if (!read->mapped &&
+        !io_resident(state->block.segment->file, base + begin, end.position - begin)) {
         return false;
     }
     CHECK(end.position <= state->ns->block_size);
@@ -199,7 +200,7 @@ bool read_range(struct read_state *state)
                                         .slot = state->block.index,
                                         .offset = base + begin,
                                         .size = end.position - begin,
-                                        .seen = true};
+                                        .seen = !read->mapped};
     state->pinned = false; /* The range holds the block from here on */
     read_hint_put(state->ns, state->block.generation, end.offset, end.position);
     state->ns->counters.range_reads++;
@@ -237,6 +238,27 @@ int engine_range_read(const struct engine_range *range, uint32_t from, uint8_t *
     CHECK(from < range->size);
     CHECK(size <= range->size - from);
     return io_read_cached(range->segment->file, data, size, range->offset + from, got);
+}
+
+void engine_range_place(const struct engine_range *range, struct engine_place *place)
+{
+    const struct namespace *ns;
+
+    CHECK(range->segment != NULL);
+    CHECK(place != NULL);
+    ns = range->segment->ns;
+    *place = (struct engine_place){
+        .segment = range->segment->number,
+        .segment_size = (uint64_t)ns->blocks_per_segment * ns->block_size,
+        .block = (uint64_t)range->slot * ns->block_size,
+    };
+}
+
+int engine_range_open(const struct engine_range *range, int *fd)
+{
+    CHECK(range->segment != NULL);
+    CHECK(fd != NULL);
+    return io_share(range->segment->file, fd);
 }
 
 void engine_range_release(struct engine_range *range)

@@ -45,6 +45,7 @@ enum message_type {
     MESSAGE_NAMESPACE_DELETE = 20,
     MESSAGE_STATS = 21,
     MESSAGE_CONFIG = 22,
+    MESSAGE_RELEASE = 23,
     MESSAGE_TYPE_END /* One past the last */
 };
 
@@ -80,9 +81,14 @@ enum message_position_kind {
 #define READ_CONSUME 0x1u
 #define READ_SKIP_DAMAGE 0x2u
 #define READ_UNCHECKED 0x4u /* The batches may be bytes that the daemon has not looked at */
+#define READ_MAPPED 0x8u    /* The batches may be in a file that comes along; with READ_UNCHECKED */
 #define CHECKPOINT_NO_CREATE 0x1u
-/* Of HELLO: READ takes READ_UNCHECKED. */
+/* Of HELLO: READ takes READ_UNCHECKED, READ_MAPPED. */
 #define FEATURE_UNCHECKED 0x1u
+#define FEATURE_MAPPED 0x2u
+/* Segments whose descriptors a client keeps; the one that came first goes first. */
+#define MESSAGE_MAPPED_SEGMENTS 4u
+#define MESSAGE_LEASES_MAX 64u /* Of one connection */
 
 /* A string in a body: not terminated. data is never NULL after decoding. */
 struct message_name {
@@ -157,6 +163,17 @@ struct message_read {
     uint64_t held; /* MESSAGE_HELD_NONE: nothing */
 };
 
+/* Where batches are, instead of the batches. */
+#define MESSAGE_PLACE_SIZE 40u
+struct message_place {
+    uint64_t segment;      /* Number of the file */
+    uint64_t segment_size; /* It never grows beyond */
+    uint64_t block;        /* Where the block begins in it */
+    uint32_t size;         /* Of the batches; they begin at `position` of the block */
+    uint32_t lease;        /* To be released */
+    bool descriptor;       /* That of the file comes with the reply's first byte */
+};
+
 #define MESSAGE_READ_REPLY_SIZE 80u /* Bytes before the batches */
 struct message_read_reply {
     uint64_t topic_id;
@@ -169,8 +186,15 @@ struct message_read_reply {
     uint64_t skipped_to;
     uint64_t generation;
     uint32_t position;
-    const uint8_t *data; /* Batches; not written by the encoder, see below */
-    uint32_t data_size;
+    const uint8_t *data; /* Batches; not written by the encoder, see below. NULL when placed */
+    uint32_t data_size;  /* Of them; when placed not looked at by the encoder, 0 when decoded */
+    bool placed;
+    struct message_place place;
+};
+
+struct message_release {
+    uint16_t count;
+    uint32_t leases[MESSAGE_LEASES_MAX];
 };
 
 struct message_checkpoint {
@@ -316,6 +340,7 @@ struct message {
         struct message_cursor cursor;
         struct message_namespace_settings namespace_settings;
         struct message_config config;
+        struct message_release release;
         struct message_name name;
     } u;
 };
@@ -344,8 +369,9 @@ size_t message_append_reply_encode(uint8_t *to, const struct message_append_repl
 int message_append_reply_decode(struct message_append_reply *reply, const uint8_t *body,
                                 size_t size);
 
-/* Encodes the MESSAGE_READ_REPLY_SIZE bytes before the batches; data_size is written, data
- * is put behind by the caller. Decoding checks that exactly data_size bytes follow. */
+/* Encodes the MESSAGE_READ_REPLY_SIZE bytes before the batches; data_size is written, data is put
+ * behind by the caller. When placed, MESSAGE_PLACE_SIZE bytes more, and that is all. Decoding
+ * checks that exactly data_size bytes follow, or the place. */
 size_t message_read_reply_encode(uint8_t *to, const struct message_read_reply *reply);
 int message_read_reply_decode(struct message_read_reply *reply, const uint8_t *body, size_t size);
 

@@ -80,43 +80,6 @@ int message_append_reply_decode(struct message_append_reply *reply, const uint8_
     return message_take_end(&in, NULL);
 }
 
-size_t message_read_reply_encode(uint8_t *to, const struct message_read_reply *reply)
-{
-    struct message_output out = {.to = to};
-
-    message_put_u64(&out, reply->topic_id);
-    message_put_u64(&out, reply->from);
-    message_put_u64(&out, reply->to);
-    message_put_u64(&out, reply->end);
-    message_put_u64(&out, reply->durable_end);
-    message_put_u64(&out, reply->epoch);
-    message_put_u64(&out, reply->skipped_from);
-    message_put_u64(&out, reply->skipped_to);
-    message_put_u64(&out, reply->generation);
-    message_put_u32(&out, reply->position);
-    message_put_u32(&out, reply->data_size);
-    return out.size;
-}
-
-int message_read_reply_decode(struct message_read_reply *reply, const uint8_t *body, size_t size)
-{
-    struct message_input in = {.at = body, .left = size};
-
-    reply->topic_id = message_take_u64(&in);
-    reply->from = message_take_u64(&in);
-    reply->to = message_take_u64(&in);
-    reply->end = message_take_u64(&in);
-    reply->durable_end = message_take_u64(&in);
-    reply->epoch = message_take_u64(&in);
-    reply->skipped_from = message_take_u64(&in);
-    reply->skipped_to = message_take_u64(&in);
-    reply->generation = message_take_u64(&in);
-    reply->position = message_take_u32(&in);
-    reply->data_size = message_take_u32(&in);
-    reply->data = message_take(&in, reply->data_size);
-    return message_take_end(&in, NULL);
-}
-
 size_t message_cursor_reply_encode(uint8_t *to, const struct message_cursor_reply *reply)
 {
     struct message_output out = {.to = to};

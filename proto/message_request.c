@@ -107,6 +107,8 @@ static void check_read(struct message_input *in, const struct message_read *read
     }
 }
 
+#define READ_FLAGS (READ_CONSUME | READ_SKIP_DAMAGE | READ_UNCHECKED | READ_MAPPED)
+
 static void take_read(struct message_input *in, struct message *message)
 {
     struct message_read *read = &message->u.read;
@@ -114,7 +116,7 @@ static void take_read(struct message_input *in, struct message *message)
     uint16_t name_size;
     uint16_t cursor_size;
 
-    read->flags = message_take_flags(in, READ_CONSUME | READ_SKIP_DAMAGE | READ_UNCHECKED);
+    read->flags = message_take_flags(in, READ_FLAGS);
     name_size = message_take_u16(in);
     cursor_size = message_take_u16(in);
     read->position.kind = message_take_u16(in);
@@ -367,6 +369,32 @@ static void put_config(struct message_output *out, const struct message *message
     message_put_u16(out, message->u.config.files);
 }
 
+static void take_release(struct message_input *in, struct message *message)
+{
+    struct message_release *release = &message->u.release;
+    uint16_t i;
+
+    release->count = message_take_u16(in);
+    if (release->count == 0 || release->count > MESSAGE_LEASES_MAX) {
+        message_fail(in, TUSK_EINVALID, "the number of leases is not one of 1 to 64");
+        return;
+    }
+    for (i = 0; i < release->count; i++) {
+        release->leases[i] = message_take_u32(in);
+    }
+}
+
+static void put_release(struct message_output *out, const struct message *message)
+{
+    const struct message_release *release = &message->u.release;
+    uint16_t i;
+
+    message_put_u16(out, release->count);
+    for (i = 0; i < release->count && i < MESSAGE_LEASES_MAX; i++) {
+        message_put_u32(out, release->leases[i]);
+    }
+}
+
 struct request_form {
     void (*take)(struct message_input *in, struct message *message);
     void (*put)(struct message_output *out, const struct message *message);
@@ -395,6 +423,7 @@ static const struct request_form forms[MESSAGE_TYPE_END] = {
     [MESSAGE_NAMESPACE_DELETE] = {take_namespace, put_namespace},
     [MESSAGE_STATS] = {take_nothing, put_nothing},
     [MESSAGE_CONFIG] = {take_config, put_config},
+    [MESSAGE_RELEASE] = {take_release, put_release},
 };
 
 int message_decode(struct message *message, uint16_t type, const uint8_t *body, size_t size,

@@ -11,6 +11,7 @@
 #include "proto/status.h"
 #include "server/dispatch.h"
 #include "server/input.h"
+#include "server/lease.h"
 #include "server/log.h"
 #include "server/pool.h"
 #include "server/server.h"
@@ -76,6 +77,7 @@ void connection_close(struct connection *connection, const char *reason)
                     (long)connection->pid, (unsigned long)connection->uid, reason);
     }
     output_release_ranges(connection);
+    lease_leave(connection);
     dispatch_leave(connection);
     unlink_from_server(connection);
     /* Cancels a write under way, so that its buffers are free when on_closed() runs. */
@@ -324,7 +326,7 @@ void connection_sweep(struct connection *connection, uint64_t now_ms)
     if (connection->writing > 0) {
         check_progress(connection);
     }
-    if (connection->output_cold) {
+    if (connection->output_later) {
         output_mark(connection);
         server_want_turn(connection->server);
     }

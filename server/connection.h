@@ -26,6 +26,7 @@
 
 struct buffer;
 struct engine_range;
+struct leases;
 struct namespace;
 struct request;
 struct server;
@@ -62,14 +63,16 @@ struct connection {
     uint64_t requests_bytes; /* What they cost, see REQUEST_COST */
     uint64_t replies_bytes;  /* Output that reads in flight may need */
 
+    struct leases *leases; /* Owned (lease.c); NULL: it has mapped nothing yet */
+
     struct buffer *output; /* Owned chain, oldest first */
     struct buffer *output_last;
-    uint64_t output_bytes;     /* Not yet sent, of the whole chain */
-    const char *output_failed; /* Why no more can be added; closed at the end of the turn */
-    size_t output_seen;        /* What was left of `write` when last looked at */
-    bool sends_ranges;         /* The socket has the buffer for it */
-    bool output_cold;          /* What is next to be sent is not in memory: the sweep tries again */
-    unsigned output_cold_tries; /* In a row */
+    uint64_t output_bytes;      /* Not yet sent, of the whole chain */
+    const char *output_failed;  /* Why no more can be added; closed at the end of the turn */
+    size_t output_seen;         /* What was left of `write` when last looked at */
+    bool sends_ranges;          /* The socket has the buffer for it */
+    bool output_later;          /* Nothing tells when it can go on: the sweep tries again */
+    unsigned output_tries;      /* In a row */
     unsigned writing;           /* Buffers that `write` is sending; 0: it is not in use */
     uint32_t writing_last_size; /* Of the last of them; it may have grown since */
 

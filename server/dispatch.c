@@ -30,6 +30,7 @@ static dispatch_fn *const handlers[MESSAGE_TYPE_END] = {
     [MESSAGE_NAMESPACE_DELETE] = dispatch_space_delete,
     [MESSAGE_STATS] = dispatch_stats,
     [MESSAGE_CONFIG] = dispatch_config,
+    [MESSAGE_RELEASE] = dispatch_release,
 };
 
 /* Types that make sense without a namespace: that of the connection may have been deleted. */
@@ -37,7 +38,7 @@ static bool needs_namespace(uint16_t type)
 {
     return type != MESSAGE_HELLO && type != MESSAGE_NAMESPACE_CREATE &&
            type != MESSAGE_NAMESPACE_SET && type != MESSAGE_NAMESPACE_LIST &&
-           type != MESSAGE_NAMESPACE_DELETE && type != MESSAGE_CONFIG;
+           type != MESSAGE_NAMESPACE_DELETE && type != MESSAGE_CONFIG && type != MESSAGE_RELEASE;
 }
 
 /* The order of the first requests: HELLO comes first, and once. False: it was broken, and has been

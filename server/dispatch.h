@@ -4,7 +4,7 @@
  *     dispatch.c          decodes, and passes each type to its handler
  *     dispatch_hello.c    HELLO, and who may
  *     dispatch_append.c   APPEND
- *     dispatch_read.c     READ
+ *     dispatch_read.c     READ, RELEASE
  *     dispatch_command.c  what changes cursors, topics and settings, and SYNC
  *     dispatch_query.c    lists, TOPIC_INFO, STATS
  *     dispatch_space.c    creating, deleting and listing namespaces
@@ -51,6 +51,7 @@ typedef enum dispatch_result dispatch_fn(struct connection *connection, struct r
 dispatch_fn dispatch_hello;
 dispatch_fn dispatch_append;
 dispatch_fn dispatch_read;
+dispatch_fn dispatch_release;
 dispatch_fn dispatch_command;
 /* A command for a namespace that need not be the connection's. */
 enum dispatch_result dispatch_command_on(struct namespace *ns, struct connection *connection,

@@ -29,7 +29,7 @@ static void answer(struct connection *connection, struct reply_to to, uint64_t f
     const struct options *options = connection->server->options;
     struct message_hello_reply reply = {
         .version = MESSAGE_VERSION,
-        .features = features & FEATURE_UNCHECKED,
+        .features = features & (FEATURE_UNCHECKED | FEATURE_MAPPED),
         .consistency = (uint32_t)info->settings.consistency,
         .incarnation = info->incarnation,
         .fsync_ms = info->settings.fsync_ms,

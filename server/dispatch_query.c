@@ -5,6 +5,7 @@
 #include "proto/message.h"
 #include "server/connection.h"
 #include "server/dispatch.h"
+#include "server/lease.h"
 #include "server/pool.h"
 #include "server/server.h"
 
@@ -193,6 +194,9 @@ static void add_stat(void *arg, const char *name, uint64_t value)
 
 static void add_server_stats(struct listing *listing, const struct server *server)
 {
+    uint64_t live;
+    uint64_t left;
+
     add_stat(listing, "connections", server->connection_count);
     add_stat(listing, "connections_taken", server->counters.connections_taken);
     add_stat(listing, "connections_cut", server->counters.connections_cut);
@@ -201,6 +205,10 @@ static void add_server_stats(struct listing *listing, const struct server *serve
     add_stat(listing, "bytes_received", server->counters.bytes_received);
     add_stat(listing, "bytes_sent", server->counters.bytes_sent);
     add_stat(listing, "bytes_sent_from_cache", server->counters.bytes_sent_from_cache);
+    lease_count(server, &live, &left);
+    add_stat(listing, "leases", live);
+    add_stat(listing, "leases_left_behind", left);
+    add_stat(listing, "blocks_retired", server->counters.blocks_retired);
     add_stat(listing, "pauses", server->counters.pauses);
     add_stat(listing, "buffer_bytes", server->pool.used_bytes);
     add_stat(listing, "buffer_bytes_max", server->pool.limit_bytes);

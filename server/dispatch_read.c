@@ -10,6 +10,7 @@
 #include "proto/message.h"
 #include "server/connection.h"
 #include "server/dispatch.h"
+#include "server/lease.h"
 #include "server/pool.h"
 #include "server/request.h"
 #include "server/server.h"
@@ -19,6 +20,8 @@
  * send. */
 #define COPY_MAX 4096u
 
+_Static_assert(LEASES_MAX == MESSAGE_LEASES_MAX, "both are the protocol's");
+_Static_assert(MAPPED_SEGMENTS == MESSAGE_MAPPED_SEGMENTS, "likewise");
 _Static_assert(HEAD_SIZE % 16 == 0, "batches stay aligned behind the head");
 
 static uint8_t *read_room(struct engine_read *read, size_t used, size_t size)
@@ -45,9 +48,9 @@ static uint8_t *read_room(struct engine_read *read, size_t used, size_t size)
     return buffer->bytes + HEAD_SIZE;
 }
 
-static void encode_head(uint8_t *body, const struct engine_read *read)
+static struct message_read_reply head_of(const struct engine_read *read)
 {
-    const struct message_read_reply reply = {
+    return (struct message_read_reply){
         .topic_id = read->topic_id,
         .from = read->from,
         .to = read->to,
@@ -60,6 +63,11 @@ static void encode_head(uint8_t *body, const struct engine_read *read)
         .position = read->block_position,
         .data_size = read->data_size,
     };
+}
+
+static void encode_head(uint8_t *body, const struct engine_read *read)
+{
+    const struct message_read_reply reply = head_of(read);
 
     (void)message_read_reply_encode(body, &reply);
 }
@@ -105,6 +113,56 @@ static void answer_range(struct request *request)
     }
 }
 
+/* A descriptor of the range's file; -1: the client has one. False: none to be had. */
+static bool open_segment(struct connection *connection, const struct engine_range *range,
+                         uint64_t segment, int *fd)
+{
+    *fd = -1;
+    if (lease_has_segment(connection, segment)) {
+        return true;
+    }
+    if (engine_range_open(range, fd) != 0) {
+        return false;
+    }
+    lease_add_segment(connection, segment);
+    return true;
+}
+
+/* Where the range is, leased, instead of its bytes. False: nothing was answered. */
+static bool answer_place(struct request *request)
+{
+    struct connection *connection = request->connection;
+    struct engine_read *read = &request->u.read;
+    struct message_read_reply reply = head_of(read);
+    const size_t size = HEAD_SIZE + MESSAGE_PLACE_SIZE;
+    struct engine_place place;
+    struct buffer *buffer;
+    int fd;
+
+    engine_range_place(&read->range, &place);
+    buffer = pool_get(&connection->server->pool, size);
+    if (buffer == NULL || !lease_possible(connection) ||
+        !open_segment(connection, &read->range, place.segment, &fd)) {
+        pool_put(&connection->server->pool, buffer);
+        return false;
+    }
+    reply.placed = true;
+    reply.place = (struct message_place){.segment = place.segment,
+                                         .segment_size = place.segment_size,
+                                         .block = place.block,
+                                         .size = read->data_size,
+                                         .descriptor = fd >= 0};
+    reply.place.lease = lease_take(connection, &read->range);
+    frame_encode(buffer->bytes, &(struct frame){.size = (uint32_t)size,
+                                                .type = (uint16_t)(request->to.type | FRAME_REPLY),
+                                                .id = request->to.id});
+    (void)message_read_reply_encode(buffer->bytes + FRAME_HEADER_SIZE, &reply);
+    buffer->end = (uint32_t)size;
+    buffer->attached = fd;
+    output_append(connection, buffer);
+    return true;
+}
+
 static void answer(struct request *request)
 {
     const struct engine_read *read = &request->u.read;
@@ -116,7 +174,9 @@ static void answer(struct request *request)
         return;
     }
     if (read->range.segment != NULL) {
-        answer_range(request);
+        if (!read->mapped || !answer_place(request)) {
+            answer_range(request);
+        }
         return;
     }
     if (read->data_size > COPY_MAX) {
@@ -187,9 +247,32 @@ enum dispatch_result dispatch_read(struct connection *connection, struct reply_t
     read->consume = (wanted->flags & READ_CONSUME) != 0;
     read->skip_damage = (wanted->flags & READ_SKIP_DAMAGE) != 0;
     read->unchecked = (wanted->flags & READ_UNCHECKED) != 0;
+    read->mapped = (wanted->flags & READ_MAPPED) != 0 && lease_possible(connection);
     read->held = wanted->held;
     read->room = read_room;
     server_stage(server);
     engine_read(connection->ns, read);
+    return DISPATCH_TAKEN;
+}
+
+/* RELEASE. What is not leased is refused, and what is, is released all the same: a client that has
+ * lost count must not keep blocks. */
+enum dispatch_result dispatch_release(struct connection *connection, struct reply_to to,
+                                      const struct message *message, uint32_t frame_size)
+{
+    const struct message_release *release = &message->u.release;
+    bool all = true;
+    uint16_t i;
+
+    (void)frame_size;
+    for (i = 0; i < release->count; i++) {
+        all = lease_release(connection, release->leases[i]) && all;
+    }
+    if (all) {
+        reply_empty(connection, to);
+    } else {
+        reply_error(connection, to, TUSK_EINVALID, 0, 0,
+                    "a lease that this connection does not have; the others are released");
+    }
     return DISPATCH_TAKEN;
 }

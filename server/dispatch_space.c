@@ -8,6 +8,7 @@
 #include "server/configured.h"
 #include "server/connection.h"
 #include "server/dispatch.h"
+#include "server/lease.h"
 #include "server/log.h"
 #include "server/server.h"
 
@@ -119,6 +120,7 @@ enum dispatch_result dispatch_space_delete(struct connection *connection, struct
         reply_error(connection, to, rc, 0, 0, err.text);
         return DISPATCH_TAKEN;
     }
+    lease_forget(connection->server, ns);
     if (ns == connection->ns) {
         connection->ns = NULL;
     }

@@ -40,6 +40,12 @@
 /* How long accepting rests when descriptors or memory are short, if no connection closes. */
 #define ACCEPT_RETRY_MS 100u
 
+/* Of a connection, as PROTOCOL.md says: blocks leased, and segments whose descriptors it keeps. */
+#define LEASES_MAX 64u
+#define MAPPED_SEGMENTS 4u
+/* Processes that left blocks leased when their connection closed, and are watched. */
+#define DEPARTED_MAX 256u
+
 /* How often deadlines are looked at: a quarter of the shortest, within these. */
 #define SWEEP_MIN_MS 5u
 #define SWEEP_MAX_MS 1000u

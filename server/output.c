@@ -8,8 +8,10 @@
  * A *range* in the chain is a part of a block, whose bytes the kernel sends from its page cache
  * (engine_range_send). When the socket is full, a few of its bytes are copied into a buffer before
  * it, and wait in uv_write() as any others do: libuv tells when the socket takes more. */
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "config/options.h"
 #include "core/check.h"
@@ -22,9 +24,9 @@
 /* What is copied of a range at once: when the socket is full, and when it cannot be sent. */
 #define PIECE_SIZE 4096u
 #define COPY_SIZE OUTPUT_NEXT_SIZE
-/* Looks at bytes that were in memory when they were promised and are not any more, each a few
- * milliseconds behind the one before: then the disk does not give them. */
-#define COLD_TRIES_MAX 1000u
+/* Looks at what cannot be sent now, each a few milliseconds behind the one before. */
+#define TRIES_MAX 1000u
+#define CANNOT_READ "what is being sent cannot be read from the disk any more"
 
 /* The struct lies in bytes[], which are aligned for it. */
 static struct engine_range *range_of(struct buffer *buffer)
@@ -43,6 +45,9 @@ static void release_range(struct server *server, struct buffer *buffer)
 
 static void free_buffer(struct server *server, struct buffer *buffer)
 {
+    if (buffer->attached >= 0) {
+        (void)close(buffer->attached); /* Read-only */
+    }
     if (buffer->is_range) {
         release_range(server, buffer);
     }
@@ -186,20 +191,21 @@ static void consume(struct connection *connection, size_t size)
         }
         free_buffer(server, first);
     }
-    connection->output_cold_tries = 0;
+    connection->output_tries = 0;
     connection->output_deadline = 0;
     if (connection->output_bytes > 0) {
         connection->output_deadline = uv_now(&server->loop) + server->options->output_timeout;
     }
 }
 
-/* Up to the first range. */
+/* Up to the first range, or descriptor. */
 static unsigned gather(const struct connection *connection, uv_buf_t *vectors)
 {
     struct buffer *at = connection->output;
     unsigned count = 0;
 
-    for (; at != NULL && !at->is_range && count < OUTPUT_VECTORS_MAX; at = at->next) {
+    for (; at != NULL && !at->is_range && at->attached < 0 && count < OUTPUT_VECTORS_MAX;
+         at = at->next) {
         vectors[count++] = uv_buf_init((char *)at->bytes + at->begin, at->end - at->begin);
     }
     return count;
@@ -249,6 +255,19 @@ static void write_rest(struct connection *connection)
     }
 }
 
+/* Nothing tells when to go on: try again soon, but not for ever. False. */
+static bool look_later(struct connection *connection, const char *reason)
+{
+    if (connection->output_tries == TRIES_MAX) {
+        connection_close(connection, reason);
+    } else {
+        connection->output_tries++;
+        connection->output_later = true;
+        sweep_soon(connection->server);
+    }
+    return false;
+}
+
 /* Copy the next bytes of the range at the front into a buffer of their own before it. False: not
  * now, or the connection closes. */
 static bool split_range(struct connection *connection, uint32_t size)
@@ -274,14 +293,11 @@ static bool split_range(struct connection *connection, uint32_t size)
         return true;
     }
     pool_put(&server->pool, piece);
-    if (rc == TUSK_EBUSY && connection->output_cold_tries < COLD_TRIES_MAX) {
-        connection->output_cold = true;
-        connection->output_cold_tries++;
-        sweep_soon(server);
-    } else {
-        connection_close(connection, "what is being sent cannot be read from the disk any more");
+    if (rc != TUSK_EBUSY) {
+        connection_close(connection, CANNOT_READ);
+        return false;
     }
-    return false;
+    return look_later(connection, CANNOT_READ);
 }
 
 /* Send of the range at the front. False: nothing more can be sent now. */
@@ -312,6 +328,45 @@ static bool send_range(struct connection *connection)
     return split_range(connection, rc == TUSK_EBUSY ? PIECE_SIZE : COPY_SIZE);
 }
 
+/* Send the buffer at the front with its descriptor. libuv sends only descriptors of its own kind,
+ * so a full socket is looked at again a few milliseconds later. */
+static bool send_attached(struct connection *connection)
+{
+    struct buffer *first = connection->output;
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.bytes = {0}};
+    struct iovec bytes = {.iov_base = first->bytes + first->begin,
+                          .iov_len = first->end - first->begin};
+    struct msghdr message = {.msg_iov = &bytes,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    ssize_t sent;
+
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &first->attached, sizeof(int));
+    do {
+        sent = sendmsg(socket_of(connection), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent > 0) {
+        (void)close(first->attached); /* Read-only, and the client has it */
+        first->attached = -1;
+        consume(connection, (size_t)sent);
+        return true;
+    }
+    if (sent < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ETOOMANYREFS) {
+        connection_close(connection,
+                         errno == EPIPE || errno == ECONNRESET ? NULL : strerror(errno));
+        return false;
+    }
+    return look_later(connection, "it does not take its replies");
+}
+
 static bool send_buffers(struct connection *connection)
 {
     uv_buf_t vectors[OUTPUT_VECTORS_MAX];
@@ -334,10 +389,12 @@ static bool send_buffers(struct connection *connection)
 
 void output_flush(struct connection *connection)
 {
-    connection->output_cold = false;
+    connection->output_later = false;
     while (connection->output != NULL && connection->writing == 0 && !connection->closing) {
-        const bool go_on =
-            connection->output->is_range ? send_range(connection) : send_buffers(connection);
+        const struct buffer *first = connection->output;
+        const bool go_on = first->is_range        ? send_range(connection)
+                           : first->attached >= 0 ? send_attached(connection)
+                                                  : send_buffers(connection);
 
         if (!go_on) {
             return;

@@ -91,6 +91,7 @@ struct buffer *pool_get(struct pool *pool, size_t size)
     buffer->begin = 0;
     buffer->end = 0;
     buffer->is_range = false;
+    buffer->attached = -1;
     return buffer;
 }
 

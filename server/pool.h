@@ -24,6 +24,7 @@ struct buffer {
     uint32_t begin;      /* The owner's: bytes [begin, end) hold something */
     uint32_t end;
     uint32_t index; /* The pool's: the class */
+    int attached;   /* The owner's: a descriptor to send with the first byte; -1: none */
     bool is_range;  /* The owner's: bytes[] hold a range, and [begin, end) is of its bytes */
     _Alignas(16) uint8_t bytes[];
 };

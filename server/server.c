@@ -11,6 +11,7 @@
 #include "server/clock.h"
 #include "server/connection.h"
 #include "server/exit_status.h"
+#include "server/lease.h"
 #include "server/log.h"
 #include "server/notify.h"
 #include "server/reload.h"
@@ -494,5 +495,6 @@ void server_deinit(struct server *server)
     rc = uv_loop_close(&server->loop);
     CHECK(rc == 0);
     request_deinit(server);
+    lease_deinit(server);
     pool_deinit(&server->pool);
 }

@@ -31,6 +31,7 @@ struct config;
 struct connection;
 struct engine;
 struct error;
+struct leases;
 struct io;
 struct options;
 struct reload;
@@ -45,6 +46,7 @@ struct server_counters {
     uint64_t bytes_received;
     uint64_t bytes_sent;
     uint64_t bytes_sent_from_cache; /* Of them, without a copy */
+    uint64_t blocks_retired;        /* Not used again until the next start: lease.h */
     uint64_t pauses;                /* Times a connection was not read from because of a limit */
 };
 
@@ -85,7 +87,9 @@ struct server {
 
     struct connection *connections; /* Doubly linked */
     uint32_t connection_count;
-    struct connection *dirty;  /* Have output to send at the end of this turn */
+    struct connection *dirty; /* Have output to send at the end of this turn */
+    struct leases *departed;  /* Owned (lease.c): of processes whose connection is gone */
+    uint32_t departed_count;
     struct connection *paused; /* Have input that may not be taken yet */
 
     struct server_counters counters;

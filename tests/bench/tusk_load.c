@@ -153,6 +153,42 @@ static void run_read(struct load_worker *worker)
     run_drain(worker, false);
 }
 
+/* The same entry by entry, by the library's consumer: by its maps of the daemon's files, or not. */
+static void run_consumer(struct load_worker *worker, uint32_t flags)
+{
+    struct tusk_consumer_options how = {.size = sizeof how,
+                                        .topic = worker->options->topic,
+                                        .from = {TUSK_FROM_EARLIEST, 0},
+                                        .flags = TUSK_CONSUMER_STOP_AT_END | flags};
+    struct load_result *result = worker->result;
+    struct tusk *t = tusk_load_dial(worker->options, 0);
+    struct tusk_entry entry;
+    int rc;
+
+    load_start(worker);
+    do {
+        struct tusk_consumer *consumer;
+
+        tusk_load_expect(t, tusk_consumer_open(t, &how, &consumer), "consumer");
+        while ((rc = tusk_consumer_next(consumer, &entry, TUSK_TIMEOUT_DEFAULT)) == TUSK_OK) {
+            result->entries++;
+            result->bytes += entry.size;
+        }
+        tusk_load_expect(t, rc == TUSK_EEND ? TUSK_OK : rc, "consumer");
+        tusk_load_expect(t, tusk_consumer_close(consumer, 0), "consumer");
+    } while (result->entries > 0 && load_now_ns() < load_end_ns(worker));
+}
+
+static void run_mapped(struct load_worker *worker)
+{
+    run_consumer(worker, 0);
+}
+
+static void run_copied(struct load_worker *worker)
+{
+    run_consumer(worker, TUSK_CONSUMER_NO_MAP);
+}
+
 static void run_group(struct load_worker *worker)
 {
     run_drain(worker, true);
@@ -274,6 +310,8 @@ int main(int argc, char **argv)
                                              {"latency", tusk_load_latency, 0},
                                              {"many", tusk_load_many, 1},
                                              {"read", run_read, 1},
+                                             {"mapped", run_mapped, 1},
+                                             {"copied", run_copied, 1},
                                              {"group", run_group, 1},
                                              {"next", run_next, 1},
                                              {"e2e", run_e2e, 2},

@@ -264,10 +264,9 @@ static void delivered(struct world *w, struct op *op)
         return; /* A write that was lost left a batch below it that no answer had promised: such hardware is not covered */
     }
     /* A range may begin in the gap before its first entry: nobody has looked. */
-    if (start == UINT64_MAX ||
-        (read->from != model_next_entry(topic, start) &&
-         !(read->range.segment != NULL && read->from >= start &&
-           read->from < model_next_entry(topic, start)))) {
+    if (start == UINT64_MAX || (read->from != model_next_entry(topic, start) &&
+                                !(read->range.segment != NULL && read->from >= start &&
+                                  read->from < model_next_entry(topic, start)))) {
         fail_read(w, op, "a read begins with the entry asked for", start,
                   start == UINT64_MAX ? 0 : model_next_entry(topic, start));
     }
@@ -275,7 +274,9 @@ static void delivered(struct world *w, struct op *op)
         read->end < op->low || read->durable_end > model_end_high(topic)) {
         fail_read(w, op, "ends are where they are", read->end, read->durable_end);
     }
-    if (op->must_sync && read->to > read->durable_end && read->to > topic->shown_high) {
+    /* A range may end in the gap behind its last entry. */
+    if (op->must_sync && read->to > read->durable_end && read->to > topic->shown_high &&
+        !(read->range.segment != NULL && model_next_entry(topic, read->durable_end) >= read->to)) {
         fail_read(w, op, "in schedule each only what is durable is read", read->to,
                   read->durable_end);
     }

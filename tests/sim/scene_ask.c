@@ -204,7 +204,7 @@ static void ask_read(struct client *c)
         }
     }
     if ((read->flags & READ_CONSUME) == 0 && scene_chance(s, 40)) {
-        read->flags |= READ_UNCHECKED;
+        read->flags |= scene_chance(s, 50) ? READ_UNCHECKED : READ_UNCHECKED | READ_MAPPED;
     }
     read->max_bytes = 1u << scene_below(s, 20);
     read->max_entries = 1 + (uint32_t)scene_below(s, UINT64_C(1) << scene_below(s, 12));
@@ -402,6 +402,19 @@ static void ask_simple(struct client *c, uint16_t type)
     ask_send(c, call, &message, NULL, 0);
 }
 
+/* Of leases it cannot have: nobody's process can be watched here, so nothing is leased. */
+static void ask_release(struct client *c)
+{
+    struct message message = {.type = MESSAGE_RELEASE};
+    struct call *call = client_call(c, MESSAGE_RELEASE);
+
+    call->space = c->space;
+    call->may = MAY(-TUSK_EINVALID);
+    message.u.release.count = (uint16_t)(1 + scene_below(c->scene, MESSAGE_LEASES_MAX));
+    message.u.release.leases[0] = (uint32_t)scene_below(c->scene, UINT32_MAX);
+    ask_send(c, call, &message, NULL, 0);
+}
+
 static uint16_t choose_type(struct scene *s)
 {
     uint64_t total = 0;
@@ -452,6 +465,9 @@ void ask_something(struct client *c)
     case MESSAGE_NAMESPACE_SET:
     case MESSAGE_NAMESPACE_DELETE:
         ask_space(c, type);
+        break;
+    case MESSAGE_RELEASE:
+        ask_release(c);
         break;
     default:
         ask_simple(c, type);

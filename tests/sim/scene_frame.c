@@ -87,7 +87,7 @@ void ask_nonsense(struct client *c)
         call->may = MAY(-TUSK_EUNSUPPORTED);
         break;
     case 1: /* A body that says nothing */
-        frame.type = (uint16_t)random_between(&s->random, MESSAGE_APPEND, MESSAGE_CONFIG);
+        frame.type = (uint16_t)random_between(&s->random, MESSAGE_APPEND, MESSAGE_RELEASE);
         frame.size += 1u + (uint32_t)scene_below(s, 12);
         memset(bytes, 0xff, sizeof bytes);
         call->may = MAY(-TUSK_EINVALID) | MAY(-TUSK_EUNSUPPORTED);

@@ -14,6 +14,7 @@
 #include "server/clock.h"
 #include "server/log.h"
 #include "server/notify.h"
+#include "server/process.h"
 #include "tests/sim/scene.h"
 #include "tests/sim/sim_net.h"
 
@@ -73,6 +74,17 @@ void notify_watchdog(void)
 uint64_t notify_watchdog_interval_ms(void)
 {
     return 0;
+}
+
+/* ---- process.h ---- */
+
+/* Nobody can be watched, so nothing is leased: what clients map is not simulated here (but that held ranges stay is,
+ * in the engine's simulation). */
+int process_watch(pid_t pid, int socket_fd)
+{
+    (void)pid;
+    (void)socket_fd;
+    return -1;
 }
 
 /* ---- system calls ---- */

@@ -275,6 +275,7 @@ static void choose_read(struct world *w, struct op *op)
     read->wait_ms = world_chance(w, 30) ? (uint32_t)world_below(w, 1u << world_below(w, 16)) : 0;
     read->skip_damage = world_chance(w, 10);
     read->unchecked = world_chance(w, 40);
+    read->mapped = world_chance(w, 30);
     read->held = UINT64_MAX;
     read->room = room;
     if (topic != NULL && topic->batches.count > 0 && world_chance(w, 20)) {

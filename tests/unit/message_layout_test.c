@@ -143,6 +143,10 @@ static const struct {
      "01020000"
      "11121314"
      "0100"},
+    {{.type = MESSAGE_RELEASE, .u.release = {.count = 2, .leases = {0x04030201, 63}}},
+     "0200"
+     "01020304"
+     "3f000000"},
 };
 
 /* Every request has the bytes of PROTOCOL.md, both ways, and no type is missing here. */
@@ -291,6 +295,56 @@ static void read_reply_has_the_documented_bytes(void **state)
     assert_ptr_equal(reply.data, bytes + MESSAGE_READ_REPLY_SIZE);
     assert_int_equal(message_read_reply_encode(encoded, &reply), MESSAGE_READ_REPLY_SIZE);
     assert_memory_equal(encoded, bytes, MESSAGE_READ_REPLY_SIZE);
+}
+
+/* A reply to READ that names a place has it where batches would stand, and nothing behind it. */
+static void a_place_has_the_documented_bytes(void **state)
+{
+    const struct message_read_reply reply = {
+        .topic_id = 1,
+        .from = 2,
+        .to = 3,
+        .end = 4,
+        .durable_end = 5,
+        .generation = 6,
+        .position = 7,
+        .data_size = 8, /* Not looked at */
+        .placed = true,
+        .place = {.segment = 0x0807060504030201,
+                  .segment_size = 0x1817161514131211,
+                  .block = 0x2827262524232221,
+                  .size = 0x34333231,
+                  .lease = 0x44434241,
+                  .descriptor = true},
+    };
+    static const char hex[] = "0100000000000000 0200000000000000 0300000000000000 0400000000000000"
+                              "0500000000000000 0000000000000000 0000000000000000 0000000000000000"
+                              "0600000000000000 07000000 ffffffff"
+                              "0102030405060708 1112131415161718 2122232425262728"
+                              "31323334 41424344 0100 000000000000";
+    struct message_read_reply decoded;
+    uint8_t bytes[256];
+    uint8_t encoded[256];
+    const size_t size = hex_decode(bytes, sizeof bytes, hex);
+
+    (void)state;
+    assert_int_equal(size, MESSAGE_READ_REPLY_SIZE + MESSAGE_PLACE_SIZE);
+    assert_int_equal(message_read_reply_encode(encoded, &reply), size);
+    assert_memory_equal(encoded, bytes, size);
+    assert_int_equal(message_read_reply_decode(&decoded, bytes, size), 0);
+    assert_true(decoded.placed);
+    assert_true(decoded.place.descriptor);
+    assert_null(decoded.data);
+    assert_int_equal(decoded.data_size, 0);
+    assert_int_equal(decoded.place.segment, reply.place.segment);
+    assert_int_equal(decoded.place.segment_size, reply.place.segment_size);
+    assert_int_equal(decoded.place.block, reply.place.block);
+    assert_int_equal(decoded.place.size, reply.place.size);
+    assert_int_equal(decoded.place.lease, reply.place.lease);
+    assert_int_not_equal(message_read_reply_decode(&decoded, bytes, size - 1), 0);
+    assert_int_not_equal(message_read_reply_decode(&decoded, bytes, size + 1), 0);
+    bytes[size - 1] = 1; /* A reserved byte */
+    assert_int_not_equal(message_read_reply_decode(&decoded, bytes, size), 0);
 }
 
 /* The body of every reply that is not a success. */
@@ -505,6 +559,7 @@ int main(void)
         cmocka_unit_test(hello_reply_has_the_documented_bytes),
         cmocka_unit_test(short_replies_have_the_documented_bytes),
         cmocka_unit_test(read_reply_has_the_documented_bytes),
+        cmocka_unit_test(a_place_has_the_documented_bytes),
         cmocka_unit_test(error_has_the_documented_bytes),
         cmocka_unit_test(topic_information_has_the_documented_bytes),
         cmocka_unit_test(cursor_list_has_the_documented_bytes),

@@ -57,6 +57,7 @@ struct row {
     const char *hex;
 };
 
+#define LEASES "the number of leases is not one of 1 to 64"
 #define GOOD 0, NULL
 #define BAD(why) TUSK_EINVALID, why
 #define UNKNOWN_FLAG TUSK_EUNSUPPORTED, FLAG
@@ -96,6 +97,12 @@ static const struct row nothing_rows[] = {
     {MESSAGE_CONFIG, BAD(MAX), "e9030000 00000000 0000"},
     {MESSAGE_CONFIG, BAD("a field that is 0 or 1 is neither"), "01000000 00000000 0200"},
     {MESSAGE_CONFIG, BAD(TOO_LONG), "01000000 00000000 0000 00"},
+    {MESSAGE_RELEASE, GOOD, "0100 3f000000"},
+    {MESSAGE_RELEASE, GOOD, "0200 00000000 ffffffff"},
+    {MESSAGE_RELEASE, BAD(LEASES), "0000"},
+    {MESSAGE_RELEASE, BAD(LEASES), "4100"},
+    {MESSAGE_RELEASE, BAD(TOO_SHORT), "0200 00000000"},
+    {MESSAGE_RELEASE, BAD(TOO_LONG), "0100 00000000 00"},
 };
 
 static const struct row append_rows[] = {
@@ -142,7 +149,8 @@ static const struct row read_rows[] = {
     {MESSAGE_READ, GOOD,
      NO_ID READ("0100", "0100", "0100", "0500", ZERO64, ONE, ONE, ZERO32) "7463"},
     {MESSAGE_READ, GOOD, ID READ("0400", "0000", "0000", "0100", U64, ONE, ONE, ZERO32)},
-    {MESSAGE_READ, UNKNOWN_FLAG, ID READ("0800", "0000", "0000", "0100", U64, ONE, ONE, ZERO32)},
+    {MESSAGE_READ, GOOD, ID READ("0c00", "0000", "0000", "0100", U64, ONE, ONE, ZERO32)},
+    {MESSAGE_READ, UNKNOWN_FLAG, ID READ("1000", "0000", "0000", "0100", U64, ONE, ONE, ZERO32)},
     {MESSAGE_READ, UNKNOWN_FLAG, ID READ("0080", "0000", "0000", "0100", U64, ONE, ONE, ZERO32)},
     {MESSAGE_READ, UNKNOWN_FLAG, ID READ("0004", "0000", "0000", "0500", ZERO64, ONE, ONE, ZERO32)},
     {MESSAGE_READ, BAD(KIND), ID READ("0000", "0000", "0000", "0000", ZERO64, ONE, ONE, ZERO32)},

@@ -118,6 +118,10 @@ bool message_equal(const struct message *a, const struct message *b)
     case MESSAGE_CONFIG:
         return a->u.config.max == b->u.config.max && a->u.config.from == b->u.config.from &&
                a->u.config.files == b->u.config.files;
+    case MESSAGE_RELEASE:
+        return a->u.release.count == b->u.release.count &&
+               memcmp(a->u.release.leases, b->u.release.leases,
+                      a->u.release.count * sizeof a->u.release.leases[0]) == 0;
     case MESSAGE_NAMESPACE_DELETE:
         return name_equal(&a->u.name, &b->u.name);
     case MESSAGE_PING:

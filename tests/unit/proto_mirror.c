@@ -81,9 +81,13 @@ static int mirror_read(struct mirror *mirror, const uint8_t *body, size_t size)
     int rc = message_read_reply_decode(&reply, body, size);
 
     if (rc == 0) {
-        to = mirror_room(mirror, MESSAGE_READ_REPLY_SIZE);
-        require(message_read_reply_encode(to, &reply) == MESSAGE_READ_REPLY_SIZE);
-        memcpy(mirror_room(mirror, reply.data_size), reply.data, reply.data_size);
+        const size_t head = MESSAGE_READ_REPLY_SIZE + (reply.placed ? MESSAGE_PLACE_SIZE : 0);
+
+        to = mirror_room(mirror, head);
+        require(message_read_reply_encode(to, &reply) == head);
+        if (reply.data_size > 0) {
+            memcpy(mirror_room(mirror, reply.data_size), reply.data, reply.data_size);
+        }
     }
     return rc;
 }

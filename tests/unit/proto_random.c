@@ -198,6 +198,16 @@ static void random_hello(struct random *random, struct random_pool *pool,
     hello->client = random_name(random, pool, 0);
 }
 
+static void random_release(struct random *random, struct message_release *release)
+{
+    uint16_t i;
+
+    release->count = (uint16_t)(1 + random_below(random, MESSAGE_LEASES_MAX));
+    for (i = 0; i < release->count; i++) {
+        release->leases[i] = (uint32_t)random_number(random);
+    }
+}
+
 void random_message(struct random *random, struct random_pool *pool, uint16_t type,
                     struct message *message)
 {
@@ -266,6 +276,9 @@ void random_message(struct random *random, struct random_pool *pool, uint16_t ty
         message->u.config.from = (uint32_t)random_number(random);
         message->u.config.files = random_below(random, 2) == 0;
         break;
+    case MESSAGE_RELEASE:
+        random_release(random, &message->u.release);
+        break;
     case MESSAGE_NAMESPACE_DELETE:
         message->u.name = random_name(random, pool, 1);
         break;
@@ -311,9 +324,20 @@ static size_t random_read_reply(struct random *random, uint8_t *out)
         .generation = random_number(random),
         .position = (uint32_t)random_number(random),
         .data_size = (uint32_t)random_below(random, 8) * BATCH_ALIGN,
+        .placed = random_below(random, 4) == 0,
     };
-    size_t size = message_read_reply_encode(out, &reply);
+    size_t size;
 
+    if (reply.placed) {
+        reply.place = (struct message_place){.segment = random_number(random),
+                                             .segment_size = random_number(random),
+                                             .block = random_number(random),
+                                             .size = (uint32_t)random_number(random),
+                                             .lease = (uint32_t)random_number(random),
+                                             .descriptor = random_below(random, 2) == 0};
+        return message_read_reply_encode(out, &reply);
+    }
+    size = message_read_reply_encode(out, &reply);
     random_fill(random, out + size, reply.data_size);
     return size + reply.data_size;
 }
