@@ -17,6 +17,7 @@ int range_setup(void **state)
     *state = f;
     return 0;
 }
+
 /* ---- stores ---- */
 
 static void append_batch(struct fixture *f, const char *topic, unsigned i)
@@ -33,8 +34,6 @@ static void append_batch(struct fixture *f, const char *topic, unsigned i)
     assert_int_equal(fixture_append_strings(f, topic, first, second, NULL), RANGE_PER_BATCH * i);
 }
 
-/* Batches of two entries in several blocks, of which the last one has room; the engine runs.
- * Batch i has offsets 2i and 2i + 1. */
 void range_fill(struct fixture *f)
 {
     unsigned i;
@@ -47,7 +46,6 @@ void range_fill(struct fixture *f)
     fixture_settle(f);
 }
 
-/* The same, sealed and on the device, and opened again. */
 void range_store(struct fixture *f)
 {
     range_fill(f);
@@ -55,7 +53,6 @@ void range_store(struct fixture *f)
     fixture_open(f);
 }
 
-/* Where batch i stands: the place of its header. */
 uint64_t range_place(struct fixture *f, unsigned i, char path[IO_PATH_SIZE])
 {
     char text[20];
@@ -73,7 +70,6 @@ bool is_range(const struct fixture_read *read)
     return read->request.range.segment != NULL;
 }
 
-/* One that may be a range, unless the caller says otherwise; its status. */
 int range_ask(struct fixture *f, struct fixture_read *read, uint64_t offset)
 {
     read->request.position =
@@ -91,7 +87,6 @@ int range_ask_unchecked(struct fixture *f, struct fixture_read *read, uint64_t o
     return range_ask(f, read, offset);
 }
 
-/* The bytes of a range, which are read in pieces. */
 void range_copy(const struct engine_range *range, uint8_t *data)
 {
     uint32_t at = 0;

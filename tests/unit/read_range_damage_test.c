@@ -19,6 +19,7 @@ void *__wrap_calloc(size_t count, size_t size)
 
     return no_index && index ? NULL : __real_calloc(count, size);
 }
+
 /* ---- damage ---- */
 
 /* Damage in a range is not seen here, and not counted; the same read without ranges names
