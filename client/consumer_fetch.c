@@ -35,7 +35,7 @@ static void consumer_read_failed(struct tusk_consumer *c, int code)
         }
         return;
     }
-    if (code == TUSK_ECORRUPT && !c->checked) {
+    if (code == TUSK_ECORRUPT && !c->checked && (c->t->hello.features & FEATURE_UNCHECKED) != 0) {
         c->checked = true;
         return;
     }

@@ -4,7 +4,7 @@ target_link_libraries(tusk_client_testing PUBLIC tusk_flags tusk_proto PkgConfig
   PRIVATE Threads::Threads)
 
 foreach(test client_connect_test client_append_test client_read_test client_hostile_test
-             client_list_test client_producer_test client_consumer_test)
+             client_list_test client_producer_test client_consumer_test client_unchecked_test)
   tusk_unit_test(${test} SOURCES ${test}.c
     LIBRARIES tusk_client_testing tusk_client Threads::Threads)
 endforeach()

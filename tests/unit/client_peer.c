@@ -309,10 +309,18 @@ static void peer_answer_read(struct peer *peer, const struct peer_request *reque
     const struct message_read *read = &request->message.u.read;
     struct peer_model *model = &peer->model;
     uint64_t from = model_start(model, &read->position);
+    const bool unchecked = (read->flags & READ_UNCHECKED) != 0;
     uint8_t *bytes;
     size_t size;
 
     model->reads++;
+    model->unchecked += unchecked;
+    if (!unchecked && model->refusals > 0) {
+        peer_answer_error(peer, &request->frame, model->refusal, model->refusal_a, model->refusal_b,
+                          "as was asked for");
+        model->refusals--;
+        return;
+    }
     if (from < model->first) {
         peer_answer_error(peer, &request->frame, TUSK_ETRIMMED, model->first, 0, "trimmed");
         return;
@@ -322,6 +330,12 @@ static void peer_answer_read(struct peer *peer, const struct peer_request *reque
         return;
     }
     bytes = peer_read_reply(peer, request, &size);
+    if (unchecked && model->spoils > 0) {
+        /* In the first batch's header, or in its entries */
+        bytes[FRAME_HEADER_SIZE + MESSAGE_READ_REPLY_SIZE + BATCH_HEADER_SIZE - 16 +
+              model->spoils % 28] ^= 16;
+        model->spoils--;
+    }
     peer_send(peer, bytes, size);
     free(bytes);
 }
@@ -391,6 +405,7 @@ static void *peer_greet(void *argument)
 
     peer_require(peer_next(peer, &request, PEER_WAIT_MS));
     peer_require(request.message.type == MESSAGE_HELLO);
+    peer->features_asked = request.message.u.hello.features;
     peer_answer(peer, &request.frame, 0, body, message_hello_reply_encode(body, &peer->hello));
     return NULL;
 }

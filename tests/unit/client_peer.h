@@ -4,7 +4,8 @@
  *              \--> or peer_serve_begin: a thread that answers everything from a model
  *
  * The model is one topic (any name means it) of stored batches, completed as a daemon does
- * it, and one cursor (any name). It waits for nothing: a read at the end is END at once. */
+ * it, and one cursor (any name). It waits for nothing: a read at the end is END at once. What it
+ * sends unchecked may be spoiled on demand. */
 #ifndef TESTS_UNIT_CLIENT_PEER_H
 #define TESTS_UNIT_CLIENT_PEER_H
 
@@ -35,9 +36,15 @@ struct peer_model {
     uint64_t end;
     uint64_t cursor;
     uint64_t epoch;
-    uint32_t reads; /* Requests answered, by kind */
+    uint32_t reads;     /* Requests answered, by kind */
+    uint32_t unchecked; /* Of the reads: those that may be answered without a look */
     uint32_t checkpoints;
     uint32_t appends;
+    uint32_t spoils;   /* So many replies to unchecked reads to come do not check out */
+    uint32_t refusals; /* So many checked reads to come are answered with `refusal` */
+    int refusal;
+    uint64_t refusal_a;
+    uint64_t refusal_b;
 };
 
 struct peer_request {
@@ -50,6 +57,7 @@ struct peer {
     int fd;        /* The daemon's end */
     int client_fd; /* The client's, owned by t */
     struct message_hello_reply hello;
+    uint64_t features_asked; /* By the client's HELLO */
     struct peer_model model;
     uint8_t *in; /* Received, not taken yet */
     size_t in_size;

@@ -1,5 +1,5 @@
 # The log engine.
-foreach(test io_test io_submit_test io_fault_test)
+foreach(test io_test io_submit_test io_fault_test io_send_test)
   tusk_unit_test(${test} SOURCES ${test}.c io_fixture.c LIBRARIES tusk_core)
 endforeach()
 
@@ -64,6 +64,10 @@ foreach(test
     io_readonly_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()
+foreach(test read_range_test read_range_damage_test)
+  tusk_unit_test(${test} SOURCES ${test}.c range_fixture.c LIBRARIES tusk_engine_fixture)
+endforeach()
+target_link_options(read_range_damage_test PRIVATE "LINKER:--wrap=calloc")
 # Memory that runs out, and memory that is gone, on demand.
 target_link_options(edge_memory_test PRIVATE "LINKER:--wrap=realloc,--wrap=free")
 target_link_options(recovery_memory_test PRIVATE
