@@ -94,8 +94,8 @@ static bool sort_topics(struct namespace *ns)
     return true;
 }
 
-bool engine_topic_next(struct namespace *ns, const char *after, size_t size,
-                       struct engine_topic_info *info)
+int engine_topic_next(struct namespace *ns, const char *after, size_t size,
+                      struct engine_topic_info *info)
 {
     uint32_t low = 0;
     uint32_t high = ns->topic_count;
@@ -103,7 +103,7 @@ bool engine_topic_next(struct namespace *ns, const char *after, size_t size,
     CHECK(info != NULL);
     CHECK(after != NULL || size == 0);
     if (!sort_topics(ns)) {
-        return false;
+        return TUSK_ENOMEM;
     }
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
@@ -116,11 +116,11 @@ bool engine_topic_next(struct namespace *ns, const char *after, size_t size,
         }
     }
     if (low == ns->topic_count) {
-        return false;
+        return 0;
     }
     CHECK(low < ns->topic_count);
     fill_info(ns->sorted[low], info);
-    return true;
+    return 1;
 }
 
 int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *ref, const char *after,

@@ -107,13 +107,14 @@ enum dispatch_result dispatch_topic_list(struct connection *connection, struct r
     struct listing listing;
     struct place place;
     bool more = false;
+    int rc;
 
     (void)frame_size;
     if (listing_begin(&listing, connection, to, MESSAGE_LIST_HEAD_SIZE) != 0) {
         return no_memory(connection, to);
     }
     place_set(&place, wanted->after.data, wanted->after.size);
-    while (engine_topic_next(connection->ns, place.name, place.size, &info)) {
+    while ((rc = engine_topic_next(connection->ns, place.name, place.size, &info)) == 1) {
         struct message_topic_info item;
         uint8_t *room = NULL;
 
@@ -127,6 +128,10 @@ enum dispatch_result dispatch_topic_list(struct connection *connection, struct r
         }
         (void)message_topic_info_encode(room, &item);
         place_set(&place, info.name, info.name_size);
+    }
+    if (rc < 0) { /* Not an end: a list that is cut short would be a lie */
+        listing_drop(&listing);
+        return no_memory(connection, to);
     }
     return send_list(&listing, more);
 }

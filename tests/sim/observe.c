@@ -269,7 +269,7 @@ static void observe_namespace(struct reader *r, struct observed_namespace *out)
     size_t size = 0;
     uint32_t i;
 
-    while (engine_topic_next(r->ns, after, size, &info)) {
+    while (engine_topic_next(r->ns, after, size, &info) == 1) {
         struct observed_topic *topic;
 
         out->topics = grow(out->topics, out->topic_count, &out->topic_room, sizeof *out->topics);

@@ -328,7 +328,7 @@ void oracle_check_tables(struct world *w, struct model_namespace *ns)
     size_t size = 0;
     uint32_t live = 0;
 
-    while (engine_topic_next(ns->handle, after, size, &info)) {
+    while (engine_topic_next(ns->handle, after, size, &info) == 1) {
         topic = model_topic_live(ns, info.name, info.name_size);
         if (topic == NULL || topic->id != info.id) {
             world_fail(w, "a listing has what there is", "topic %.*s, id %llu", (int)info.name_size,

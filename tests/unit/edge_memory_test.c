@@ -290,12 +290,29 @@ static void a_delete_that_failed_keeps_no_promise_it_cannot_keep(void **state)
     assert_in_range(stopped, 1, 19);
 }
 
+/* A list of topics that cannot be put in order for want of memory is an error, not a short list. */
+static void a_list_without_memory_is_no_end(void **state)
+{
+    struct fixture *f = *state;
+    struct engine_topic_info info;
+
+    fixture_open(f);
+    fixture_append_strings(f, "b", "1", NULL);
+    fixture_append_strings(f, "a", "1", NULL);
+    refused_size = 2 * sizeof(struct topic *);
+    assert_int_equal(engine_topic_next(f->ns, NULL, 0, &info), TUSK_ENOMEM);
+    refused_size = 0;
+    assert_int_equal(engine_topic_next(f->ns, NULL, 0, &info), 1);
+    assert_memory_equal(info.name, "a", 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_sync_that_finds_no_memory_does_not_spin),
         cmocka_unit_test(each_sync_in_the_turn_counts),
         TEST(a_stop_without_memory_ends),
+        TEST(a_list_without_memory_is_no_end),
         TEST(a_block_that_goes_on_is_not_sealed),
         TEST(reads_under_way_hold_a_delete_up),
         TEST(a_namespace_is_not_deleted_under_a_seek_by_time),

@@ -65,7 +65,7 @@ static struct digest digest(struct fixture *f)
     char name[256];
     size_t size = 0;
 
-    while (engine_topic_next(f->ns, name, size, &info)) {
+    while (engine_topic_next(f->ns, name, size, &info) == 1) {
         const struct engine_topic_ref ref = {.id = info.id};
         const struct topic *topic = namespace_topic(f->ns, &ref);
         uint32_t i;
