@@ -388,8 +388,8 @@ struct engine_cursor_info {
 /* TUSK_ENOTFOUND. */
 int engine_topic_info(struct namespace *ns, const struct engine_topic_ref *ref,
                       struct engine_topic_info *info, struct error *err);
-/* The first topic whose name is behind `after` (size 0: the first). 1 found, 0 no more, TUSK_ENOMEM:
- * they cannot be put in order now. */
+/* The first topic whose name is behind `after` (size 0: the first). 1 found, 0 no more,
+ * TUSK_ENOMEM: they cannot be put in order now. */
 int engine_topic_next(struct namespace *ns, const char *after, size_t size,
                       struct engine_topic_info *info);
 /* The first cursor of a topic whose name is behind `after` (NULL: the very first). 1 found, 0 no

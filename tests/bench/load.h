@@ -8,6 +8,7 @@
  *     latency  appends, one in flight
  *     many     CLIENTS connections with one append in flight each, from one loop
  *     read     from the first entry to the last, again until SECONDS are over
+ *     mapped   the same by mapped files (tusk)
  *     group    the same, and the place is persisted each 1,000 entries, or each MiB
  *     next     entry after entry, each acknowledged by itself, up to WINDOW of that in flight
  *     e2e      appends at RATE, and a reader that waits for them

@@ -63,7 +63,8 @@ class Run:
 
     def measure(self, server, workload, size, topic):
         in_process = planning.SYSTEMS[server.name][0]
-        if server.mode not in workload.modes or in_process and not workload.in_process:
+        if (server.mode not in workload.modes or in_process and not workload.in_process
+                or workload.only not in ("", server.name)):
             return
         count = 0
         if workload.kind == "append":

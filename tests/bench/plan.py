@@ -28,6 +28,8 @@ class Workload:
     cpu: bool = False  # Processor time is reported, too
     in_process: bool = True  # A store in process can do it
     modes: tuple = MODES
+    only: str = ""  # The system that can do it; empty: all
+    beside: str = ""  # The workload of the others that it is compared with; empty: this one
 
 
 TIMES = (("_p50", "p50_us", "us"), ("_p99", "p99_us", "us"))
@@ -44,9 +46,11 @@ APPENDS = (
 )
 READS = (
     Workload("R1", "read", cpu=True),
+    Workload("R1m", "mapped", cpu=True, only="tusk", beside="R1"),
     Workload("R1c", "group"),
 )
 # A strict checkpoint is durable in every mode of tusk, so of the others only what syncs each compares.
+BESIDE = {workload.name: workload.beside for workload in READS if workload.beside}
 NEXTS = (
     Workload("R2", "next", modes=("each",)),
     Workload("R2_pipelined", "next", window=IN_FLIGHT, in_process=False, modes=("each",)),
@@ -113,6 +117,8 @@ def limit_of(workload, size, mode, limits):
         return min(limits["clients_per_s"], bound / (limits["pingpong_us"] + commit))
     if workload == "W2" or workload.startswith(("W4", "topics_")) and "cpu" not in workload:
         return min(limits["socket_mbps"], disk) * 1e6 / size
+    if workload == "R1m":
+        return limits["scan_mbps"] * 1e6 / size
     if workload in ("R1", "R1c"):
         return limits["socket_mbps"] * 1e6 / size
     if workload.startswith("disk_"):

@@ -55,12 +55,14 @@ def summary(rows):
     for key, systems in found.items():
         unit = units[key]
         medians = {system: statistics.median(values) for system, values in systems.items()}
-        peers = {system: median for system, median in medians.items() if system != "tusk"}
+        # What only tusk can do stands beside what the others do instead.
+        others = found.get((planning.BESIDE.get(key[0], key[0]), *key[1:]), {})
+        peers = {system: statistics.median(values) for system, values in others.items() if system != "tusk"}
         choose = min if planning.lower_is_better(unit) else max
         for system, values in systems.items():
             row = row_of(system, *key, values, unit)
             if system == "tusk":
-                row["ratio_to_redis"] = advantage(medians[system], medians.get("redis"), unit)
+                row["ratio_to_redis"] = advantage(medians[system], peers.get("redis"), unit)
                 row["ratio_to_limit"] = advantage(medians[system], planning.limit_of(*key, limits), unit)
                 if peers:
                     row["best_peer"] = choose(peers, key=peers.get)
@@ -136,6 +138,7 @@ LABELS = {
     "W4x1000": "batches of 1,000, entries/s",
     "W4x1000_8": "batches of 1,000, 8 in flight, entries/s",
     "R1": "drain a topic, entries/s",
+    "R1m": "drain a topic by mapped files, entries/s",
     "R1c": "drain with persisted offset, entries/s",
     "R2": "entry after entry, each checkpointed, /s",
     "R2_pipelined": "the same, 1,000 checkpoints in flight, /s",

@@ -50,11 +50,10 @@ static void read_done(void *user, int code, struct tusk_batch *batch);
 
 static void read_submit(struct drain *drain)
 {
-    const struct tusk_read_options how = {
-        .size = sizeof how,
-        .from = {TUSK_FROM_OFFSET, drain->from},
-        .max_bytes = READ_SIZE,
-        .flags = TUSK_READ_UNCHECKED};
+    const struct tusk_read_options how = {.size = sizeof how,
+                                          .from = {TUSK_FROM_OFFSET, drain->from},
+                                          .max_bytes = READ_SIZE,
+                                          .flags = TUSK_READ_UNCHECKED};
 
     tusk_load_expect(
         drain->t,
@@ -153,13 +152,13 @@ static void run_read(struct load_worker *worker)
     run_drain(worker, false);
 }
 
-/* The same entry by entry, by the library's consumer: by its maps of the daemon's files, or not. */
-static void run_consumer(struct load_worker *worker, uint32_t flags)
+/* The same, entry by entry, by the library's consumer, which maps the daemon's files. */
+static void run_mapped(struct load_worker *worker)
 {
     struct tusk_consumer_options how = {.size = sizeof how,
                                         .topic = worker->options->topic,
                                         .from = {TUSK_FROM_EARLIEST, 0},
-                                        .flags = TUSK_CONSUMER_STOP_AT_END | flags};
+                                        .flags = TUSK_CONSUMER_STOP_AT_END};
     struct load_result *result = worker->result;
     struct tusk *t = tusk_load_dial(worker->options, 0);
     struct tusk_entry entry;
@@ -177,16 +176,6 @@ static void run_consumer(struct load_worker *worker, uint32_t flags)
         tusk_load_expect(t, rc == TUSK_EEND ? TUSK_OK : rc, "consumer");
         tusk_load_expect(t, tusk_consumer_close(consumer, 0), "consumer");
     } while (result->entries > 0 && load_now_ns() < load_end_ns(worker));
-}
-
-static void run_mapped(struct load_worker *worker)
-{
-    run_consumer(worker, 0);
-}
-
-static void run_copied(struct load_worker *worker)
-{
-    run_consumer(worker, TUSK_CONSUMER_NO_MAP);
 }
 
 static void run_group(struct load_worker *worker)
@@ -306,17 +295,12 @@ static void run_first(struct load_worker *worker)
 
 int main(int argc, char **argv)
 {
-    static const struct load_kind kinds[] = {{"append", tusk_load_append, 0},
-                                             {"latency", tusk_load_latency, 0},
-                                             {"many", tusk_load_many, 1},
-                                             {"read", run_read, 1},
-                                             {"mapped", run_mapped, 1},
-                                             {"copied", run_copied, 1},
-                                             {"group", run_group, 1},
-                                             {"next", run_next, 1},
-                                             {"e2e", run_e2e, 2},
-                                             {"first", run_first, 1},
-                                             {NULL, NULL, 0}};
+    static const struct load_kind kinds[] = {
+        {"append", tusk_load_append, 0}, {"latency", tusk_load_latency, 0},
+        {"many", tusk_load_many, 1},     {"read", run_read, 1},
+        {"mapped", run_mapped, 1},       {"group", run_group, 1},
+        {"next", run_next, 1},           {"e2e", run_e2e, 2},
+        {"first", run_first, 1},         {NULL, NULL, 0}};
 
     return load_main(argc, argv, kinds);
 }
