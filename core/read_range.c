@@ -70,6 +70,7 @@ static const struct format_index_entry *notes_of(const struct read_state *state,
 {
     const struct block_index *memory = read_index_in_memory(state);
     struct namespace *ns = state->ns;
+    struct range_index *kept;
 
     CHECK(state->pinned);
     CHECK(count != NULL);
@@ -80,18 +81,13 @@ static const struct format_index_entry *notes_of(const struct read_state *state,
     if (!state->block.sealed) {
         return NULL;
     }
-    if (ns->range_index == NULL) {
-        ns->range_index = calloc(1, sizeof *ns->range_index);
-        if (ns->range_index == NULL) {
-            return NULL;
-        }
-    }
-    if (ns->range_index->generation != state->block.generation &&
-        !load_index(state, ns->range_index)) {
+    kept = ns->range_index != NULL ? ns->range_index : calloc(1, sizeof *kept);
+    ns->range_index = kept;
+    if (kept == NULL || (kept->generation != state->block.generation && !load_index(state, kept))) {
         return NULL;
     }
-    *count = ns->range_index->count;
-    return ns->range_index->entries;
+    *count = kept->count;
+    return kept->entries;
 }
 
 /* How many notes are of an offset before this one. */
