@@ -2,6 +2,7 @@
  * clients that vanish, of namespaces that go, and of pages that have gone. */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define ENTRY_SIZE 500000u
 #define BLOCK_ENTRIES 16u /* Of this size in a block of 8 MiB */
 #define REPLY_MIN (BLOCK_ENTRIES * ENTRY_SIZE)
+#define STEP 200000u /* Bytes taken between two times that pages are dropped */
 #define SEGMENT "ns/%s/0000000000000001.seg"
 
 static const char *const options[] = {
@@ -151,6 +153,14 @@ static void expect_as_checked(struct wire *checked, const uint8_t *bytes, const 
     }
     assert_int_equal(from, unchecked.to);
     assert_int_equal(at, unchecked.data_size);
+}
+
+/* That two replies to the same read are the same but for their ids. */
+static void expect_same_body(const uint8_t *one, const uint8_t *two, const struct frame *frame)
+{
+    assert_memory_equal(one, two, 8);
+    assert_memory_equal(one + FRAME_HEADER_SIZE, two + FRAME_HEADER_SIZE,
+                        frame->size - FRAME_HEADER_SIZE);
 }
 
 /* ---- tests ---- */
@@ -345,6 +355,112 @@ static void a_namespace_that_is_being_sent_is_not_deleted(void **state)
     assert_false(wire_try_open(&other, daemon->socket, "eu"));
 }
 
+/* A reply that began before its topic was deleted arrives whole, however much is written meanwhile:
+ * its block is not used again before all of it has left the daemon. */
+static void a_reply_outlives_its_topic(void **state)
+{
+    struct daemon *daemon = *state;
+    const struct message delete = {.type = MESSAGE_TOPIC_DELETE, .u.topic = wire_topic("t")};
+    const struct message read = read_message(0, READ_UNCHECKED);
+    struct frame frame;
+    struct wire_reply reply;
+    struct wire good;
+    struct wire slow;
+    uint8_t early[10000];
+    uint8_t *before;
+    uint8_t *after;
+    unsigned i;
+
+    wire_open(&good, daemon->socket, "default");
+    fill_block(&good, "t");
+    (void)open_with(&slow, daemon, "default", FEATURE_UNCHECKED);
+    assert_true(wire_send(&slow, &read) != 0);
+    before = take_reply(&slow, &frame, NULL, 0, 1u << 20);
+    expect_as_checked(&good, before, &frame);
+    assert_true(wire_send(&slow, &read) != 0);
+    take_bytes(&slow, early, sizeof early, sizeof early);
+    assert_int_equal(wire_call(&good, &delete, &reply), 0);
+    for (i = 0; i < 6; i++) { /* More blocks than a segment has */
+        fill_block(&good, "new");
+        work(&good);
+    }
+    after = take_reply(&slow, &frame, early, sizeof early, 100000);
+    expect_same_body(before, after, &frame);
+    free(before);
+    free(after);
+    wire_close(&slow);
+    wire_close(&good);
+}
+
+/* A client that has said that it sends nothing more has the whole reply, and then the end. */
+static void a_client_that_half_closes_has_its_reply(void **state)
+{
+    struct daemon *daemon = *state;
+    const struct message read = read_message(0, READ_UNCHECKED);
+    struct wire checked;
+    struct frame frame;
+    struct wire slow;
+    uint8_t *bytes;
+
+    wire_open(&checked, daemon->socket, "default");
+    fill_block(&checked, "t");
+    (void)open_with(&slow, daemon, "default", FEATURE_UNCHECKED);
+    assert_true(wire_send(&slow, &read) != 0);
+    await_readable(&slow); /* The read is not waiting any more: it would be given up */
+    assert_int_equal(shutdown(slow.fd, SHUT_WR), 0);
+    bytes = take_reply(&slow, &frame, NULL, 0, 70000);
+    expect_as_checked(&checked, bytes, &frame);
+    assert_int_equal(wire_expect_closed(&slow), 0);
+    free(bytes);
+    wire_close(&slow);
+    wire_close(&checked);
+}
+
+/* A reply that is on its way when the daemon is told to stop is still sent, and the stop is clean;
+ * with a client that takes nothing the stop is clean, too. */
+static void a_stop_lets_a_reply_be_taken(void **state)
+{
+    static const char *const timeouts[] = {"stop_timeout=1h", "stop_timeout=100ms"};
+    struct daemon *daemon = *state;
+    const struct message read = read_message(0, READ_UNCHECKED);
+    unsigned i;
+
+    for (i = 0; i < 2; i++) {
+        uint8_t early[10000];
+        struct frame frame;
+        struct wire good;
+        struct wire slow;
+        uint8_t *before;
+        uint8_t *after;
+
+        daemon_start(daemon, "--set", "block_size=8MiB", "--set", "read_size_max=8MiB", "--fsync",
+                     "none", "--set", timeouts[i], NULL);
+        wire_open(&good, daemon->socket, "default");
+        if (i == 0) {
+            fill_block(&good, "t");
+        }
+        (void)open_with(&slow, daemon, "default", FEATURE_UNCHECKED);
+        assert_true(wire_send(&slow, &read) != 0);
+        before = take_reply(&slow, &frame, NULL, 0, 1u << 20);
+        expect_as_checked(&good, before, &frame);
+        assert_true(wire_send(&slow, &read) != 0);
+        take_bytes(&slow, early, sizeof early, sizeof early);
+        assert_true(wire_stat(&good, "range_reads") > 0);
+        assert_int_equal(kill(daemon->pid, SIGTERM), 0);
+        if (i == 0) {
+            assert_int_equal(wire_expect_closed(&good), 0); /* The stop has come so far */
+            after = take_reply(&slow, &frame, early, sizeof early, 100000);
+            expect_same_body(before, after, &frame);
+            assert_int_equal(wire_expect_closed(&slow), 0);
+            free(after);
+        }
+        assert_int_equal(daemon_wait(daemon), 0);
+        free(before);
+        wire_close(&slow);
+        wire_close(&good);
+    }
+}
+
 /* Drop what can be dropped of a segment's pages from memory. How many of them have gone. */
 static unsigned drop_pages(const char *path)
 {
@@ -364,7 +480,7 @@ static unsigned drop_pages(const char *path)
     assert_non_null(pages);
     map = mmap(NULL, REPLY_MIN, PROT_READ, MAP_SHARED, fd, 0);
     assert_true(map != MAP_FAILED);
-    for (tries = 0; tries < 100 && gone == 0; tries++) {
+    for (tries = 0; tries < 5 && gone == 0; tries++) {
         assert_int_equal(fdatasync(fd), 0);
         assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
         assert_int_equal(mincore(map, REPLY_MIN, pages), 0);
@@ -396,16 +512,21 @@ static void pages_dropped_meanwhile_still_arrive(void **state)
     fill_block(&checked, "t");
     (void)open_with(&slow, daemon, "default", FEATURE_UNCHECKED);
     for (round = 0; round < 3; round++) {
-        uint8_t early[50000];
+        uint8_t *early = malloc(REPLY_MIN);
         struct frame frame;
         uint8_t *bytes;
+        size_t taken;
 
+        assert_non_null(early);
         assert_true(wire_send(&slow, &read) != 0);
-        take_bytes(&slow, early, sizeof early, sizeof early);
-        dropped += drop_pages(path);
-        bytes = take_reply(&slow, &frame, early, sizeof early, 3000u << (4 * round));
+        for (taken = 0; taken + STEP <= REPLY_MIN; taken += STEP) {
+            take_bytes(&slow, early + taken, STEP, STEP);
+            dropped += drop_pages(path);
+        }
+        bytes = take_reply(&slow, &frame, early, taken, STEP);
         expect_as_checked(&checked, bytes, &frame); /* Reads it into memory again */
         free(bytes);
+        free(early);
     }
     assert_int_equal(wire_stat(&checked, "range_reads"), 3);
     wire_close(&slow);
@@ -425,6 +546,9 @@ int main(void)
         RANGE_TEST(a_client_that_vanishes_gives_its_block_back),
         RANGE_TEST(sent_replies_hold_no_space),
         RANGE_TEST(a_namespace_that_is_being_sent_is_not_deleted),
+        RANGE_TEST(a_reply_outlives_its_topic),
+        RANGE_TEST(a_client_that_half_closes_has_its_reply),
+        FIXTURE_TEST(a_stop_lets_a_reply_be_taken),
         RANGE_TEST(pages_dropped_meanwhile_still_arrive),
     };
 

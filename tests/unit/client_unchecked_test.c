@@ -376,6 +376,34 @@ static void a_consumer_goes_on_behind_what_was_given_up(void **state)
     assert_int_equal(tusk_consumer_close(consumer, 1000), TUSK_OK);
 }
 
+/* A daemon that has not looked does not know where a gap ends: what begins there, before its first
+ * entry, is delivered from that entry on. */
+static void a_reply_may_begin_in_a_gap(void **state)
+{
+    const struct tusk_read_options options = {.size = sizeof options,
+                                              .from = {TUSK_FROM_OFFSET, BATCHES * EACH + 5}};
+    struct tusk_consumer_info info = {.size = sizeof info};
+    const uint64_t behind = BATCHES * EACH + 50;
+    struct tusk_consumer *consumer;
+    struct tusk_batch *batch;
+
+    (void)state;
+    peer.model.end = behind; /* Nothing between */
+    peer_model_fill(&peer, BATCHES, EACH);
+    peer_serve_begin(&peer);
+    assert_int_equal(tusk_read(peer.t, "t", &options, &batch), TUSK_OK);
+    expect_entries(batch, behind, behind + BATCHES * EACH);
+    consumer = open_consumer(NULL, 0, 8 * EACH);
+    expect_next(consumer, 0, BATCHES * EACH);
+    expect_next(consumer, behind, behind + BATCHES * EACH);
+    expect_code(consumer, TUSK_EEND);
+    assert_int_equal(tusk_consumer_info(consumer, &info), TUSK_OK);
+    assert_int_equal(info.gap_offsets, 50);
+    assert_int_equal(tusk_consumer_close(consumer, 1000), TUSK_OK);
+    peer_serve_end(&peer);
+    assert_int_equal(peer.model.reads, peer.model.unchecked); /* Nothing was asked for again */
+}
+
 /* ---- an older daemon ---- */
 
 /* A daemon that does not have the feature is never asked for it, by no kind of read. */
@@ -438,6 +466,7 @@ int main(void)
         cmocka_unit_test(a_consumer_has_every_entry_once),
         PEER_TEST(a_consumer_tells_exactly_what_is_damaged),
         PEER_TEST(a_consumer_goes_on_behind_what_was_given_up),
+        PEER_TEST(a_reply_may_begin_in_a_gap),
         OLD_PEER_TEST(without_the_feature_nothing_is_unchecked),
         OLD_PEER_TEST(without_the_feature_damage_is_not_asked_for_again),
     };

@@ -7,6 +7,7 @@
 
 #define RANGE_PER_BATCH 2u
 #define RANGE_BATCHES 33u
+#define RANGE_GAP (RANGE_PER_BATCH * RANGE_BATCHES) /* Before this no offset is left out */
 #define RANGE_STREAM_SIZE (1u << 20)
 #define RANGE_BATCH_PADDED 2080u /* Of one of the store's */
 
@@ -32,7 +33,8 @@ void range_end(struct fixture_read *read);
 /* The bytes of a range, which must be in memory. */
 void range_copy(const struct engine_range *range, uint8_t *data);
 /* As a client does: each batch belongs to its place, and has a good body. False when one does not.
- * The batches of a range must then be those from its first entry to its last. */
+ * The batches of a range must then be those from its first entry to its last, of offsets that may
+ * have gaps behind what the store began with. */
 bool range_checks_out(struct fixture *f, const struct engine_read *read, const uint8_t *data);
 
 /* What a reader has got: stored batches, each once, and the ranges of entries it was told are

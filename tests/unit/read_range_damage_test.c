@@ -112,6 +112,34 @@ static void without_seal_or_index_there_is_no_range(void **state)
     }
 }
 
+/* Readers of several blocks by turns have ranges of each, that begin and end where batches of that
+ * block do. */
+static void each_block_has_its_own_index(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read read;
+    uint64_t second;
+    unsigned i;
+
+    range_store(f);
+    assert_int_equal(range_ask_unchecked(f, &read, 0), 0);
+    assert_true(is_range(&read));
+    second = read.request.to;
+    range_end(&read);
+    for (i = 0; i < 4; i++) {
+        const uint64_t from = i % 2 == 0 ? second : 0;
+        uint8_t data[9000];
+
+        read = (struct fixture_read){.request = {.unchecked = true, .max_bytes = sizeof data}};
+        assert_int_equal(range_ask(f, &read, from), 0);
+        assert_true(is_range(&read)); /* A part of the block: only its index says where it ends */
+        assert_int_equal(read.request.from, from);
+        range_copy(&read.request.range, data);
+        assert_true(range_checks_out(f, &read.request, data));
+        range_end(&read);
+    }
+}
+
 /* Without memory for an index reads go on as ever; ranges come with the memory. */
 static void without_memory_for_an_index_there_is_no_range(void **state)
 {
@@ -137,6 +165,7 @@ int main(void)
         RANGE_TEST(damage_in_a_range_is_seen_by_who_asks_again),
         RANGE_TEST(a_drain_of_ranges_loses_exactly_what_is_damaged),
         RANGE_TEST(without_seal_or_index_there_is_no_range),
+        RANGE_TEST(each_block_has_its_own_index),
         RANGE_TEST(without_memory_for_an_index_there_is_no_range),
     };
 

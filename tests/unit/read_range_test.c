@@ -39,6 +39,35 @@ static void a_drain_of_ranges_gives_what_a_checked_drain_gives(void **state)
     }
 }
 
+/* Offsets that were never given, as after a kill, are no obstacle: ranges begin and end in such gaps,
+ * and hold what lies around them. */
+static void a_range_goes_over_gaps(void **state)
+{
+    static const uint32_t sizes[] = {3000, 7000, 15000, 1u << 20};
+    struct fixture *f = *state;
+    unsigned gaps = 0;
+    unsigned ranges = 0;
+    unsigned i;
+
+    range_fill(f);
+    for (i = 0; i < 6; i++) {
+        const uint64_t end = fixture_info(f, "t").end;
+
+        fixture_kill(f);
+        assert_int_equal(fixture_append_size(f, "t", 4500), 0);
+        gaps += fixture_info(f, "t").end > end + 1;
+        assert_int_equal(fixture_append_size(f, "t", 300), 0);
+    }
+    assert_true(gaps > 0);
+    fixture_stop(f);
+    fixture_open(f);
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        ranges += range_compare_drains(f, sizes[i], 0);
+        ranges += range_compare_drains(f, sizes[i], 0); /* With what the first one has learned */
+    }
+    assert_true(ranges > 20);
+}
+
 /* A full block is given as one range, from its first batch to behind its last, also by an engine
  * that finds it. */
 static void a_sealed_block_is_one_range(void **state)
@@ -412,6 +441,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RANGE_TEST(a_drain_of_ranges_gives_what_a_checked_drain_gives),
+        RANGE_TEST(a_range_goes_over_gaps),
         RANGE_TEST(a_sealed_block_is_one_range),
         RANGE_TEST(the_active_block_is_a_range_up_to_its_end),
         RANGE_TEST(a_range_is_within_the_bytes_asked_for),
