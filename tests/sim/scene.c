@@ -255,6 +255,7 @@ static void live(struct scene *s, uint64_t goal, bool last)
     lose_clients(s);
     close_engine(s);
     if (s->server != NULL) {
+        s->report->from_cache += s->server->counters.bytes_sent_from_cache;
         server_deinit(s->server);
         free(s->server);
         s->server = NULL;

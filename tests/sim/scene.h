@@ -57,7 +57,8 @@ struct scene_report {
     uint64_t requests;
     uint64_t replies;
     uint64_t connections;
-    uint64_t cut; /* Closed by the server */
+    uint64_t cut;        /* Closed by the server */
+    uint64_t from_cache; /* Bytes sent without a copy */
     uint64_t lives;
     uint64_t crashes;
     uint64_t stops;

@@ -208,10 +208,15 @@ static void ask_read(struct client *c)
     }
     read->max_bytes = 1u << scene_below(s, 20);
     read->max_entries = 1 + (uint32_t)scene_below(s, UINT64_C(1) << scene_below(s, 12));
+    if ((read->flags & READ_UNCHECKED) != 0 && scene_chance(s, 60)) { /* As a drain asks */
+        read->max_bytes = 1u << 20;
+        read->max_entries = UINT32_MAX;
+    }
     read->wait_ms =
         scene_chance(s, 30) ? (uint32_t)scene_below(s, UINT64_C(1) << scene_below(s, 13)) : 0;
     read->held = MESSAGE_HELD_NONE;
-    if (call->topic != NULL && call->topic->placed_count > 0 && scene_chance(s, 20)) {
+    if (call->topic != NULL && call->topic->placed_count > 0 && scene_chance(s, 20) &&
+        read->max_entries != UINT32_MAX) {
         read->held = call->topic->placed[scene_below(s, call->topic->placed_count)]->first;
     }
     ask_send(c, call, &message, NULL, 0);

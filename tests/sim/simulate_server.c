@@ -32,6 +32,7 @@ static void add(void *to, const void *from)
     sum->replies += part->replies;
     sum->connections += part->connections;
     sum->cut += part->cut;
+    sum->from_cache += part->from_cache;
     sum->lives += part->lives;
     sum->crashes += part->crashes;
     sum->stops += part->stops;
@@ -54,13 +55,15 @@ static void print(const void *sum)
     const struct scene_report *r = sum;
     unsigned i;
 
-    printf("scenes %llu (%llu with 200 requests and a crash), requests %llu, replies %llu, "
-           "connections %llu (closed by the server %llu)\nlives %llu, crashes %llu (%llu of them a "
+    printf("scenes %llu (%llu with 200 requests and a crash), requests %llu, replies %llu (%llu "
+           "bytes of "
+           "them from the cache), connections %llu (closed by the server %llu)\nlives %llu, "
+           "crashes %llu (%llu of them a "
            "failed disk), stops %llu; appends kept %llu, rightly lost %llu\nkinds:",
            (unsigned long long)r->scenes, (unsigned long long)r->counted,
            (unsigned long long)r->requests, (unsigned long long)r->replies,
-           (unsigned long long)r->connections, (unsigned long long)r->cut,
-           (unsigned long long)r->lives, (unsigned long long)r->crashes,
+           (unsigned long long)r->from_cache, (unsigned long long)r->connections,
+           (unsigned long long)r->cut, (unsigned long long)r->lives, (unsigned long long)r->crashes,
            (unsigned long long)r->failed_disks, (unsigned long long)r->stops,
            (unsigned long long)r->kept, (unsigned long long)r->lost);
     for (i = 0; i < SCENE_KIND_COUNT; i++) {
