@@ -55,6 +55,7 @@ foreach(test
     cursor_test
     read_large_test
     journal_turn_test
+    journal_room_test
     recovery_blocks_test
     read_race_test
     recovery_stretch_test

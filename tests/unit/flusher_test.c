@@ -243,6 +243,63 @@ static void the_unsynced_window_is_capped(void **state)
     assert_false(engine_namespace_congested(f->ns));
 }
 
+/* Appends wait for a sync when it has been outstanding for twice the schedule, counted from the first byte it covers, and not before. */
+static void a_slow_sync_is_waited_for_after_twice_the_schedule(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_append early = {.finished = false};
+    struct fixture_append late = {.finished = false};
+
+    open_with(f, 50);
+    fixture_append_strings(f, "t", "x", NULL);
+    fixture_pass(f, 2000000);
+    sim_disk_set_pace(f->disk, 0);
+    fixture_append_strings(f, "t", "y", NULL);
+    fixture_pass(f, 60000);
+    assert_true(f->io->in_flight > 0);
+    fixture_append_begin(f, &early, "t", &small, 1);
+    fixture_pass(f, 10000);
+    assert_true(early.finished);
+    fixture_pass(f, 40000);
+    fixture_append_begin(f, &late, "t", &small, 1);
+    fixture_pass(f, 20000);
+    assert_false(late.finished);
+    sim_disk_set_pace(f->disk, 100);
+    assert_int_equal(fixture_append_end(f, &early), 0);
+    assert_int_equal(fixture_append_end(f, &late), 0);
+}
+
+/* What was acknowledged and is not durable may come to unsynced_bytes_max, and with that much nothing more is taken. */
+static void the_unsynced_window_ends_at_its_last_byte(void **state)
+{
+    uint64_t bytes = 0;
+    unsigned round;
+
+    (void)state;
+    for (round = 0; round < 3; round++) {
+        struct fixture *f = fixture_new(1);
+        uint64_t before;
+
+        f->options.journal_file_min = 128u << 10;
+        f->options.journal_file_max = 128u << 10;
+        f->options.ring_size = 512u << 10;
+        f->options.unsynced_bytes_max = round == 0 ? 1u << 20 : 2 * bytes + round - 1;
+        open_with(f, 1000);
+        sim_disk_set_pace(f->disk, 0);
+        before = fixture_stat(f, "unsynced_bytes");
+        assert_int_equal(fixture_append_size(f, "t", 3000), 0);
+        fixture_turn(f);
+        if (round == 0) {
+            bytes = fixture_stat(f, "unsynced_bytes") - before;
+        }
+        assert_false(engine_namespace_congested(f->ns));
+        assert_int_equal(fixture_append_size(f, "t", 3000), 0);
+        assert_int_equal(engine_namespace_congested(f->ns), round == 1);
+        sim_disk_set_pace(f->disk, 100);
+        fixture_free(f);
+    }
+}
+
 /* One failed sync stops the namespace: who waits learns that the outcome is unknown, what comes later is
  * refused, reads too, and the file is never synced again, because a second sync would succeed and lie. */
 static void a_failed_sync_is_final(void **state)
@@ -403,6 +460,8 @@ int main(void)
         FIXTURE_TEST(a_failed_write_is_final),
         cmocka_unit_test(a_turn_says_whether_it_would_sync),
         FIXTURE_TEST(a_lying_drive_takes_a_suffix),
+        FIXTURE_TEST(a_slow_sync_is_waited_for_after_twice_the_schedule),
+        cmocka_unit_test(the_unsynced_window_ends_at_its_last_byte),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

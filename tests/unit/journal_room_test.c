@@ -1,0 +1,225 @@
+/* The journal's room: what is admitted fits, the last file is left to a stop, and what a turn holds back and what a file is given
+ * are bounded. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/namespace.h"
+#include "tests/support/engine_fixture.h"
+
+#define TRIM_SIZE 16u /* The body of a trim */
+
+/* A record that changes nothing and fills one unit of the journal. */
+static void put_record(struct fixture *f)
+{
+    const struct format_record record = {.type = RECORD_TRIM, .field = {1, 0}};
+
+    assert_int_equal(format_record_size(&record), FORMAT_RECORD_HEADER_SIZE + TRIM_SIZE);
+    (void)journal_record(&f->ns->journal, &record);
+}
+
+/* No file can be made any more, none comes back, and what is there is used up by who may leave `reserve` files. */
+static void use_up(struct fixture *f, unsigned reserve)
+{
+    const struct journal *journal = &f->ns->journal;
+
+    while (journal_admits(journal, TRIM_SIZE, reserve) == 1) {
+        put_record(f);
+        fixture_turn(f);
+    }
+}
+
+static void open_on_a_full_disk(struct fixture *f)
+{
+    f->options.manifest_journal_bytes = 400u << 10;
+    f->options.manifest_idle_us = UINT64_C(1) << 40;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_settle(f);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_CREATE) | SIM_BIT(SIM_RENAME), 1, true, ENOSPC, SIM_FAIL);
+}
+
+/* Whoever is admitted leaves as many files as it was told to, whatever its record needs: it never begins one of them. */
+static void what_is_admitted_leaves_the_reserve(void **state)
+{
+    struct fixture *f = *state;
+    unsigned reserve;
+
+    open_on_a_full_disk(f);
+    for (reserve = JOURNAL_RESERVE; reserve >= JOURNAL_LAST; reserve--) {
+        use_up(f, reserve);
+        assert_int_equal(f->ns->journal.spare_count, reserve);
+        assert_int_equal(journal_admits(&f->ns->journal, TRIM_SIZE, reserve), TUSK_ENOSPACE);
+        assert_true(fixture_serves(f));
+    }
+}
+
+/* When only the last file is left, and the one in use full, nothing but a stop begins it: no mark of an idle journal, and no position of a
+ * lazy cursor. So the stop is clean, and the next start finds room. */
+static void the_last_file_is_left_to_a_stop(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t end;
+
+    f->options.settings.consistency = 1000;
+    open_on_a_full_disk(f);
+    fixture_append_strings(f, "t", "b", "c", NULL);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 1), 0);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 2), 0);
+    use_up(f, JOURNAL_LAST);
+    end = f->ns->journal.next_lsn;
+    fixture_pass(f, 4 * FLUSHER_MARK_US);
+    assert_true(f->ns->journal.next_lsn == end);
+    assert_int_equal(f->ns->journal.spare_count, JOURNAL_LAST);
+    assert_false(list_empty(&f->ns->unrecorded_cursors));
+    fixture_stop(f);
+    sim_disk_clear_faults(f->disk);
+    fixture_open(f);
+    assert_int_equal(f->findings, 0);
+    assert_int_equal(fixture_cursor(f, "t", "c"), 0); /* Told again: at least once */
+    fixture_expect(f, "t", "a", "b", "c", NULL);
+}
+
+/* What a turn has put is written before it comes to much more than four megabytes, or the ring would fill with what nobody has written. */
+static void a_turn_holds_a_bounded_part_of_the_ring(void **state)
+{
+    const uint64_t held_max = 4u << 20;
+    struct fixture *f = *state;
+    const struct journal *journal;
+    uint64_t begin;
+
+    f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    f->options.journal_file_min = 16u << 20;
+    f->options.journal_file_max = 16u << 20;
+    f->options.journal_size_max = 256u << 20;
+    f->options.manifest_journal_bytes = 128u << 20;
+    f->options.ring_size = 64u << 20;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    journal = &f->ns->journal;
+    begin = journal->next_lsn;
+    while (journal->next_lsn - begin < 2 * held_max) {
+        put_record(f);
+        assert_true(journal->span_bytes <= held_max + FORMAT_RECORD_ALIGN);
+        assert_true(f->ns->ring.head - journal_unwritten_position(journal) <=
+                    held_max + FORMAT_RECORD_ALIGN);
+    }
+    assert_true(journal->span_bytes < held_max);
+    fixture_turn(f);
+    assert_int_equal(journal->failure.code, 0);
+    fixture_kill(f);
+    fixture_expect(f, "t", "a", NULL);
+}
+
+/* A file made while somebody waits is written from its beginning to its end, each byte once. */
+static void a_file_is_zeroed_once(void **state)
+{
+    static const struct {
+        uint64_t size;
+        unsigned writes;
+    } files[] = {{2 * JOURNAL_ZERO_STEP, 2}, {2 * JOURNAL_ZERO_STEP + FORMAT_PAGE, 3}};
+    struct fixture *f = *state;
+    struct journal *journal;
+    unsigned i;
+
+    fixture_open(f);
+    journal = &f->ns->journal;
+    for (i = 0; i < 2; i++) {
+        const uint64_t writes = sim_disk_operations(f->disk, SIM_BIT(SIM_WRITE));
+        const unsigned spares = journal->spare_count;
+        char path[IO_PATH_SIZE];
+        uint64_t size;
+
+        journal_path(journal, path, journal->next_number);
+        assert_int_equal(journal_make_spare(journal, files[i].size, &f->err), 0);
+        assert_int_equal(sim_disk_operations(f->disk, SIM_BIT(SIM_WRITE)) - writes,
+                         files[i].writes);
+        assert_int_equal(journal->spare_count, spares + 1);
+        free(sim_disk_file(f->disk, path, &size));
+        assert_int_equal(size, files[i].size);
+    }
+}
+
+/* What preparing a spare has done to its file. */
+struct preparation {
+    unsigned writes;
+    unsigned reservations;
+    uint64_t zeroed;
+};
+
+static struct preparation prepare_a_spare(uint64_t fsync_ms)
+{
+    struct preparation seen = {0};
+    struct fixture *f = fixture_new(1);
+    const struct journal *journal;
+    const struct journal_file *last;
+    enum journal_step before = JOURNAL_IDLE;
+    char path[IO_PATH_SIZE];
+    unsigned spares;
+    unsigned turns;
+
+    f->options.settings.fsync_ms = fsync_ms;
+    f->options.journal_file_min = 256u << 10;
+    f->options.journal_file_max = 256u << 10;
+    f->options.journal_size_max = 4u << 20;
+    f->options.ring_size = 2u << 20;
+    fixture_open(f);
+    journal = &f->ns->journal;
+    spares = journal->spare_count;
+    while (journal->spare_count == spares && journal->step == JOURNAL_IDLE) {
+        fixture_append_strings(f, "t", "a", NULL); /* An eighth of the file, and one more is made */
+    }
+    for (turns = 0; turns < 1000 && journal->spare_count == spares; turns++) {
+        if (journal->op.kind == IO_OP_ALLOCATE && before != journal->step) {
+            seen.reservations++;
+        }
+        if (journal->op.kind == IO_OP_WRITE && seen.zeroed <= journal->op.offset) {
+            assert_true(seen.zeroed == journal->op.offset);
+            seen.zeroed = journal->op.offset + journal->op.size;
+            seen.writes++;
+        }
+        before = journal->step;
+        fixture_turn(f);
+    }
+    assert_int_equal(journal->spare_count, spares + 1);
+    for (last = journal->spares; last->next != NULL;) {
+        last = last->next;
+    }
+    journal_path(journal, path, last->number);
+    free(sim_disk_file(f->disk, path, &seen.zeroed));
+    fixture_free(f);
+    return seen;
+}
+
+/* Schedule each: a spare is written to its end, in order, so that a commit is one flush of space that was written before. In the others it is
+ * reserved at once, and nothing is written twice. */
+static void spares_are_zeroed_for_commits_and_reserved_else(void **state)
+{
+    const struct preparation each = prepare_a_spare(ENGINE_FSYNC_EACH);
+    const struct preparation timed = prepare_a_spare(5);
+    const struct preparation none = prepare_a_spare(ENGINE_FSYNC_NONE);
+
+    (void)state;
+    assert_int_equal(each.writes, 4);
+    assert_int_equal(each.reservations, 0);
+    assert_int_equal(timed.writes, 0);
+    assert_int_equal(timed.reservations, 1);
+    assert_int_equal(none.writes, 0);
+    assert_int_equal(none.reservations, 1);
+    assert_int_equal(each.zeroed, 256u << 10);
+    assert_int_equal(timed.zeroed, 256u << 10);
+    assert_int_equal(none.zeroed, 256u << 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(what_is_admitted_leaves_the_reserve),
+        FIXTURE_TEST(the_last_file_is_left_to_a_stop),
+        FIXTURE_TEST(a_turn_holds_a_bounded_part_of_the_ring),
+        FIXTURE_TEST(a_file_is_zeroed_once),
+        cmocka_unit_test(spares_are_zeroed_for_commits_and_reserved_else),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
