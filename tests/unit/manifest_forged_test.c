@@ -466,6 +466,30 @@ static void a_manifest_that_makes_sense_is_taken(void **state)
     }
 }
 
+static void a_block_with_bytes_and_no_offsets(struct parts *parts)
+{
+    two_blocks(parts);
+    parts->topics[0].next_offset = parts->topics[0].run_end;
+    parts->blocks[0].first_offset = parts->blocks[0].end_offset;
+    parts->blocks[1].first_offset = parts->blocks[0].end_offset;
+    parts->blocks[1].end_offset = parts->topics[0].next_offset;
+}
+
+/* A block that has bytes, and says that it has no offset: whoever comes to it is told of damage, of one entry at least, and goes on
+ * behind it. */
+static void a_block_without_offsets_is_damage(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read read = {.request = {.position = ENGINE_AT_OFFSET}};
+
+    forge_manifest(f, a_block_with_bytes_and_no_offsets);
+    fixture_open(f);
+    fixture_read_begin(f, &read, "t");
+    assert_int_equal(fixture_read_end(f, &read), TUSK_ECORRUPT);
+    assert_true(read.request.base.detail_a < read.request.base.detail_b);
+    fixture_read_free(&read);
+}
+
 /* A whole manifest of a version, or with a flag, that this build does not know is neither damaged
  * nor skipped for the older one: a newer daemon has gone on from it. */
 static void a_manifest_of_a_newer_version_is_refused(void **state)
@@ -522,6 +546,7 @@ int main(void)
         cmocka_unit_test(a_manifest_that_makes_sense_is_taken),
         cmocka_unit_test(a_manifest_of_a_newer_version_is_refused),
         FIXTURE_TEST(an_older_manifest_of_a_newer_version_is_refused),
+        FIXTURE_TEST(a_block_without_offsets_is_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
