@@ -93,6 +93,24 @@ static const struct {
     {encode_block, decode_block}, {encode_seal, decode_seal}, {encode_manifest, decode_manifest}};
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
+/* What every page begins with stands where FORMAT.md says, also what this version does not look at: a later one may. */
+static void every_page_says_its_version_and_the_size_of_its_header(void **state)
+{
+    static const uint8_t begin[] = {FORMAT_VERSION & 0xff, FORMAT_VERSION >> 8, FORMAT_PAGE & 0xff,
+                                    FORMAT_PAGE >> 8};
+    static const uint8_t flags[8] = {0};
+    uint8_t page[FORMAT_PAGE];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < KINDS; i++) {
+        memset(page, 0xee, sizeof page);
+        kinds[i].encode(page);
+        assert_memory_equal(page + FORMAT_MAGIC_SIZE, begin, sizeof begin);
+        assert_memory_equal(page + FORMAT_MAGIC_SIZE + sizeof begin, flags, sizeof flags);
+    }
+}
+
 /* Any single flipped bit of a page, reserved bytes included, is found; zeros are no page of any kind, nor is one kind
  * another. */
 static void no_flipped_bit_passes_a_page(void **state)
@@ -455,6 +473,7 @@ int main(void)
         cmocka_unit_test(only_canonical_names_are_decoded),
         cmocka_unit_test(encoded_names_have_a_limit),
         cmocka_unit_test(file_numbers_have_one_form),
+        cmocka_unit_test(every_page_says_its_version_and_the_size_of_its_header),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

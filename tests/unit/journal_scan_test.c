@@ -207,6 +207,27 @@ static void skipping_misses_no_record(void **state)
     assert_in_range(skips, 100, 1000);
 }
 
+/* Nobody has looked at a place yet, or somebody looked at another file since: the next place is told all the same, a unit further or where
+ * the next file begins. */
+static void skipping_without_a_look_is_a_step(void **state)
+{
+    const uint64_t size = 64u << 10;
+    struct world *w = *state;
+
+    make_file(w, 1, 0, 3, size);
+    make_file(w, 2, 4 * size, 3, size);
+    sim_disk_settle(w->disk);
+    add(w, 1);
+    add(w, 2);
+    scan_ready(&w->scan);
+    assert_int_equal(scan_skip(&w->scan, 0), 64);
+    assert_int_equal(at(w, 4 * size), SCAN_RECORD);
+    assert_int_equal(scan_skip(&w->scan, 64), 128);
+    assert_int_equal(scan_skip(&w->scan, size - FORMAT_PAGE - 64), 4 * size);
+    assert_int_equal(scan_skip(&w->scan, 2 * size), 4 * size);
+    assert_true(scan_skip(&w->scan, 8 * size) == UINT64_MAX);
+}
+
 /* A file whose header is damaged, of another store, or under another name holds no record. */
 static void a_file_without_its_header_holds_nothing(void **state)
 {
@@ -338,6 +359,7 @@ int main(void)
         TEST(bad_zero_and_unreadable_are_told_apart),
         TEST(a_record_never_reaches_beyond_its_file),
         TEST(a_newer_file_is_refused),
+        TEST(skipping_without_a_look_is_a_step),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
