@@ -59,6 +59,7 @@ foreach(test
     recovery_blocks_test
     read_race_test
     recovery_stretch_test
+    recovery_device_test
     format_name_test
     bounds_test
     tail_fault_test

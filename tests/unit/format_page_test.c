@@ -229,6 +229,30 @@ static void a_seal_is_of_its_block_only(void **state)
     }
 }
 
+/* A seal tells whose its block is where page 0 is damaged, all of it but the block before: that one may be gone. */
+static void a_seal_tells_its_owner(void **state)
+{
+    const struct format_block own = block_with(7, "orders");
+    struct format_block back;
+    uint8_t page[FORMAT_PAGE];
+
+    (void)state;
+    format_seal_encode(page, &own, &a_seal);
+    assert_int_equal(format_seal_owner_decode(&back, page), 0);
+    assert_int_equal(back.segment, own.segment);
+    assert_int_equal(back.index, own.index);
+    assert_int_equal(back.generation, own.generation);
+    assert_int_equal(back.topic_id, own.topic_id);
+    assert_int_equal(back.first_offset, own.first_offset);
+    assert_int_equal(back.block_size, own.block_size);
+    assert_int_equal(back.name_size, own.name_size);
+    assert_memory_equal(back.name, own.name, own.name_size);
+    assert_true(back.previous_segment == FORMAT_NONE);
+    assert_true(back.previous_index == FORMAT_NONE);
+    format_block_encode(page, &own);
+    assert_int_equal(format_seal_owner_decode(&back, page), TUSK_ECORRUPT);
+}
+
 static void an_index_comes_back_as_it_was(void **state)
 {
     struct format_index_entry entries[FORMAT_INDEX_MAX];
@@ -474,6 +498,7 @@ int main(void)
         cmocka_unit_test(encoded_names_have_a_limit),
         cmocka_unit_test(file_numbers_have_one_form),
         cmocka_unit_test(every_page_says_its_version_and_the_size_of_its_header),
+        cmocka_unit_test(a_seal_tells_its_owner),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

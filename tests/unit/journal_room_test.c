@@ -140,6 +140,17 @@ static void a_file_is_zeroed_once(void **state)
     }
 }
 
+/* Files that take several steps to fill. */
+static void open_with_large_files(struct fixture *f, uint64_t fsync_ms)
+{
+    f->options.settings.fsync_ms = fsync_ms;
+    f->options.journal_file_min = 256u << 10;
+    f->options.journal_file_max = 256u << 10;
+    f->options.journal_size_max = 4u << 20;
+    f->options.ring_size = 2u << 20;
+    fixture_open(f);
+}
+
 /* What preparing a spare has done to its file. */
 struct preparation {
     unsigned writes;
@@ -158,12 +169,7 @@ static struct preparation prepare_a_spare(uint64_t fsync_ms)
     unsigned spares;
     unsigned turns;
 
-    f->options.settings.fsync_ms = fsync_ms;
-    f->options.journal_file_min = 256u << 10;
-    f->options.journal_file_max = 256u << 10;
-    f->options.journal_size_max = 4u << 20;
-    f->options.ring_size = 2u << 20;
-    fixture_open(f);
+    open_with_large_files(f, fsync_ms);
     journal = &f->ns->journal;
     spares = journal->spare_count;
     while (journal->spare_count == spares && journal->step == JOURNAL_IDLE) {
@@ -211,6 +217,85 @@ static void spares_are_zeroed_for_commits_and_reserved_else(void **state)
     assert_int_equal(none.zeroed, 256u << 10);
 }
 
+/* A file is being prepared, and nothing else is under way: the operation of that step fails. */
+static void fail_a_step(struct fixture *f, enum journal_step step, enum sim_kind kind, int error)
+{
+    const struct journal *journal = &f->ns->journal;
+    unsigned turns;
+
+    while (journal->step == JOURNAL_IDLE) {
+        fixture_append_strings(f, "t", "a", NULL);
+    }
+    sim_disk_set_pace(f->disk, 100);
+    for (turns = 0; turns < 100 && journal->step != step; turns++) {
+        fixture_turn(f);
+    }
+    assert_int_equal(journal->step, step);
+    assert_int_equal(f->io->in_flight, 1);
+    sim_disk_fail(f->disk, SIM_BIT(kind), 1, false, error, SIM_FAIL);
+    fixture_pass(f, 10000);
+    assert_int_equal(sim_disk_fired(f->disk), 1);
+}
+
+/* Want of space, of descriptors or of memory is waited for where it leaves nothing in doubt, and a second later there is a file. Everything else
+ * stops the namespace: what a failed operation has left behind is not known. */
+static void a_step_that_fails_is_waited_for_or_fatal(void **state)
+{
+    static const struct {
+        enum journal_step step;
+        enum sim_kind kind;
+        uint64_t fsync_ms;
+        int error;
+        bool waits;
+    } cases[] = {
+        {JOURNAL_CREATING, SIM_CREATE, ENGINE_FSYNC_EACH, ENOSPC, true},
+        {JOURNAL_CREATING, SIM_CREATE, ENGINE_FSYNC_EACH, EMFILE, true},
+        {JOURNAL_CREATING, SIM_CREATE, ENGINE_FSYNC_EACH, ENOMEM, true},
+        {JOURNAL_CREATING, SIM_CREATE, ENGINE_FSYNC_EACH, EIO, false},
+        {JOURNAL_CREATING, SIM_CREATE, ENGINE_FSYNC_EACH, EACCES, false},
+        {JOURNAL_ZEROING, SIM_WRITE, ENGINE_FSYNC_EACH, ENOSPC, true},
+        {JOURNAL_ZEROING, SIM_WRITE, ENGINE_FSYNC_EACH, EMFILE, false},
+        {JOURNAL_ZEROING, SIM_WRITE, ENGINE_FSYNC_EACH, EIO, false},
+        {JOURNAL_SYNCING, SIM_SYNC, ENGINE_FSYNC_EACH, ENOSPC, true},
+        {JOURNAL_SYNCING, SIM_SYNC, ENGINE_FSYNC_EACH, EIO, false},
+        {JOURNAL_SYNCING, SIM_ALLOCATE, ENGINE_FSYNC_NONE, ENOSPC, true},
+        {JOURNAL_SYNCING, SIM_ALLOCATE, ENGINE_FSYNC_NONE, EIO, false},
+        {JOURNAL_SYNCING_DIR, SIM_SYNC_DIR, ENGINE_FSYNC_EACH, ENOSPC, false},
+        {JOURNAL_SYNCING_DIR, SIM_SYNC_DIR, ENGINE_FSYNC_EACH, EIO, false},
+    };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture *f = fixture_new(1);
+        const struct journal *journal;
+        unsigned spares;
+
+        open_with_large_files(f, cases[i].fsync_ms);
+        journal = &f->ns->journal;
+        spares = journal->spare_count;
+        fail_a_step(f, cases[i].step, cases[i].kind, cases[i].error);
+        if (fixture_serves(f) != cases[i].waits) {
+            fail_msg("step %d, %s: %s", (int)cases[i].step, strerror(cases[i].error),
+                     fixture_reason(f));
+        }
+        if (cases[i].waits) {
+            assert_true(journal->no_space);
+            assert_int_equal(journal->spare_count, spares);
+            assert_int_equal(journal->step, JOURNAL_IDLE);
+            fixture_pass(f, 1100000);
+            assert_false(journal->no_space);
+            assert_int_equal(journal->spare_count, spares + 1);
+            fixture_stop(f);
+            fixture_open(f);
+            assert_int_equal(f->findings, 0);
+        } else {
+            assert_non_null(strstr(fixture_reason(f), "prepare a journal file"));
+        }
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +304,7 @@ int main(void)
         FIXTURE_TEST(a_turn_holds_a_bounded_part_of_the_ring),
         FIXTURE_TEST(a_file_is_zeroed_once),
         cmocka_unit_test(spares_are_zeroed_for_commits_and_reserved_else),
+        cmocka_unit_test(a_step_that_fails_is_waited_for_or_fatal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
