@@ -238,8 +238,9 @@ static void close_record(struct journal *journal)
     CHECK(format_record_has_items(journal->open_type));
     journal->open = false;
     bytes = ring_at(&journal->ns->ring, journal->open_position);
-    if (type == RECORD_BATCH && stretch_end(&journal->stretch, journal->ns, &record)) {
+    if (stretch_end(&journal->stretch, journal->ns, &record)) {
         /* Its items are in their block: the place in the ring is the new record's. */
+        CHECK(type == RECORD_BATCH);
         CHECK(format_record_size(&record) <= size);
         size = format_record_size(&record);
         type = record.type;
@@ -369,10 +370,10 @@ void journal_retire(struct journal *journal, uint64_t lsn)
         CHECK(journal->files->next != NULL || journal->current == NULL);
         struct journal_file *file = journal->files;
 
-        /* What it holds is in two manifests: whether its last bytes were synced no longer matters,
-         * but a sync under way may still use the file; journal_work() waits for that. */
+        /* All of it is durable, but a sync under way may still use the file; journal_work() waits
+         * for that. */
+        CHECK(!file->unsynced);
         journal->files = file->next;
-        file->unsynced = false;
         journal_keep(&journal->retired, file);
     }
 }

@@ -162,7 +162,6 @@ static void step_failed(struct journal *journal, const struct io_op *op)
     if (step == JOURNAL_CREATING && op->result == TUSK_EEXISTS) {
         free(journal->making); /* A leftover of an earlier run: the next number then */
         journal->making = NULL;
-        journal->next_number++;
         return;
     }
     if (step == JOURNAL_CREATING &&
@@ -331,7 +330,7 @@ void journal_work(struct journal *journal, uint64_t mono_us)
     if (journal->step != JOURNAL_IDLE || journal->failure.code != 0) {
         return;
     }
-    if (journal->no_space && mono_us >= journal->retry_us) {
+    if (mono_us >= journal->retry_us) {
         journal->no_space = false;
     }
     if (journal->spare_count < spares_wanted(journal)) {

@@ -216,14 +216,14 @@ static enum walk collect(struct read_state *state, uint32_t *size, uint64_t *fro
         uint64_t taken;
 
         if (padded > state->have - at) {
-            if (at > 0) {
+            if (at != 0) {
                 break;
             }
             state->want = padded;
             return WALK_MORE;
         }
         if (batch_verify(data + at, padded, header.stored_size, &header) != BATCH_GOOD) {
-            if (at > 0) {
+            if (at != 0) {
                 break;
             }
             state->expected = header.first_offset;
@@ -300,9 +300,6 @@ static enum walk pass(struct read_state *state)
         at += (uint32_t)batch_padded_size(header.stored_size);
     }
     if (state->at + at + BATCH_HEADER_SIZE > state->limit) {
-        state->at += at;
-        state->have = 0;
-        state->want = 0;
         return WALK_END;
     }
     move_window(state, at);
