@@ -287,7 +287,7 @@ static enum walk pass(struct read_state *state)
             return WALK_MORE;
         }
         if (wanted(state, &header)) {
-            if (at > 0) {
+            if (at != 0) {
                 move_window(state, at);
                 /* Taken from what is here, unless that is less than the request asks for. */
                 return state->have < state->want ? WALK_MORE : WALK_DONE;

@@ -210,7 +210,9 @@ static int use_record(struct recovery *recovery, uint64_t *lsn, const struct sca
     CHECK(record->header.lsn == *lsn);
     if (rc != 0) {
         return error_set(recovery->err, rc,
-                         "the journal's record at LSN %" PRIu64 " (%s) contradicts the tables",
+                         rc == TUSK_ENOMEM ? "apply the journal's record at LSN %" PRIu64 " (%s)"
+                                           : "the journal's record at LSN %" PRIu64
+                                             " (%s) contradicts the tables",
                          *lsn, format_record_name(record->header.type));
     }
     recovery->lost_now = false;

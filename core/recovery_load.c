@@ -472,7 +472,9 @@ int recovery_load(struct recovery *recovery)
     rc = take_manifest(recovery, bytes, size);
     free(bytes);
     if (rc != 0) {
-        return error_set(recovery->err, rc, "the manifest contradicts itself");
+        return error_set(recovery->err, rc,
+                         rc == TUSK_ENOMEM ? "hold the tables of the manifest"
+                                           : "the manifest contradicts itself");
     }
     return recovery_load_journal(recovery);
 }

@@ -263,6 +263,73 @@ static void full_blocks_are_sealed_or_refused(void **state)
     assert_true(refused > 20);
 }
 
+/* Topics and cursors, in a manifest and in the journal behind it; many journal files; and the process dies. */
+static void leave_much(struct fixture *f)
+{
+    struct io_file *file;
+    struct io *io;
+    char path[IO_PATH_SIZE];
+    unsigned i;
+
+    f->options.manifest_journal_bytes = 64u << 20;
+    fixture_open(f);
+    for (i = 0; i < 2; i++) {
+        const char *const names[] = {i == 0 ? "a" : "c", i == 0 ? "b" : "d"};
+
+        fixture_append_strings(f, names[0], "one", "two", NULL);
+        assert_int_equal(fixture_append_size(f, names[1], 6000), 0);
+        assert_int_equal(fixture_checkpoint(f, names[0], "cursor", 1), 0);
+        assert_int_equal(fixture_checkpoint(f, names[1], "cursor", 1), 0);
+        if (i == 0) {
+            fixture_stop(f);
+            fixture_open(f);
+        }
+    }
+    sim_disk_process_crash(f->disk);
+    assert_int_equal(io_sim_open(&io, f->disk), 0);
+    for (i = 0; i < 12; i++) { /* More than are made room for at once */
+        journal_path(&f->ns->journal, path, f->ns->journal.next_number + i);
+        assert_int_equal(io_open(io, path, IO_OPEN_CREATE, &file, &f->err), 0);
+        io_close_file(file);
+    }
+    io_close(io);
+    fixture_close(f);
+}
+
+/* A start without memory says so. It calls nothing damaged that it had no memory to look at, serves nothing by halves, and the next start does. */
+static void want_of_memory_is_no_damage(void **state)
+{
+    static const char *const topics[] = {"a", "b", "c", "d"};
+    struct fixture *f = *state;
+    bool failed = true;
+    uint64_t nth;
+
+    leave_much(f);
+    for (nth = 1; failed; nth++) {
+        struct fixture *copy = copy_of(f);
+        unsigned i;
+        int rc;
+
+        failing_memory_begin(nth, false);
+        rc = fixture_try_open(copy);
+        failed = failing_memory.failed > 0;
+        (void)failing_memory_end();
+        if (rc != 0) {
+            assert_int_equal(rc, TUSK_ENOMEM);
+            assert_null(strstr(copy->err.text, "contradict"));
+            assert_null(strstr(copy->err.text, "damage"));
+            fixture_open(copy);
+        }
+        for (i = 0; i < 4; i++) {
+            assert_int_equal(fixture_info(copy, topics[i]).entries, i % 2 == 0 ? 2 : 1);
+            assert_int_equal(fixture_cursor(copy, topics[i], "cursor"), 1);
+        }
+        fixture_free(copy);
+        assert_int_equal(failing_memory.live, 0);
+    }
+    assert_true(nth > 30);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +337,7 @@ int main(void)
         FIXTURE_TEST(a_spare_without_memory_is_tried_again_later),
         FIXTURE_TEST(an_acceptance_is_remembered_or_refused),
         FIXTURE_TEST(full_blocks_are_sealed_or_refused),
+        FIXTURE_TEST(want_of_memory_is_no_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
