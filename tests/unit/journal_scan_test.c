@@ -328,6 +328,43 @@ static void a_record_never_reaches_beyond_its_file(void **state)
     assert_int_equal(at(w, 256), SCAN_BAD);
 }
 
+/* A header that checks out and says what cannot be: a place between two places, or one behind the last there is. Its file holds nothing, and
+ * nobody is led there. */
+static void a_file_that_begins_nowhere_leads_nowhere(void **state)
+{
+    static const uint64_t places[] = {24576 + 10, UINT64_MAX - 10};
+    const uint64_t size = 16384;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        void *world;
+        struct world *w;
+        uint8_t *page;
+        uint64_t file_size;
+
+        assert_int_equal(setup(&world), 0);
+        w = world;
+        make_file(w, 1, 0, 1, size);
+        make_file(w, 2, 32768, 1, size);
+        make_file(w, 3, i == 0 ? 65536 : 49152, 1, size);
+        sim_disk_settle(w->disk);
+        page = sim_disk_file(w->disk, "file2", &file_size);
+        put_u64(page + 64, places[i]);
+        put_u32(page + FORMAT_PAGE - 4, crc32c(0, page, FORMAT_PAGE - 4));
+        sim_disk_overwrite(w->disk, "file2", 0, page, FORMAT_PAGE);
+        free(page);
+        add(w, 1);
+        add(w, 2);
+        if (i == 0) {
+            add(w, 3);
+        }
+        scan_ready(&w->scan);
+        assert_true(scan_step(&w->scan, size - FORMAT_PAGE - 64) == (i == 0 ? 65536 : UINT64_MAX));
+        assert_int_equal(teardown(&world), 0);
+    }
+}
+
 /* A header of a newer version under a valid checksum is refused, not ignored. */
 static void a_newer_file_is_refused(void **state)
 {
@@ -360,6 +397,7 @@ int main(void)
         TEST(a_record_never_reaches_beyond_its_file),
         TEST(a_newer_file_is_refused),
         TEST(skipping_without_a_look_is_a_step),
+        cmocka_unit_test(a_file_that_begins_nowhere_leads_nowhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
