@@ -14,11 +14,12 @@ static void step_done(struct io_op *op);
 
 static void submit(struct journal *journal, enum journal_step step, enum io_op_kind kind)
 {
-    CHECK(journal->op.file != NULL || journal->op.path != NULL);
     CHECK(step != JOURNAL_IDLE);
     CHECK(journal->making != NULL);
     journal->step = step;
     journal->op.kind = kind;
+    journal->op.path = journal->path; /* Where it takes them */
+    journal->op.path_to = journal->path_to;
     journal->op.done = step_done;
     journal->op.arg = journal;
     io_submit(journal->ns->io, &journal->op);
@@ -104,7 +105,6 @@ static void discard_making(struct journal *journal)
     give_up(journal);
     io_close_file(journal->making->file);
     journal->making->file = NULL;
-    journal->op.path = journal->path;
     submit(journal, JOURNAL_UNLINKING, IO_OP_UNLINK);
 }
 
@@ -148,7 +148,6 @@ static void sync_dir(struct journal *journal)
     CHECK(journal->making != NULL);
     CHECK(journal->making->file != NULL);
     (void)snprintf(journal->path, sizeof journal->path, "%s/journal", journal->ns->dir);
-    journal->op.path = journal->path;
     submit(journal, JOURNAL_SYNCING_DIR, IO_OP_SYNC_DIR);
 }
 
@@ -307,8 +306,6 @@ static void make_spare(struct journal *journal)
         journal_path(journal, journal->path, journal->making->number);
         journal->making->number = journal->next_number++;
         journal_path(journal, journal->path_to, journal->making->number);
-        journal->op.path = journal->path;
-        journal->op.path_to = journal->path_to;
         submit(journal, JOURNAL_RENAMING, IO_OP_RENAME);
         return;
     }
@@ -319,7 +316,6 @@ static void make_spare(struct journal *journal)
     }
     journal->next_number++;
     journal_path(journal, journal->path, journal->making->number);
-    journal->op.path = journal->path;
     submit(journal, JOURNAL_CREATING, IO_OP_CREATE);
 }
 
@@ -344,7 +340,6 @@ void journal_work(struct journal *journal, uint64_t mono_us)
         io_close_file(journal->making->file);
         journal->making->file = NULL;
         journal_path(journal, journal->path, journal->making->number);
-        journal->op.path = journal->path;
         submit(journal, JOURNAL_UNLINKING, IO_OP_UNLINK);
     }
 }

@@ -217,6 +217,14 @@ static void a_seal_is_of_its_block_only(void **state)
         other.store_id[0] ^= i == 4 ? 1 : 0;
         assert_int_equal(format_seal_decode(&back, &other, page), TUSK_ECORRUPT);
     }
+    for (i = 0; i < 2; i++) { /* The least and the greatest there can be */
+        seal = a_seal;
+        seal.end = i == 0 ? FORMAT_BLOCK_DATA : format_block_limit(own.block_size);
+        seal.index_count = i == 0 ? 0 : FORMAT_INDEX_MAX;
+        format_seal_encode(page, &own, &seal);
+        assert_int_equal(format_seal_decode(&back, &own, page), 0);
+        assert_int_equal(back.end, seal.end);
+    }
     for (i = 0; i < 4; i++) {
         seal = a_seal;
         seal.end = i == 0   ? FORMAT_BLOCK_DATA - BATCH_ALIGN

@@ -111,6 +111,31 @@ static void a_turn_holds_a_bounded_part_of_the_ring(void **state)
     fixture_expect(f, "t", "a", NULL);
 }
 
+/* Where the ring holds what no file has yet: from the record that is being built, or from where the next one comes. */
+static void what_is_unwritten_begins_with_the_open_record(void **state)
+{
+    static const struct batch_entry entry = {.data = (const uint8_t *)"a", .size = 1};
+    struct fixture *f = *state;
+    struct fixture_append append = {.finished = false};
+    const struct journal *journal;
+    uint64_t head;
+
+    f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_settle(f);
+    journal = &f->ns->journal;
+    head = f->ns->ring.head;
+    assert_true(head > 1);
+    assert_true(journal_unwritten_position(journal) == head);
+    fixture_append_begin(f, &append, "t", &entry, 1);
+    assert_true(journal->open);
+    assert_true(f->ns->ring.head > head);
+    assert_true(journal_unwritten_position(journal) == head);
+    assert_int_equal(fixture_append_end(f, &append), 0);
+    assert_true(journal_unwritten_position(journal) == f->ns->ring.head);
+}
+
 /* A file made while somebody waits is written from its beginning to its end, each byte once. */
 static void a_file_is_zeroed_once(void **state)
 {
@@ -305,6 +330,7 @@ int main(void)
         FIXTURE_TEST(a_file_is_zeroed_once),
         cmocka_unit_test(spares_are_zeroed_for_commits_and_reserved_else),
         cmocka_unit_test(a_step_that_fails_is_waited_for_or_fatal),
+        FIXTURE_TEST(what_is_unwritten_begins_with_the_open_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

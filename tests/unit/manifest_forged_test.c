@@ -270,12 +270,17 @@ static void a_number_that_cannot_be(struct parts *parts)
 
 static void small_blocks(struct parts *parts)
 {
-    parts->head.block_size = FORMAT_BLOCK_SIZE_MIN - 1;
+    parts->head.block_size = FORMAT_BLOCK_SIZE_MIN - FORMAT_PAGE;
 }
 
 static void large_blocks(struct parts *parts)
 {
-    parts->head.block_size = FORMAT_BLOCK_SIZE_MAX + 1u;
+    parts->head.block_size = FORMAT_BLOCK_SIZE_MAX + FORMAT_PAGE;
+}
+
+static void blocks_of_part_of_a_page(struct parts *parts)
+{
+    parts->head.block_size = FORMAT_BLOCK_SIZE_MIN + 1;
 }
 
 static void smallest_blocks(struct parts *parts)
@@ -383,6 +388,7 @@ static void a_manifest_that_contradicts_itself_is_refused(void **state)
     static change_fn *const sizes[] = {
         small_blocks,
         large_blocks,
+        blocks_of_part_of_a_page,
         no_blocks_in_a_segment,
         too_many_blocks_in_a_segment,
     };

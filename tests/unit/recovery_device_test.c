@@ -1,5 +1,6 @@
 /* What a start takes from the device: only what is there, also where memory, a name or the journal before it would have something else to
  * say. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,12 +112,88 @@ static void a_spare_without_its_space_is_none(void **state)
     }
 }
 
+/* A start that found no space for its manifest serves, and writes it when there is space, without being asked by anybody. */
+static void a_manifest_without_space_comes_later(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.manifest_idle_us = UINT64_C(1) << 40;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    sim_disk_process_crash(f->disk);
+    fixture_close(f);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_RENAME), 1, true, ENOSPC, SIM_FAIL);
+    fixture_open(f);
+    assert_non_null(strstr(f->finding, "records replayed"));
+    assert_int_equal(fixture_stat(f, "manifests"), 0);
+    fixture_pass(f, 1500000);
+    assert_int_equal(fixture_stat(f, "manifests"), 0);
+    sim_disk_clear_faults(f->disk);
+    fixture_pass(f, 1500000);
+    assert_int_equal(fixture_stat(f, "manifests"), 1);
+    fixture_expect(f, "t", "a", NULL);
+}
+
+/* An empty namespace whose history stands at an LSN, without a record behind it. */
+static void stand_at(struct fixture *f, uint64_t lsn)
+{
+    struct format_manifest manifest;
+    struct format_journal journal;
+    char path[IO_PATH_SIZE];
+    uint8_t *bytes;
+    uint64_t size;
+
+    fixture_open(f);
+    fixture_stop(f);
+    sim_disk_settle(f->disk);
+    (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
+    bytes = sim_disk_file(f->disk, path, &size);
+    assert_int_equal(format_manifest_decode(&manifest, bytes), 0);
+    manifest.lsn = lsn;
+    manifest.mark = lsn;
+    manifest.chain_crc = 0;
+    format_manifest_encode(bytes, &manifest);
+    sim_disk_overwrite(f->disk, path, 0, bytes, FORMAT_PAGE);
+    (void)fixture_last_file(f, FIXTURE_DIR "/journal/", ".jnl", path);
+    sim_disk_resize(f->disk, path, FORMAT_PAGE);
+    sim_disk_resize(f->disk, path, f->options.journal_file_min);
+    journal = (struct format_journal){.number = strtoull(strrchr(path, '/') + 1, NULL, 16),
+                                      .size = f->options.journal_file_min,
+                                      .generation = 77,
+                                      .first_lsn = lsn,
+                                      .mark = lsn};
+    memcpy(journal.store_id, manifest.store_id, sizeof journal.store_id);
+    format_journal_encode(bytes, &journal);
+    sim_disk_overwrite(f->disk, path, 0, bytes, FORMAT_PAGE);
+    free(bytes);
+}
+
+/* A history that has come near the last LSN leaves too little for what follows, and is refused by that number. Just before, it goes on. */
+static void a_history_near_its_last_place_is_refused(void **state)
+{
+    const uint64_t last = FORMAT_COUNTER_MAX - (UINT64_C(1) << 56);
+    struct fixture *f = *state;
+
+    stand_at(f, last);
+    fixture_expect_refusal(f, "the last LSN of its journal has the number 7f00000000000000");
+    fixture_free(f);
+    f = fixture_new(1);
+    *state = f;
+    stand_at(f, last - FORMAT_RECORD_ALIGN);
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    assert_true(f->ns->journal.next_lsn > last);
+    fixture_expect(f, "t", "a", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_batch_cut_off_is_not_completed_from_memory),
         FIXTURE_TEST(ids_go_on_behind_the_older_manifest),
         cmocka_unit_test(a_spare_without_its_space_is_none),
+        FIXTURE_TEST(a_manifest_without_space_comes_later),
+        FIXTURE_TEST(a_history_near_its_last_place_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,7 +108,7 @@ static void zeros_before_the_mark_are_refused(void **state)
                   (size_t)format_record_padded(hit->header.size));
     journal_image_free(image);
     fixture_expect_row_refusal(f, ROW_R3);
-    fixture_expect_row_refusal(f, ROW_R3);
+    fixture_expect_refusal(f, "zeros where a record must be");
 }
 
 /* R4: a torn record behind the mark is the end. */
@@ -138,6 +138,7 @@ static void a_bad_record_before_the_mark_is_refused(void **state)
         flip(f, journal_image_last(image, RECORD_TOPIC_CREATE, image->mark), bytes[i]);
         journal_image_free(image);
         fixture_expect_row_refusal(f, ROW_R5);
+        fixture_expect_refusal(f, "bytes that do not check out where a record must be");
         fixture_free(f);
     }
 }
@@ -343,6 +344,7 @@ static void a_missing_stretch_before_the_mark_is_refused(void **state)
     sim_disk_resize(f->disk, image->files[0].path, image->records[image->record_count / 3].offset);
     journal_image_free(image);
     fixture_expect_row_refusal(f, ROW_R13);
+    fixture_expect_refusal(f, "nothing where a record must be");
     f->options.accept_loss = "default";
     fixture_open(f);
     assert_int_equal(reached(f, ROW_R14), 1);

@@ -141,11 +141,16 @@ static void recovery_seals_by_walking_what_a_manifest_left(void **state)
 static void seals_found_by_recovery_are_durable(void **state)
 {
     struct fixture *f = *state;
+    const struct engine_topic_ref ref = {.name = "t", .name_size = 1};
+    uint32_t i;
 
     fixture_open(f);
     append_all(f);
     make_manifest(f);
     fixture_kill(f);
+    for (i = 0; i < 4; i++) {
+        assert_true(namespace_topic(f->ns, &ref)->blocks[i].sealed);
+    }
     lose_what_is_not_synced(f);
     assert_int_equal(look_at_seals(f).good, 4);
 }
