@@ -280,7 +280,7 @@ int journal_recycle_now(struct journal *journal, struct error *err)
 
     CHECK(journal->step == JOURNAL_IDLE);
     CHECK(journal->making == NULL);
-    journal->no_space = true; /* So that a small one will do */
+    CHECK(journal->file_size == journal->ns->options->journal_file_min); /* A small one will do */
     if (!can_recycle(journal)) {
         return 0;
     }

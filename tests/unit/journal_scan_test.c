@@ -282,6 +282,7 @@ static void a_short_file_is_no_error(void **state)
 static void bad_zero_and_unreadable_are_told_apart(void **state)
 {
     struct world *w = *state;
+    unsigned byte;
 
     make_file(w, 1, 0, 10, 65536);
     sim_disk_settle(w->disk);
@@ -293,6 +294,12 @@ static void bad_zero_and_unreadable_are_told_apart(void **state)
     assert_int_equal(at(w, 64), SCAN_BAD);
     assert_int_equal(at(w, 128), SCAN_ZERO);
     assert_int_equal(at(w, 192), SCAN_RECORD);
+    for (byte = 0; byte < FORMAT_RECORD_ALIGN; byte++) {
+        sim_disk_flip_bit(w->disk, "file1", 8 * (FORMAT_PAGE + 128 + byte) + byte % 8);
+        w->scan.window_size = 0;
+        assert_int_equal(at(w, 128), SCAN_BAD);
+        sim_disk_flip_bit(w->disk, "file1", 8 * (FORMAT_PAGE + 128 + byte) + byte % 8);
+    }
     w->scan.window_size = 0;
     sim_disk_set_unreadable(w->disk, "file1", FORMAT_PAGE + 200, 1);
     assert_int_equal(at(w, 192), SCAN_UNREADABLE);

@@ -134,6 +134,37 @@ static void a_manifest_without_space_comes_later(void **state)
     fixture_expect(f, "t", "a", NULL);
 }
 
+static uint64_t number_of(struct fixture *f, unsigned *count)
+{
+    char path[IO_PATH_SIZE];
+
+    sim_disk_settle(f->disk);
+    *count = fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
+    return strtoull(strrchr(path, '-') + 1, NULL, 16);
+}
+
+/* The manifest that was started from becomes the older one, and goes when there are two newer ones: two there are, always. */
+static void a_start_goes_on_with_two_manifests(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t number;
+    unsigned count;
+    unsigned i;
+
+    f->options.manifest_idle_us = 10000;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_stop(f);
+    fixture_open(f);
+    number = number_of(f, &count);
+    for (i = 1; i < 5; i++) {
+        fixture_append_strings(f, "t", "b", NULL);
+        fixture_pass(f, 2000000);
+        assert_int_equal(number_of(f, &count), number + i);
+        assert_int_equal(count, 2);
+    }
+}
+
 /* An empty namespace whose history stands at an LSN, without a record behind it. */
 static void stand_at(struct fixture *f, uint64_t lsn)
 {
@@ -194,6 +225,7 @@ int main(void)
         cmocka_unit_test(a_spare_without_its_space_is_none),
         FIXTURE_TEST(a_manifest_without_space_comes_later),
         FIXTURE_TEST(a_history_near_its_last_place_is_refused),
+        FIXTURE_TEST(a_start_goes_on_with_two_manifests),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
