@@ -141,8 +141,8 @@ static bool header_valid(const struct read_state *state, const uint8_t *bytes, u
                          struct batch_header *header)
 {
     CHECK(position >= FORMAT_BLOCK_DATA);
-    return position + BATCH_HEADER_SIZE <= state->limit &&
-           batch_header_check(bytes, state->limit - position - BATCH_HEADER_SIZE, header) ==
+    CHECK(position + BATCH_HEADER_SIZE <= state->limit);
+    return batch_header_check(bytes, state->limit - position - BATCH_HEADER_SIZE, header) ==
                BATCH_GOOD &&
            header->header_crc == batch_header_crc(bytes, state->seed, position) &&
            header->first_offset >= state->block.first_offset &&

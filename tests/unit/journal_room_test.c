@@ -294,11 +294,13 @@ static void a_step_that_fails_is_waited_for_or_fatal(void **state)
     for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fixture *f = fixture_new(1);
         const struct journal *journal;
+        uint64_t unlinks;
         unsigned spares;
 
         open_with_large_files(f, cases[i].fsync_ms);
         journal = &f->ns->journal;
         spares = journal->spare_count;
+        unlinks = sim_disk_operations(f->disk, SIM_BIT(SIM_UNLINK));
         fail_a_step(f, cases[i].step, cases[i].kind, cases[i].error);
         if (fixture_serves(f) != cases[i].waits) {
             fail_msg("step %d, %s: %s", (int)cases[i].step, strerror(cases[i].error),
@@ -316,6 +318,7 @@ static void a_step_that_fails_is_waited_for_or_fatal(void **state)
             assert_int_equal(f->findings, 0);
         } else {
             assert_non_null(strstr(fixture_reason(f), "prepare a journal file"));
+            assert_int_equal(sim_disk_operations(f->disk, SIM_BIT(SIM_UNLINK)), unlinks);
         }
         fixture_free(f);
     }

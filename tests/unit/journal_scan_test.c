@@ -372,6 +372,23 @@ static void a_file_that_begins_nowhere_leads_nowhere(void **state)
     }
 }
 
+/* Skipping ends where another file takes over, however much there is behind that place. */
+static void skipping_ends_where_the_next_file_begins(void **state)
+{
+    const uint64_t size = 64u << 10;
+    struct world *w = *state;
+
+    make_file(w, 1, 0, 3, size);
+    make_file(w, 2, 8192, 3, size);
+    sim_disk_settle(w->disk);
+    add(w, 1);
+    add(w, 2);
+    scan_ready(&w->scan);
+    assert_int_equal(at(w, 192), SCAN_ZERO);
+    assert_int_equal(scan_skip(&w->scan, 192), 8192);
+    assert_int_equal(at(w, 8192), SCAN_RECORD);
+}
+
 /* A header of a newer version under a valid checksum is refused, not ignored. */
 static void a_newer_file_is_refused(void **state)
 {
@@ -405,6 +422,7 @@ int main(void)
         TEST(a_newer_file_is_refused),
         TEST(skipping_without_a_look_is_a_step),
         cmocka_unit_test(a_file_that_begins_nowhere_leads_nowhere),
+        TEST(skipping_ends_where_the_next_file_begins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

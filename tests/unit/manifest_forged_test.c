@@ -496,6 +496,21 @@ static void a_block_without_offsets_is_damage(void **state)
     fixture_read_free(&read);
 }
 
+static void a_block_that_ends_in_its_batch(struct parts *parts)
+{
+    parts->blocks[0].end -= BATCH_ALIGN;
+}
+
+/* A block that ends within its last batch, by whatever it says: nothing behind its end is read, and the batch is damage. */
+static void a_batch_beyond_its_block_is_damage(void **state)
+{
+    struct fixture *f = *state;
+
+    forge_manifest(f, a_block_that_ends_in_its_batch);
+    fixture_open(f);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 0), TUSK_ECORRUPT);
+}
+
 /* A whole manifest of a version, or with a flag, that this build does not know is neither damaged
  * nor skipped for the older one: a newer daemon has gone on from it. */
 static void a_manifest_of_a_newer_version_is_refused(void **state)
@@ -553,6 +568,7 @@ int main(void)
         cmocka_unit_test(a_manifest_of_a_newer_version_is_refused),
         FIXTURE_TEST(an_older_manifest_of_a_newer_version_is_refused),
         FIXTURE_TEST(a_block_without_offsets_is_damage),
+        FIXTURE_TEST(a_batch_beyond_its_block_is_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

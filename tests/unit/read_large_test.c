@@ -357,12 +357,38 @@ static void a_window_moved_far_keeps_nothing(void **state)
     }
 }
 
+/* A read that asks for many bytes gets them in one piece, not what a smaller window holds. */
+static void a_read_gets_what_it_asks_for_at_once(void **state)
+{
+    enum { COUNT = 14, SIZE = 20000 };
+    struct fixture *f = *state;
+    uint64_t wanted;
+    unsigned i;
+
+    set_options(f);
+    fixture_open(f);
+    for (i = 0; i < COUNT; i++) {
+        assert_int_equal(fixture_append_size(f, "t", SIZE), 0);
+    }
+    fixture_stop(f);
+    fixture_open(f);
+    for (wanted = 1; wanted < COUNT; wanted++) {
+        struct fixture_read read = {.request = {.max_bytes = (uint32_t)wanted * SIZE}};
+
+        fixture_read_begin(f, &read, "t");
+        assert_int_equal(fixture_read_end(f, &read), 0);
+        assert_int_equal(read.request.to, wanted);
+        fixture_read_free(&read);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_read_of_a_large_block_gives_what_was_appended),
         cmocka_unit_test(damage_of_any_length_costs_what_it_touches),
         cmocka_unit_test(a_window_moved_far_keeps_nothing),
+        FIXTURE_TEST(a_read_gets_what_it_asks_for_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

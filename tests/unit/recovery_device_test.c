@@ -165,8 +165,8 @@ static void a_start_goes_on_with_two_manifests(void **state)
     }
 }
 
-/* An empty namespace whose history stands at an LSN, without a record behind it. */
-static void stand_at(struct fixture *f, uint64_t lsn)
+/* An empty namespace whose history stands at an LSN, without a record behind it; the manifest says how much was durable. */
+static void stand_at(struct fixture *f, uint64_t lsn, uint64_t mark)
 {
     struct format_manifest manifest;
     struct format_journal journal;
@@ -181,7 +181,7 @@ static void stand_at(struct fixture *f, uint64_t lsn)
     bytes = sim_disk_file(f->disk, path, &size);
     assert_int_equal(format_manifest_decode(&manifest, bytes), 0);
     manifest.lsn = lsn;
-    manifest.mark = lsn;
+    manifest.mark = mark;
     manifest.chain_crc = 0;
     format_manifest_encode(bytes, &manifest);
     sim_disk_overwrite(f->disk, path, 0, bytes, FORMAT_PAGE);
@@ -205,16 +205,31 @@ static void a_history_near_its_last_place_is_refused(void **state)
     const uint64_t last = FORMAT_COUNTER_MAX - (UINT64_C(1) << 56);
     struct fixture *f = *state;
 
-    stand_at(f, last);
+    stand_at(f, last, last);
     fixture_expect_refusal(f, "the last LSN of its journal has the number 7f00000000000000");
     fixture_free(f);
     f = fixture_new(1);
     *state = f;
-    stand_at(f, last - FORMAT_RECORD_ALIGN);
+    stand_at(f, last - FORMAT_RECORD_ALIGN, last - FORMAT_RECORD_ALIGN);
     fixture_open(f);
     fixture_append_strings(f, "t", "a", NULL);
     assert_true(f->ns->journal.next_lsn > last);
     fixture_expect(f, "t", "a", NULL);
+}
+
+/* Nothing is left of the journal behind the manifest, no mark either. What the manifest knows to have been durable is missed all the same. */
+static void what_a_manifest_knows_to_be_durable_is_missed(void **state)
+{
+    struct fixture *f = *state;
+
+    stand_at(f, 64000, 64000 + FORMAT_RECORD_ALIGN);
+    fixture_expect_row_refusal(f, ROW_R3);
+    fixture_free(f);
+    f = fixture_new(1);
+    *state = f;
+    stand_at(f, 64000, 64000);
+    fixture_open(f);
+    assert_int_equal(f->ns->recovery_rows[ROW_R2], 1);
 }
 
 int main(void)
@@ -226,6 +241,7 @@ int main(void)
         FIXTURE_TEST(a_manifest_without_space_comes_later),
         FIXTURE_TEST(a_history_near_its_last_place_is_refused),
         FIXTURE_TEST(a_start_goes_on_with_two_manifests),
+        FIXTURE_TEST(what_a_manifest_knows_to_be_durable_is_missed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
