@@ -401,12 +401,14 @@ void recovery_deinit(struct recovery *recovery)
 static int require_numbers(struct recovery *recovery)
 {
     const struct scan *scan = &recovery->scan;
+
+    CHECK(scan->count > 0); /* Some file reaches the manifest */
     const struct {
         const char *what;
         uint64_t last;
     } used[] = {
         {"LSN of its journal", recovery->end},
-        {"journal file", scan->count == 0 ? 0 : scan->files[scan->count - 1].number},
+        {"journal file", scan->files[scan->count - 1].number},
         {"segment file", recovery->ns->space.next_segment - 1},
         {"manifest", recovery->newest_number},
     };

@@ -285,17 +285,17 @@ static void an_unreadable_journal_is_refused(void **state)
 }
 
 /* R11: a type or flag that this build does not know, under a valid checksum, is a newer version's:
- * refused, wherever it stands. */
+ * refused, wherever it stands, and whether or not it follows the record before it. */
 static void an_unknown_record_is_refused(void **state)
 {
     unsigned round;
 
     (void)state;
-    for (round = 0; round < 4; round++) {
+    for (round = 0; round < 8; round++) {
         struct fixture *f = fixture_new(4);
         struct journal_image *image = crash_with_durable(f);
         const struct image_record *hit =
-            journal_image_last(image, RECORD_BATCH, round < 2 ? UINT64_MAX : image->mark);
+            journal_image_last(image, RECORD_BATCH, round % 4 < 2 ? UINT64_MAX : image->mark);
         struct format_record_header header = hit->header;
         uint8_t bytes[FORMAT_RECORD_HEADER_SIZE];
 
@@ -304,6 +304,7 @@ static void an_unknown_record_is_refused(void **state)
         } else {
             header.flags = 0x0100;
         }
+        header.previous_crc ^= round < 4 ? 0 : 1;
         format_record_header_encode(bytes, &header, hit->file->seed);
         sim_disk_overwrite(f->disk, hit->file->path, hit->offset, bytes, sizeof bytes);
         journal_image_free(image);
