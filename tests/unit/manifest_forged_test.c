@@ -204,12 +204,12 @@ static void a_block_beyond_its_segment(struct parts *parts)
 
 static void a_block_longer_than_a_block(struct parts *parts)
 {
-    parts->blocks[0].end = format_block_limit(parts->head.block_size) + 1;
+    parts->blocks[0].end = format_block_limit(parts->head.block_size) + BATCH_ALIGN;
 }
 
 static void a_block_shorter_than_its_header(struct parts *parts)
 {
-    parts->blocks[0].end = FORMAT_BLOCK_DATA - 1;
+    parts->blocks[0].end = FORMAT_BLOCK_DATA - BATCH_ALIGN;
 }
 
 static void a_block_twice(struct parts *parts)
