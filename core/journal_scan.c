@@ -80,7 +80,7 @@ static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t
     if (offset > file->file_size || size > file->file_size - offset) {
         return 0;
     }
-    if (scan->window_file != index || scan->window_size == 0 || offset < scan->window_offset ||
+    if (scan->window_file != index || offset < scan->window_offset ||
         offset + size > scan->window_offset + scan->window_size) {
         rc = window_read(scan, index, begin, window_size(file, begin, offset - begin + size), err);
         if (rc != 0) {
