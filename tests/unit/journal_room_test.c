@@ -136,6 +136,19 @@ static void what_is_unwritten_begins_with_the_open_record(void **state)
     assert_true(journal_unwritten_position(journal) == f->ns->ring.head);
 }
 
+static uint64_t size_of_zeros(struct fixture *f, const char *path)
+{
+    uint64_t size;
+    uint8_t *bytes = sim_disk_file(f->disk, path, &size);
+    uint64_t i;
+
+    for (i = 0; i < size; i++) {
+        assert_int_equal(bytes[i], 0);
+    }
+    free(bytes);
+    return size;
+}
+
 /* A file made while somebody waits is written from its beginning to its end, each byte once. */
 static void a_file_is_zeroed_once(void **state)
 {
@@ -153,15 +166,13 @@ static void a_file_is_zeroed_once(void **state)
         const uint64_t writes = sim_disk_operations(f->disk, SIM_BIT(SIM_WRITE));
         const unsigned spares = journal->spare_count;
         char path[IO_PATH_SIZE];
-        uint64_t size;
 
         journal_path(journal, path, journal->next_number);
         assert_int_equal(journal_make_spare(journal, files[i].size, &f->err), 0);
         assert_int_equal(sim_disk_operations(f->disk, SIM_BIT(SIM_WRITE)) - writes,
                          files[i].writes);
         assert_int_equal(journal->spare_count, spares + 1);
-        free(sim_disk_file(f->disk, path, &size));
-        assert_int_equal(size, files[i].size);
+        assert_int_equal(size_of_zeros(f, path), files[i].size);
     }
 }
 
@@ -174,6 +185,47 @@ static void open_with_large_files(struct fixture *f, uint64_t fsync_ms)
     f->options.journal_size_max = 4u << 20;
     f->options.ring_size = 2u << 20;
     fixture_open(f);
+}
+
+/* One spare more comes behind an eighth of a file, another behind a half of it: not with the last record before. */
+static void spares_come_behind_their_place(void **state)
+{
+    static const unsigned parts[] = {8, 2};
+    struct fixture *f = *state;
+    const struct journal *journal;
+    unsigned i;
+
+    open_with_large_files(f, ENGINE_FSYNC_NONE);
+    fixture_append_strings(f, "t", "a", NULL);
+    journal = &f->ns->journal;
+    for (i = 0; i < 2; i++) {
+        while (journal->next_lsn - journal->current->first_lsn <
+               journal->current->size / parts[i]) {
+            put_record(f);
+        }
+        fixture_settle(f);
+        assert_int_equal(journal->spare_count, JOURNAL_RESERVE + i);
+        put_record(f);
+        fixture_settle(f);
+        assert_int_equal(journal->spare_count, JOURNAL_RESERVE + i + 1);
+    }
+}
+
+/* Appends may fill the journal behind the older manifest up to its limit, and not beyond; what makes room may. */
+static void the_limit_of_the_journal_is_its_last_byte(void **state)
+{
+    struct fixture *f = *state;
+    const struct journal *journal;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    fixture_settle(f);
+    journal = &f->ns->journal;
+    f->ns->manifest.older_lsn = journal->next_lsn - f->options.journal_size_max;
+    assert_int_equal(journal_admits(journal, TRIM_SIZE, JOURNAL_RESERVE), 1);
+    f->ns->manifest.older_lsn--;
+    assert_int_equal(journal_admits(journal, TRIM_SIZE, JOURNAL_RESERVE), 0);
+    assert_int_equal(journal_admits(journal, TRIM_SIZE, JOURNAL_RESERVE_FREES), 1);
 }
 
 /* What preparing a spare has done to its file. */
@@ -217,7 +269,7 @@ static struct preparation prepare_a_spare(uint64_t fsync_ms)
         last = last->next;
     }
     journal_path(journal, path, last->number);
-    free(sim_disk_file(f->disk, path, &seen.zeroed));
+    seen.zeroed = size_of_zeros(f, path);
     fixture_free(f);
     return seen;
 }
@@ -334,6 +386,8 @@ int main(void)
         cmocka_unit_test(spares_are_zeroed_for_commits_and_reserved_else),
         cmocka_unit_test(a_step_that_fails_is_waited_for_or_fatal),
         FIXTURE_TEST(what_is_unwritten_begins_with_the_open_record),
+        FIXTURE_TEST(spares_come_behind_their_place),
+        FIXTURE_TEST(the_limit_of_the_journal_is_its_last_byte),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
