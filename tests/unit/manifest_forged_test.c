@@ -511,6 +511,40 @@ static void a_batch_beyond_its_block_is_damage(void **state)
     assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 0), TUSK_ECORRUPT);
 }
 
+/* Its file ends with the first byte of a page. */
+static void a_body_of_a_page_and_a_byte(struct parts *parts)
+{
+    static char name[FORMAT_NAME_SIZE_MAX];
+    uint8_t *scratch = calloc(1, 64u << 10);
+    size_t left;
+
+    assert_non_null(scratch);
+    memset(name, 'n', sizeof name);
+    parts->topics[0].name = name;
+    while ((left = 2 * FORMAT_PAGE + 1 - put_together(parts, scratch)) > 200) {
+        const uint64_t count = parts->head.incarnation_count++;
+
+        parts->incarnations[count] = parts->incarnations[count - 1];
+        parts->incarnations[count].ordinal++;
+    }
+    parts->topics[0].name_size = (uint16_t)(parts->topics[0].name_size + left);
+    free(scratch);
+}
+
+/* A manifest is read to its last byte, wherever in a page that stands. */
+static void a_manifest_may_end_anywhere_in_a_page(void **state)
+{
+    struct fixture *f = *state;
+    char path[IO_PATH_SIZE];
+
+    forge_manifest(f, a_body_of_a_page_and_a_byte);
+    (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
+    sim_disk_resize(f->disk, path, 2 * FORMAT_PAGE + 1);
+    fixture_open(f);
+    assert_int_equal(f->ns->recovery_rows[ROW_R16], 0);
+    assert_int_equal(f->ns->topic_count, 1);
+}
+
 /* A whole manifest of a version, or with a flag, that this build does not know is neither damaged
  * nor skipped for the older one: a newer daemon has gone on from it. */
 static void a_manifest_of_a_newer_version_is_refused(void **state)
@@ -569,6 +603,7 @@ int main(void)
         FIXTURE_TEST(an_older_manifest_of_a_newer_version_is_refused),
         FIXTURE_TEST(a_block_without_offsets_is_damage),
         FIXTURE_TEST(a_batch_beyond_its_block_is_damage),
+        FIXTURE_TEST(a_manifest_may_end_anywhere_in_a_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
