@@ -89,6 +89,8 @@ static void what_was_taken_is_given_back(void **state)
 {
     static life_fn *const lives[] = {meet_leftovers, use_many_files, look_up_times,
                                      make_and_delete};
+    char path[IO_PATH_SIZE];
+    unsigned older = 0;
     unsigned i;
 
     (void)state;
@@ -111,11 +113,17 @@ static void what_was_taken_is_given_back(void **state)
             fixture_close(f);
         }
         assert_int_equal(failing_memory.live, 0);
+        sim_disk_settle(f->disk);
+        if (fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path) == 2) {
+            sim_disk_flip_bit(f->disk, path, 8 * 50); /* The older one serves */
+            older++;
+        }
         fixture_open(f);
         fixture_close(f);
         assert_int_equal(failing_memory.live, 0);
         fixture_free(f);
     }
+    assert_true(older > 0);
 }
 
 /* ---- without ---- */
