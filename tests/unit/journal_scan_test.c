@@ -389,6 +389,36 @@ static void skipping_ends_where_the_next_file_begins(void **state)
     assert_int_equal(at(w, 8192), SCAN_RECORD);
 }
 
+/* Behind the last record of a file comes the next file, where there is none the next place is nowhere; however little lies between. */
+static void behind_a_file_comes_the_next_one(void **state)
+{
+    static const uint64_t gaps[] = {0, FORMAT_RECORD_ALIGN, 2 * FORMAT_RECORD_ALIGN, 4096};
+    const uint64_t end = 4096;
+    const struct format_record_header last = {.lsn = end - FORMAT_RECORD_ALIGN,
+                                              .size = FORMAT_RECORD_HEADER_SIZE};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        void *world;
+        struct world *w;
+
+        assert_int_equal(setup(&world), 0);
+        w = world;
+        make_file(w, 1, 0, 64, FORMAT_PAGE + end);
+        make_file(w, 2, end + gaps[i], 1, FORMAT_PAGE + end);
+        sim_disk_settle(w->disk);
+        add(w, 1);
+        scan_ready(&w->scan);
+        assert_true(scan_behind(&w->scan, &last) == UINT64_MAX);
+        add(w, 2);
+        scan_ready(&w->scan);
+        assert_true(scan_behind(&w->scan, &last) == end + gaps[i]);
+        assert_int_equal(at(w, end + gaps[i]), SCAN_RECORD);
+        assert_int_equal(teardown(&world), 0);
+    }
+}
+
 /* A header of a newer version under a valid checksum is refused, not ignored. */
 static void a_newer_file_is_refused(void **state)
 {
@@ -423,6 +453,7 @@ int main(void)
         TEST(skipping_without_a_look_is_a_step),
         cmocka_unit_test(a_file_that_begins_nowhere_leads_nowhere),
         TEST(skipping_ends_where_the_next_file_begins),
+        cmocka_unit_test(behind_a_file_comes_the_next_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
