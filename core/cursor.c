@@ -28,7 +28,7 @@ static struct format_record cursor_record(const struct cursor *cursor, uint16_t 
 }
 
 /* Put the cursor's position into the journal. */
-static uint64_t record_cursor(struct cursor *cursor, uint16_t type)
+static void record_cursor(struct cursor *cursor, uint16_t type)
 {
     struct namespace *ns = cursor->topic->ns;
     const struct format_record record = cursor_record(cursor, type);
@@ -40,7 +40,6 @@ static uint64_t record_cursor(struct cursor *cursor, uint16_t type)
     flusher_cursor(&ns->flusher, cursor);
     cursor->ticket = journal_record(&ns->journal, &record);
     CHECK(cursor->ticket > ns->journal.written);
-    return cursor->ticket;
 }
 
 struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bool create,
@@ -84,7 +83,7 @@ struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bo
     }
     CHECK(cursor->topic == topic);
     ns->cursor_count++;
-    (void)record_cursor(cursor, RECORD_CURSOR_CREATE);
+    record_cursor(cursor, RECORD_CURSOR_CREATE);
     return cursor;
 }
 
@@ -129,7 +128,7 @@ uint64_t cursor_move(struct cursor *cursor, uint64_t offset)
     }
     /* Offsets may have gaps, so this counts at least as many entries as were consumed. */
     if (every == 0 || cursor->offset - cursor->recorded_offset >= every) {
-        (void)record_cursor(cursor, RECORD_CURSOR_CHECKPOINT);
+        record_cursor(cursor, RECORD_CURSOR_CHECKPOINT);
         return cursor_ticket(cursor);
     }
     if (!link_linked(&cursor->unrecorded)) {
@@ -152,7 +151,7 @@ void cursor_work(struct namespace *ns)
             journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, JOURNAL_LAST) != 1) {
             return;
         }
-        (void)record_cursor(cursor, RECORD_CURSOR_CHECKPOINT);
+        record_cursor(cursor, RECORD_CURSOR_CHECKPOINT);
     }
 }
 
@@ -163,7 +162,7 @@ void cursor_record_all(struct namespace *ns)
     CHECK(ns->stopping);
     while ((link = list_first(&ns->unrecorded_cursors)) != NULL &&
            journal_admits(&ns->journal, FORMAT_RECORD_ALIGN, JOURNAL_LAST) == 1) {
-        (void)record_cursor(link_owner(link, struct cursor, unrecorded), RECORD_CURSOR_CHECKPOINT);
+        record_cursor(link_owner(link, struct cursor, unrecorded), RECORD_CURSOR_CHECKPOINT);
     }
 }
 
@@ -255,7 +254,7 @@ static void run_position(struct namespace *ns, struct engine_command *command, s
         manifest_touch(topic);
         cursor->offset = offset;
         cursor->epoch++;
-        (void)record_cursor(cursor, RECORD_CURSOR_SEEK);
+        record_cursor(cursor, RECORD_CURSOR_SEEK);
     }
     command->offset = cursor->offset;
     command->epoch = cursor->epoch;

@@ -253,7 +253,6 @@ static bool sync_inline(struct flusher *flusher, unsigned count)
         return true;
     }
     flusher->sync_us = (flusher->sync_us * 7 + elapsed_us) / 8;
-    flusher->group_us += elapsed_us;
     group_done(flusher);
     return true;
 }

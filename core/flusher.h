@@ -47,7 +47,6 @@ struct flusher {
     unsigned op_capacity;
     uint32_t sync_us; /* Smoothed time of an inline sync */
     uint64_t groups;  /* Counters */
-    uint64_t group_us;
 };
 
 void flusher_init(struct flusher *flusher, struct namespace *ns, uint64_t durable);

@@ -133,7 +133,7 @@ static uint64_t file_used(const struct journal *journal)
     return FORMAT_PAGE + (journal->next_lsn - journal->current->first_lsn);
 }
 
-static int write_spans(struct journal *journal)
+static void write_spans(struct journal *journal)
 {
     unsigned i;
 
@@ -152,14 +152,13 @@ static int write_spans(struct journal *journal)
         }
     }
     if (journal->failure.code != 0) {
-        return journal->failure.code;
+        return;
     }
     flusher_wrote(&journal->ns->flusher, journal->span_bytes, journal->ns->now.mono_us);
     journal->ns->counters.flushes++;
     journal->ns->counters.flush_bytes += journal->span_bytes;
     journal->span_count = 0;
     journal->span_bytes = 0;
-    return 0;
 }
 
 /* Find a place in the files for a record of padded bytes at a ring position. */
@@ -175,7 +174,7 @@ static void place_record(struct journal *journal, uint64_t position, uint64_t pa
         (void)roll(journal, &journal->failure);
     }
     if (journal->span_count == JOURNAL_SPANS_MAX || journal->span_bytes > SPAN_BYTES_MAX) {
-        (void)write_spans(journal);
+        write_spans(journal);
     }
     if (journal->failure.code != 0) {
         return;
@@ -238,8 +237,9 @@ static void close_record(struct journal *journal)
     CHECK(format_record_has_items(journal->open_type));
     journal->open = false;
     bytes = ring_at(&journal->ns->ring, journal->open_position);
-    if (type == RECORD_BATCH && stretch_end(&journal->stretch, journal->ns, &record)) {
+    if (stretch_end(&journal->stretch, journal->ns, &record)) {
         /* Its items are in their block: the place in the ring is the new record's. */
+        CHECK(type == RECORD_BATCH);
         CHECK(format_record_size(&record) <= size);
         size = format_record_size(&record);
         type = record.type;
@@ -316,7 +316,7 @@ int journal_flush(struct journal *journal, struct error *err)
     if (journal->failure.code == 0) {
         close_record(journal);
         if (journal->span_count > 0) {
-            (void)write_spans(journal);
+            write_spans(journal);
         }
     }
     if (journal->failure.code != 0) {
@@ -369,10 +369,10 @@ void journal_retire(struct journal *journal, uint64_t lsn)
         CHECK(journal->files->next != NULL || journal->current == NULL);
         struct journal_file *file = journal->files;
 
-        /* What it holds is in two manifests: whether its last bytes were synced no longer matters,
-         * but a sync under way may still use the file; journal_work() waits for that. */
+        /* All of it is durable, but a sync under way may still use the file; journal_work() waits
+         * for that. */
+        CHECK(!file->unsynced);
         journal->files = file->next;
-        file->unsynced = false;
         journal_keep(&journal->retired, file);
     }
 }

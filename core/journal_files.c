@@ -14,11 +14,12 @@ static void step_done(struct io_op *op);
 
 static void submit(struct journal *journal, enum journal_step step, enum io_op_kind kind)
 {
-    CHECK(journal->op.file != NULL || journal->op.path != NULL);
     CHECK(step != JOURNAL_IDLE);
     CHECK(journal->making != NULL);
     journal->step = step;
     journal->op.kind = kind;
+    journal->op.path = journal->path; /* Where it takes them */
+    journal->op.path_to = journal->path_to;
     journal->op.done = step_done;
     journal->op.arg = journal;
     io_submit(journal->ns->io, &journal->op);
@@ -104,7 +105,6 @@ static void discard_making(struct journal *journal)
     give_up(journal);
     io_close_file(journal->making->file);
     journal->making->file = NULL;
-    journal->op.path = journal->path;
     submit(journal, JOURNAL_UNLINKING, IO_OP_UNLINK);
 }
 
@@ -148,7 +148,6 @@ static void sync_dir(struct journal *journal)
     CHECK(journal->making != NULL);
     CHECK(journal->making->file != NULL);
     (void)snprintf(journal->path, sizeof journal->path, "%s/journal", journal->ns->dir);
-    journal->op.path = journal->path;
     submit(journal, JOURNAL_SYNCING_DIR, IO_OP_SYNC_DIR);
 }
 
@@ -162,7 +161,6 @@ static void step_failed(struct journal *journal, const struct io_op *op)
     if (step == JOURNAL_CREATING && op->result == TUSK_EEXISTS) {
         free(journal->making); /* A leftover of an earlier run: the next number then */
         journal->making = NULL;
-        journal->next_number++;
         return;
     }
     if (step == JOURNAL_CREATING &&
@@ -282,7 +280,7 @@ int journal_recycle_now(struct journal *journal, struct error *err)
 
     CHECK(journal->step == JOURNAL_IDLE);
     CHECK(journal->making == NULL);
-    journal->no_space = true; /* So that a small one will do */
+    CHECK(journal->file_size == journal->ns->options->journal_file_min); /* A small one will do */
     if (!can_recycle(journal)) {
         return 0;
     }
@@ -308,8 +306,6 @@ static void make_spare(struct journal *journal)
         journal_path(journal, journal->path, journal->making->number);
         journal->making->number = journal->next_number++;
         journal_path(journal, journal->path_to, journal->making->number);
-        journal->op.path = journal->path;
-        journal->op.path_to = journal->path_to;
         submit(journal, JOURNAL_RENAMING, IO_OP_RENAME);
         return;
     }
@@ -320,7 +316,6 @@ static void make_spare(struct journal *journal)
     }
     journal->next_number++;
     journal_path(journal, journal->path, journal->making->number);
-    journal->op.path = journal->path;
     submit(journal, JOURNAL_CREATING, IO_OP_CREATE);
 }
 
@@ -331,7 +326,7 @@ void journal_work(struct journal *journal, uint64_t mono_us)
     if (journal->step != JOURNAL_IDLE || journal->failure.code != 0) {
         return;
     }
-    if (journal->no_space && mono_us >= journal->retry_us) {
+    if (mono_us >= journal->retry_us) {
         journal->no_space = false;
     }
     if (journal->spare_count < spares_wanted(journal)) {
@@ -345,7 +340,6 @@ void journal_work(struct journal *journal, uint64_t mono_us)
         io_close_file(journal->making->file);
         journal->making->file = NULL;
         journal_path(journal, journal->path, journal->making->number);
-        journal->op.path = journal->path;
         submit(journal, JOURNAL_UNLINKING, IO_OP_UNLINK);
     }
 }

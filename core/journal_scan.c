@@ -80,7 +80,7 @@ static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t
     if (offset > file->file_size || size > file->file_size - offset) {
         return 0;
     }
-    if (scan->window_file != index || scan->window_size == 0 || offset < scan->window_offset ||
+    if (scan->window_file != index || offset < scan->window_offset ||
         offset + size > scan->window_offset + scan->window_size) {
         rc = window_read(scan, index, begin, window_size(file, begin, offset - begin + size), err);
         if (rc != 0) {
@@ -97,8 +97,8 @@ static int bytes_at(struct scan *scan, uint32_t index, uint64_t offset, uint64_t
 }
 
 /* A record's header checksum is seeded with the generation, and names its LSN: one that validates
- * where the guessed fields say that the first record is proves them. Store and number are known
- * without the header. 1: proved; 0: not; negative: an error. */
+ * where the guessed fields say that the first record is proves them: the file is valid then. Store
+ * and number are known without the header. */
 static int prove_header(struct scan *scan, uint32_t index, const uint8_t *page,
                         const uint8_t store_id[ENGINE_STORE_ID_SIZE], struct error *err)
 {
@@ -115,11 +115,12 @@ static int prove_header(struct scan *scan, uint32_t index, const uint8_t *page,
     header->mark = 0; /* The records have marks, too */
     file->seed = format_journal_seed(store_id, header->generation);
     rc = bytes_at(scan, index, FORMAT_PAGE, FORMAT_RECORD_ALIGN, &bytes, err);
-    return rc == 1 && header->first_lsn < FORMAT_COUNTER_MAX &&
-                   format_record_header_decode(&record, bytes, file->seed, header->first_lsn) == 0
-               ? 1
-           : rc < 0 ? rc
-                    : 0;
+    if (rc < 0) {
+        return rc;
+    }
+    file->valid = rc == 1 && header->first_lsn < FORMAT_COUNTER_MAX &&
+                  format_record_header_decode(&record, bytes, file->seed, header->first_lsn) == 0;
+    return 0;
 }
 
 int scan_add(struct scan *scan, const char *path, uint64_t number,
@@ -172,9 +173,7 @@ int scan_add(struct scan *scan, const char *path, uint64_t number,
                   memcmp(file->header.store_id, store_id, ENGINE_STORE_ID_SIZE) == 0;
     file->seed = format_journal_seed(store_id, file->header.generation);
     if (rc != 0 && scan->lenient) {
-        rc = prove_header(scan, scan->count - 1, scan->window, store_id, err);
-        file->valid = rc == 1;
-        return rc < 0 ? rc : 0;
+        return prove_header(scan, scan->count - 1, scan->window, store_id, err);
     }
     return 0;
 }

@@ -141,8 +141,8 @@ static bool header_valid(const struct read_state *state, const uint8_t *bytes, u
                          struct batch_header *header)
 {
     CHECK(position >= FORMAT_BLOCK_DATA);
-    return position + BATCH_HEADER_SIZE <= state->limit &&
-           batch_header_check(bytes, state->limit - position - BATCH_HEADER_SIZE, header) ==
+    CHECK(position + BATCH_HEADER_SIZE <= state->limit);
+    return batch_header_check(bytes, state->limit - position - BATCH_HEADER_SIZE, header) ==
                BATCH_GOOD &&
            header->header_crc == batch_header_crc(bytes, state->seed, position) &&
            header->first_offset >= state->block.first_offset &&
@@ -216,14 +216,14 @@ static enum walk collect(struct read_state *state, uint32_t *size, uint64_t *fro
         uint64_t taken;
 
         if (padded > state->have - at) {
-            if (at > 0) {
+            if (at != 0) {
                 break;
             }
             state->want = padded;
             return WALK_MORE;
         }
         if (batch_verify(data + at, padded, header.stored_size, &header) != BATCH_GOOD) {
-            if (at > 0) {
+            if (at != 0) {
                 break;
             }
             state->expected = header.first_offset;
@@ -287,7 +287,7 @@ static enum walk pass(struct read_state *state)
             return WALK_MORE;
         }
         if (wanted(state, &header)) {
-            if (at > 0) {
+            if (at != 0) {
                 move_window(state, at);
                 /* Taken from what is here, unless that is less than the request asks for. */
                 return state->have < state->want ? WALK_MORE : WALK_DONE;
@@ -300,9 +300,6 @@ static enum walk pass(struct read_state *state)
         at += (uint32_t)batch_padded_size(header.stored_size);
     }
     if (state->at + at + BATCH_HEADER_SIZE > state->limit) {
-        state->at += at;
-        state->have = 0;
-        state->want = 0;
         return WALK_END;
     }
     move_window(state, at);

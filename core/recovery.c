@@ -210,7 +210,9 @@ static int use_record(struct recovery *recovery, uint64_t *lsn, const struct sca
     CHECK(record->header.lsn == *lsn);
     if (rc != 0) {
         return error_set(recovery->err, rc,
-                         "the journal's record at LSN %" PRIu64 " (%s) contradicts the tables",
+                         rc == TUSK_ENOMEM ? "apply the journal's record at LSN %" PRIu64 " (%s)"
+                                           : "the journal's record at LSN %" PRIu64
+                                             " (%s) contradicts the tables",
                          *lsn, format_record_name(record->header.type));
     }
     recovery->lost_now = false;
@@ -399,12 +401,14 @@ void recovery_deinit(struct recovery *recovery)
 static int require_numbers(struct recovery *recovery)
 {
     const struct scan *scan = &recovery->scan;
+
+    CHECK(scan->count > 0); /* Some file reaches the manifest */
     const struct {
         const char *what;
         uint64_t last;
     } used[] = {
         {"LSN of its journal", recovery->end},
-        {"journal file", scan->count == 0 ? 0 : scan->files[scan->count - 1].number},
+        {"journal file", scan->files[scan->count - 1].number},
         {"segment file", recovery->ns->space.next_segment - 1},
         {"manifest", recovery->newest_number},
     };

@@ -336,7 +336,6 @@ static int apply_to_topic(struct recovery *recovery, const struct format_record 
         return apply_topic_delete(recovery, topic);
     case RECORD_RUN:
         if (record->field[RUN_END] > topic->run_end) {
-            topic->run_size = record->field[RUN_END] - topic->run_end;
             topic->run_end = record->field[RUN_END];
         }
         return 0;

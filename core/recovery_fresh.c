@@ -124,7 +124,6 @@ static void settle_topics(struct recovery *recovery, bool clean)
         }
         CHECK(topic->run_end >= topic->next_offset);
         topic->run_pending = topic->run_end;
-        topic->run_size = 0;
         CHECK(topic->tail_bytes == 0);
         topic->written_end = end;
         topic->syncing_end = end;

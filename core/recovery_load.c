@@ -260,7 +260,6 @@ static int take_topic(struct recovery *recovery, const uint8_t **at, const uint8
     topic->first = saved.first;
     topic->next_offset = saved.next_offset;
     topic->run_end = saved.run_end;
-    topic->run_size = saved.run_size;
     topic->last_time_us = saved.last_time_us;
     topic->last_crc = saved.last_crc;
     if (namespace_add_topic(ns, topic) != 0) {
@@ -472,7 +471,9 @@ int recovery_load(struct recovery *recovery)
     rc = take_manifest(recovery, bytes, size);
     free(bytes);
     if (rc != 0) {
-        return error_set(recovery->err, rc, "the manifest contradicts itself");
+        return error_set(recovery->err, rc,
+                         rc == TUSK_ENOMEM ? "hold the tables of the manifest"
+                                           : "the manifest contradicts itself");
     }
     return recovery_load_journal(recovery);
 }

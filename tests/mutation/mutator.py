@@ -173,7 +173,8 @@ class Mutator:
         if re.match(r"error_|disk_fail|file_fail", value):
             self.add("return", i + 1, last - 1, "0")  # An error that is swallowed
         else:
-            self.add("return", i + 1, last - 1, "0")
+            if value != "NULL":  # That is 0, whatever the compiler makes of it
+                self.add("return", i + 1, last - 1, "0")
             self.add("return", i + 1, last - 1, "1")
 
     def arguments(self, i, token):

@@ -198,6 +198,13 @@ static void every_truncation_is_short(void **state)
         assert_int_equal(batch_verify(bytes, size, BODY_SIZE_MAX, &header), BATCH_SHORT);
         free(bytes);
     }
+    whole[AT_MAGIC] ^= 1; /* A header is enough to see that it is none */
+    for (size = BATCH_HEADER_SIZE - 1; size <= BATCH_HEADER_SIZE; size++) {
+        struct batch_header header;
+
+        assert_int_equal(batch_verify(whole, size, BODY_SIZE_MAX, &header),
+                         size < BATCH_HEADER_SIZE ? BATCH_SHORT : BATCH_BAD_MAGIC);
+    }
 }
 
 /* A batch in a block or a reply has padding and other batches behind it. */

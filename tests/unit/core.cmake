@@ -55,9 +55,11 @@ foreach(test
     cursor_test
     read_large_test
     journal_turn_test
+    journal_room_test
     recovery_blocks_test
     read_race_test
     recovery_stretch_test
+    recovery_device_test
     format_name_test
     bounds_test
     tail_fault_test

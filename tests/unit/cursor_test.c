@@ -146,17 +146,52 @@ static void an_unrecorded_position_has_a_deadline(void **state)
     assert_int_equal(fixture_cursor(f, "t", "c"), 2);
 }
 
+static void note(struct engine_request *request)
+{
+    *(bool *)request->arg = true;
+}
+
+/* Two checkpoints at once: the first is recorded, the second within what may be forgotten from there. When that record cannot be written,
+ * neither is told that it stands, or a restart would forget more than was agreed. */
+static void a_position_counts_from_what_is_written(void **state)
+{
+    struct fixture *f = *state;
+    struct engine_command moves[2];
+    bool finished[2] = {false, false};
+    unsigned i;
+
+    f->options.settings.consistency = 2;
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", "b", "c", "d", NULL);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 0), 0);
+    fixture_settle(f);
+    sim_disk_fail(f->disk, SIM_BIT(SIM_WRITE), 1, true, EIO, SIM_FAIL);
+    engine_now(f->engine, &f->now);
+    for (i = 0; i < 2; i++) {
+        moves[i] = (struct engine_command){.base = {.done = note, .arg = &finished[i]},
+                                           .kind = ENGINE_CHECKPOINT,
+                                           .topic = {.name = "t", .name_size = 1},
+                                           .cursor = "c",
+                                           .cursor_size = 1,
+                                           .offset = 2 + i};
+        engine_command(f->ns, &moves[i]);
+    }
+    for (i = 0; i < 2; i++) {
+        fixture_wait(f, &finished[i]);
+        assert_true(moves[i].base.status < 0);
+    }
+    assert_false(fixture_serves(f));
+    sim_disk_clear_faults(f->disk);
+    fixture_kill(f);
+    assert_int_equal(fixture_cursor(f, "t", "c"), 0);
+}
+
 /* ---- seeks by time ---- */
 
 struct seek {
     struct engine_command command;
     bool finished;
 };
-
-static void note(struct engine_request *request)
-{
-    *(bool *)request->arg = true;
-}
 
 /* A seek that waits for the disk. */
 static void begin_seek(struct fixture *f, struct seek *seek, const char *cursor)
@@ -262,6 +297,7 @@ int main(void)
         FIXTURE_TEST(a_seek_by_time_that_cannot_read_says_so),
         cmocka_unit_test(a_seek_by_time_records_nothing_behind_the_end),
         FIXTURE_TEST(a_seek_by_time_passes_a_trim),
+        FIXTURE_TEST(a_position_counts_from_what_is_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

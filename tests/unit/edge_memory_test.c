@@ -129,7 +129,10 @@ static void each_sync_in_the_turn_counts(void **state)
             /* And the next sync is one of what is written then. */
             assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
             refused_size = 2 * sizeof(struct io_op);
+            assert_non_null(f->ns->journal.files->next);
+            syncs = sim_disk_operations(f->disk, SIM_BIT(SIM_SYNC));
             assert_int_equal(fixture_log_sync(f, &log), 0);
+            assert_int_equal(sim_disk_operations(f->disk, SIM_BIT(SIM_SYNC)) - syncs, 2);
             refused_size = 0;
             assert_int_equal(fixture_log_append(f, &log, 1, 5000, false), 0);
             assert_int_equal(fixture_log_sync(f, &log), 0);

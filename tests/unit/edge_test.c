@@ -84,6 +84,41 @@ static void a_crash_with_the_reserve_used_up_does_not_keep_it_from_starting(void
     assert_int_equal(fixture_info(f, "t").end, ENTRIES);
 }
 
+/* On a full disk a start takes an old journal file for its new one, by another name. When that name cannot be given, nothing is served: what is
+ * written to a file under its old name is no history. The next start finds everything. */
+static void a_start_that_cannot_name_its_journal_file_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    unsigned refused = 0;
+    unsigned i;
+
+    fixture_open(f);
+    (void)fixture_append_many(f, "t", ENTRIES);
+    fixture_settle(f);
+    sim_disk_settle(f->disk);
+    fill_disk(f);
+    for (i = 0; i < 8; i++) {
+        struct fixture *copy = fixture_new(1);
+
+        sim_disk_process_crash(f->disk);
+        fixture_close(f);
+        sim_disk_free(copy->disk);
+        copy->disk = sim_disk_clone(f->disk);
+        sim_disk_fail(copy->disk, SIM_BIT(SIM_RENAME), 1, false, EIO, SIM_FAIL);
+        assert_int_equal(fixture_try_open(copy), 0);
+        sim_disk_clear_faults(copy->disk);
+        if (!fixture_serves(copy) && strstr(fixture_reason(copy), ".jnl") != NULL) {
+            refused++;
+            fixture_close(copy);
+            fixture_open(copy);
+            assert_int_equal(fixture_info(copy, "t").end, ENTRIES);
+        }
+        fixture_free(copy);
+        fixture_open(f);
+    }
+    assert_true(refused > 0);
+}
+
 /* ---- a journal that admits nothing ---- */
 
 /* The journal at its hard limit, because manifests find no space, and a cursor that waits to be
@@ -290,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_mark_that_finds_no_journal_space_does_not_spin),
         cmocka_unit_test(an_old_want_of_space_refuses_nothing),
         FIXTURE_TEST(retention_by_age_resumes_after_a_jump),
+        FIXTURE_TEST(a_start_that_cannot_name_its_journal_file_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/flusher.h"
 #include "tests/support/engine_fixture.h"
 
 static const struct batch_entry small = {.data = (const uint8_t *)"entry", .size = 5};
@@ -50,6 +51,34 @@ static void each_inline_answers_only_when_durable(void **state)
     }
     fixture_power_cut(f);
     fixture_expect(f, "t", "x", "x", "x", "x", "x", NULL);
+}
+
+/* A sync that takes no time is done within the turn. When syncs turn out to be slow, turns do not wait for them any more; when they are quick
+ * again, they do. */
+static void slow_syncs_are_not_waited_for_in_the_turn(void **state)
+{
+    struct fixture *f = *state;
+    unsigned round;
+    unsigned i;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "first", NULL);
+    for (round = 0; round < 3; round++) {
+        struct fixture_append append = {.finished = false};
+
+        sim_disk_set_latency(f->disk, 5, round == 1 ? 100 * FLUSHER_INLINE_US_MAX : 50);
+        for (i = 0; i < 100; i++) {
+            fixture_append_strings(f, "t", "x", NULL);
+        }
+        fixture_settle(f);
+        sim_disk_set_pace(f->disk, 0);
+        fixture_append_begin(f, &append, "t", &small, 1);
+        fixture_turn(f);
+        assert_int_equal(append.finished, round != 1);
+        assert_int_equal(f->io->in_flight > 0, round == 1);
+        sim_disk_set_pace(f->disk, 50);
+        assert_int_equal(fixture_append_end(f, &append), 0);
+    }
 }
 
 /* Appends that arrive while a sync is under way share the next one. */
@@ -109,12 +138,12 @@ static void every_n_ms_syncs_in_time(void **state)
 {
     struct fixture *f = *state;
 
-    open_with(f, 50);
+    open_with(f, 1000);
     fixture_append_strings(f, "t", "x", NULL);
     assert_int_equal(fixture_info(f, "t").end, 2);
     assert_int_equal(fixture_info(f, "t").durable_end, 1);
-    assert_true(engine_deadline(f->engine) <= f->now.mono_us + 50000);
-    fixture_pass(f, 45000);
+    assert_true(engine_deadline(f->engine) <= f->now.mono_us + 1000000);
+    fixture_pass(f, 999500);
     assert_int_equal(fixture_info(f, "t").durable_end, 1);
     fixture_pass(f, 7000);
     assert_int_equal(fixture_info(f, "t").durable_end, 2);
@@ -241,6 +270,63 @@ static void the_unsynced_window_is_capped(void **state)
     }
     fixture_settle(f);
     assert_false(engine_namespace_congested(f->ns));
+}
+
+/* Appends wait for a sync when it has been outstanding for twice the schedule, counted from the first byte it covers, and not before. */
+static void a_slow_sync_is_waited_for_after_twice_the_schedule(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_append early = {.finished = false};
+    struct fixture_append late = {.finished = false};
+
+    open_with(f, 50);
+    fixture_append_strings(f, "t", "x", NULL);
+    fixture_pass(f, 2000000);
+    sim_disk_set_pace(f->disk, 0);
+    fixture_append_strings(f, "t", "y", NULL);
+    fixture_pass(f, 60000);
+    assert_true(f->io->in_flight > 0);
+    fixture_append_begin(f, &early, "t", &small, 1);
+    fixture_pass(f, 10000);
+    assert_true(early.finished);
+    fixture_pass(f, 40000);
+    fixture_append_begin(f, &late, "t", &small, 1);
+    fixture_pass(f, 20000);
+    assert_false(late.finished);
+    sim_disk_set_pace(f->disk, 100);
+    assert_int_equal(fixture_append_end(f, &early), 0);
+    assert_int_equal(fixture_append_end(f, &late), 0);
+}
+
+/* What was acknowledged and is not durable may come to unsynced_bytes_max, and with that much nothing more is taken. */
+static void the_unsynced_window_ends_at_its_last_byte(void **state)
+{
+    uint64_t bytes = 0;
+    unsigned round;
+
+    (void)state;
+    for (round = 0; round < 3; round++) {
+        struct fixture *f = fixture_new(1);
+        uint64_t before;
+
+        f->options.journal_file_min = 128u << 10;
+        f->options.journal_file_max = 128u << 10;
+        f->options.ring_size = 512u << 10;
+        f->options.unsynced_bytes_max = round == 0 ? 1u << 20 : 2 * bytes + round - 1;
+        open_with(f, 1000);
+        sim_disk_set_pace(f->disk, 0);
+        before = fixture_stat(f, "unsynced_bytes");
+        assert_int_equal(fixture_append_size(f, "t", 3000), 0);
+        fixture_turn(f);
+        if (round == 0) {
+            bytes = fixture_stat(f, "unsynced_bytes") - before;
+        }
+        assert_false(engine_namespace_congested(f->ns));
+        assert_int_equal(fixture_append_size(f, "t", 3000), 0);
+        assert_int_equal(engine_namespace_congested(f->ns), round == 1);
+        sim_disk_set_pace(f->disk, 100);
+        fixture_free(f);
+    }
 }
 
 /* One failed sync stops the namespace: who waits learns that the outcome is unknown, what comes later is
@@ -403,6 +489,9 @@ int main(void)
         FIXTURE_TEST(a_failed_write_is_final),
         cmocka_unit_test(a_turn_says_whether_it_would_sync),
         FIXTURE_TEST(a_lying_drive_takes_a_suffix),
+        FIXTURE_TEST(a_slow_sync_is_waited_for_after_twice_the_schedule),
+        cmocka_unit_test(the_unsynced_window_ends_at_its_last_byte),
+        FIXTURE_TEST(slow_syncs_are_not_waited_for_in_the_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

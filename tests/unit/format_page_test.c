@@ -93,6 +93,24 @@ static const struct {
     {encode_block, decode_block}, {encode_seal, decode_seal}, {encode_manifest, decode_manifest}};
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
+/* What every page begins with stands where FORMAT.md says, also what this version does not look at: a later one may. */
+static void every_page_says_its_version_and_the_size_of_its_header(void **state)
+{
+    static const uint8_t begin[] = {FORMAT_VERSION & 0xff, FORMAT_VERSION >> 8, FORMAT_PAGE & 0xff,
+                                    FORMAT_PAGE >> 8};
+    static const uint8_t flags[8] = {0};
+    uint8_t page[FORMAT_PAGE];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < KINDS; i++) {
+        memset(page, 0xee, sizeof page);
+        kinds[i].encode(page);
+        assert_memory_equal(page + FORMAT_MAGIC_SIZE, begin, sizeof begin);
+        assert_memory_equal(page + FORMAT_MAGIC_SIZE + sizeof begin, flags, sizeof flags);
+    }
+}
+
 /* Any single flipped bit of a page, reserved bytes included, is found; zeros are no page of any kind, nor is one kind
  * another. */
 static void no_flipped_bit_passes_a_page(void **state)
@@ -199,6 +217,14 @@ static void a_seal_is_of_its_block_only(void **state)
         other.store_id[0] ^= i == 4 ? 1 : 0;
         assert_int_equal(format_seal_decode(&back, &other, page), TUSK_ECORRUPT);
     }
+    for (i = 0; i < 2; i++) { /* The least and the greatest there can be */
+        seal = a_seal;
+        seal.end = i == 0 ? FORMAT_BLOCK_DATA : format_block_limit(own.block_size);
+        seal.index_count = i == 0 ? 0 : FORMAT_INDEX_MAX;
+        format_seal_encode(page, &own, &seal);
+        assert_int_equal(format_seal_decode(&back, &own, page), 0);
+        assert_int_equal(back.end, seal.end);
+    }
     for (i = 0; i < 4; i++) {
         seal = a_seal;
         seal.end = i == 0   ? FORMAT_BLOCK_DATA - BATCH_ALIGN
@@ -209,6 +235,30 @@ static void a_seal_is_of_its_block_only(void **state)
         format_seal_encode(page, &own, &seal);
         assert_int_equal(format_seal_decode(&back, &own, page), TUSK_ECORRUPT);
     }
+}
+
+/* A seal tells whose its block is where page 0 is damaged, all of it but the block before: that one may be gone. */
+static void a_seal_tells_its_owner(void **state)
+{
+    const struct format_block own = block_with(7, "orders");
+    struct format_block back;
+    uint8_t page[FORMAT_PAGE];
+
+    (void)state;
+    format_seal_encode(page, &own, &a_seal);
+    assert_int_equal(format_seal_owner_decode(&back, page), 0);
+    assert_int_equal(back.segment, own.segment);
+    assert_int_equal(back.index, own.index);
+    assert_int_equal(back.generation, own.generation);
+    assert_int_equal(back.topic_id, own.topic_id);
+    assert_int_equal(back.first_offset, own.first_offset);
+    assert_int_equal(back.block_size, own.block_size);
+    assert_int_equal(back.name_size, own.name_size);
+    assert_memory_equal(back.name, own.name, own.name_size);
+    assert_true(back.previous_segment == FORMAT_NONE);
+    assert_true(back.previous_index == FORMAT_NONE);
+    format_block_encode(page, &own);
+    assert_int_equal(format_seal_owner_decode(&back, page), TUSK_ECORRUPT);
 }
 
 static void an_index_comes_back_as_it_was(void **state)
@@ -455,6 +505,8 @@ int main(void)
         cmocka_unit_test(only_canonical_names_are_decoded),
         cmocka_unit_test(encoded_names_have_a_limit),
         cmocka_unit_test(file_numbers_have_one_form),
+        cmocka_unit_test(every_page_says_its_version_and_the_size_of_its_header),
+        cmocka_unit_test(a_seal_tells_its_owner),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

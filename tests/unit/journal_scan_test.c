@@ -207,6 +207,27 @@ static void skipping_misses_no_record(void **state)
     assert_in_range(skips, 100, 1000);
 }
 
+/* Nobody has looked at a place yet, or somebody looked at another file since: the next place is told all the same, a unit further or where
+ * the next file begins. */
+static void skipping_without_a_look_is_a_step(void **state)
+{
+    const uint64_t size = 64u << 10;
+    struct world *w = *state;
+
+    make_file(w, 1, 0, 3, size);
+    make_file(w, 2, 4 * size, 3, size);
+    sim_disk_settle(w->disk);
+    add(w, 1);
+    add(w, 2);
+    scan_ready(&w->scan);
+    assert_int_equal(scan_skip(&w->scan, 0), 64);
+    assert_int_equal(at(w, 4 * size), SCAN_RECORD);
+    assert_int_equal(scan_skip(&w->scan, 64), 128);
+    assert_int_equal(scan_skip(&w->scan, size - FORMAT_PAGE - 64), 4 * size);
+    assert_int_equal(scan_skip(&w->scan, 2 * size), 4 * size);
+    assert_true(scan_skip(&w->scan, 8 * size) == UINT64_MAX);
+}
+
 /* A file whose header is damaged, of another store, or under another name holds no record. */
 static void a_file_without_its_header_holds_nothing(void **state)
 {
@@ -261,6 +282,7 @@ static void a_short_file_is_no_error(void **state)
 static void bad_zero_and_unreadable_are_told_apart(void **state)
 {
     struct world *w = *state;
+    unsigned byte;
 
     make_file(w, 1, 0, 10, 65536);
     sim_disk_settle(w->disk);
@@ -272,6 +294,12 @@ static void bad_zero_and_unreadable_are_told_apart(void **state)
     assert_int_equal(at(w, 64), SCAN_BAD);
     assert_int_equal(at(w, 128), SCAN_ZERO);
     assert_int_equal(at(w, 192), SCAN_RECORD);
+    for (byte = 0; byte < FORMAT_RECORD_ALIGN; byte++) {
+        sim_disk_flip_bit(w->disk, "file1", 8 * (FORMAT_PAGE + 128 + byte) + byte % 8);
+        w->scan.window_size = 0;
+        assert_int_equal(at(w, 128), SCAN_BAD);
+        sim_disk_flip_bit(w->disk, "file1", 8 * (FORMAT_PAGE + 128 + byte) + byte % 8);
+    }
     w->scan.window_size = 0;
     sim_disk_set_unreadable(w->disk, "file1", FORMAT_PAGE + 200, 1);
     assert_int_equal(at(w, 192), SCAN_UNREADABLE);
@@ -307,6 +335,90 @@ static void a_record_never_reaches_beyond_its_file(void **state)
     assert_int_equal(at(w, 256), SCAN_BAD);
 }
 
+/* A header that checks out and says what cannot be: a place between two places, or one behind the last there is. Its file holds nothing, and
+ * nobody is led there. */
+static void a_file_that_begins_nowhere_leads_nowhere(void **state)
+{
+    static const uint64_t places[] = {24576 + 10, UINT64_MAX - 10};
+    const uint64_t size = 16384;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        void *world;
+        struct world *w;
+        uint8_t *page;
+        uint64_t file_size;
+
+        assert_int_equal(setup(&world), 0);
+        w = world;
+        make_file(w, 1, 0, 1, size);
+        make_file(w, 2, 32768, 1, size);
+        make_file(w, 3, i == 0 ? 65536 : 49152, 1, size);
+        sim_disk_settle(w->disk);
+        page = sim_disk_file(w->disk, "file2", &file_size);
+        put_u64(page + 64, places[i]);
+        put_u32(page + FORMAT_PAGE - 4, crc32c(0, page, FORMAT_PAGE - 4));
+        sim_disk_overwrite(w->disk, "file2", 0, page, FORMAT_PAGE);
+        free(page);
+        add(w, 1);
+        add(w, 2);
+        if (i == 0) {
+            add(w, 3);
+        }
+        scan_ready(&w->scan);
+        assert_true(scan_step(&w->scan, size - FORMAT_PAGE - 64) == (i == 0 ? 65536 : UINT64_MAX));
+        assert_int_equal(teardown(&world), 0);
+    }
+}
+
+/* Skipping ends where another file takes over, however much there is behind that place. */
+static void skipping_ends_where_the_next_file_begins(void **state)
+{
+    const uint64_t size = 64u << 10;
+    struct world *w = *state;
+
+    make_file(w, 1, 0, 3, size);
+    make_file(w, 2, 8192, 3, size);
+    sim_disk_settle(w->disk);
+    add(w, 1);
+    add(w, 2);
+    scan_ready(&w->scan);
+    assert_int_equal(at(w, 192), SCAN_ZERO);
+    assert_int_equal(scan_skip(&w->scan, 192), 8192);
+    assert_int_equal(at(w, 8192), SCAN_RECORD);
+}
+
+/* Behind the last record of a file comes the next file, where there is none the next place is nowhere; however little lies between. */
+static void behind_a_file_comes_the_next_one(void **state)
+{
+    static const uint64_t gaps[] = {0, FORMAT_RECORD_ALIGN, 2 * FORMAT_RECORD_ALIGN, 4096};
+    const uint64_t end = 4096;
+    const struct format_record_header last = {.lsn = end - FORMAT_RECORD_ALIGN,
+                                              .size = FORMAT_RECORD_HEADER_SIZE};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        void *world;
+        struct world *w;
+
+        assert_int_equal(setup(&world), 0);
+        w = world;
+        make_file(w, 1, 0, 64, FORMAT_PAGE + end);
+        make_file(w, 2, end + gaps[i], 1, FORMAT_PAGE + end);
+        sim_disk_settle(w->disk);
+        add(w, 1);
+        scan_ready(&w->scan);
+        assert_true(scan_behind(&w->scan, &last) == UINT64_MAX);
+        add(w, 2);
+        scan_ready(&w->scan);
+        assert_true(scan_behind(&w->scan, &last) == end + gaps[i]);
+        assert_int_equal(at(w, end + gaps[i]), SCAN_RECORD);
+        assert_int_equal(teardown(&world), 0);
+    }
+}
+
 /* A header of a newer version under a valid checksum is refused, not ignored. */
 static void a_newer_file_is_refused(void **state)
 {
@@ -338,6 +450,10 @@ int main(void)
         TEST(bad_zero_and_unreadable_are_told_apart),
         TEST(a_record_never_reaches_beyond_its_file),
         TEST(a_newer_file_is_refused),
+        TEST(skipping_without_a_look_is_a_step),
+        cmocka_unit_test(a_file_that_begins_nowhere_leads_nowhere),
+        TEST(skipping_ends_where_the_next_file_begins),
+        cmocka_unit_test(behind_a_file_comes_the_next_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,12 +204,12 @@ static void a_block_beyond_its_segment(struct parts *parts)
 
 static void a_block_longer_than_a_block(struct parts *parts)
 {
-    parts->blocks[0].end = format_block_limit(parts->head.block_size) + 1;
+    parts->blocks[0].end = format_block_limit(parts->head.block_size) + BATCH_ALIGN;
 }
 
 static void a_block_shorter_than_its_header(struct parts *parts)
 {
-    parts->blocks[0].end = FORMAT_BLOCK_DATA - 1;
+    parts->blocks[0].end = FORMAT_BLOCK_DATA - BATCH_ALIGN;
 }
 
 static void a_block_twice(struct parts *parts)
@@ -270,12 +270,17 @@ static void a_number_that_cannot_be(struct parts *parts)
 
 static void small_blocks(struct parts *parts)
 {
-    parts->head.block_size = FORMAT_BLOCK_SIZE_MIN - 1;
+    parts->head.block_size = FORMAT_BLOCK_SIZE_MIN - FORMAT_PAGE;
 }
 
 static void large_blocks(struct parts *parts)
 {
-    parts->head.block_size = FORMAT_BLOCK_SIZE_MAX + 1u;
+    parts->head.block_size = FORMAT_BLOCK_SIZE_MAX + FORMAT_PAGE;
+}
+
+static void blocks_of_part_of_a_page(struct parts *parts)
+{
+    parts->head.block_size = FORMAT_BLOCK_SIZE_MIN + 1;
 }
 
 static void smallest_blocks(struct parts *parts)
@@ -383,6 +388,7 @@ static void a_manifest_that_contradicts_itself_is_refused(void **state)
     static change_fn *const sizes[] = {
         small_blocks,
         large_blocks,
+        blocks_of_part_of_a_page,
         no_blocks_in_a_segment,
         too_many_blocks_in_a_segment,
     };
@@ -466,6 +472,79 @@ static void a_manifest_that_makes_sense_is_taken(void **state)
     }
 }
 
+static void a_block_with_bytes_and_no_offsets(struct parts *parts)
+{
+    two_blocks(parts);
+    parts->topics[0].next_offset = parts->topics[0].run_end;
+    parts->blocks[0].first_offset = parts->blocks[0].end_offset;
+    parts->blocks[1].first_offset = parts->blocks[0].end_offset;
+    parts->blocks[1].end_offset = parts->topics[0].next_offset;
+}
+
+/* A block that has bytes, and says that it has no offset: whoever comes to it is told of damage, of one entry at least, and goes on
+ * behind it. */
+static void a_block_without_offsets_is_damage(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read read = {.request = {.position = ENGINE_AT_OFFSET}};
+
+    forge_manifest(f, a_block_with_bytes_and_no_offsets);
+    fixture_open(f);
+    fixture_read_begin(f, &read, "t");
+    assert_int_equal(fixture_read_end(f, &read), TUSK_ECORRUPT);
+    assert_true(read.request.base.detail_a < read.request.base.detail_b);
+    fixture_read_free(&read);
+}
+
+static void a_block_that_ends_in_its_batch(struct parts *parts)
+{
+    parts->blocks[0].end -= BATCH_ALIGN;
+}
+
+/* A block that ends within its last batch, by whatever it says: nothing behind its end is read, and the batch is damage. */
+static void a_batch_beyond_its_block_is_damage(void **state)
+{
+    struct fixture *f = *state;
+
+    forge_manifest(f, a_block_that_ends_in_its_batch);
+    fixture_open(f);
+    assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, 0), TUSK_ECORRUPT);
+}
+
+/* Its file ends with the first byte of a page. */
+static void a_body_of_a_page_and_a_byte(struct parts *parts)
+{
+    static char name[FORMAT_NAME_SIZE_MAX];
+    uint8_t *scratch = calloc(1, 64u << 10);
+    size_t left;
+
+    assert_non_null(scratch);
+    memset(name, 'n', sizeof name);
+    parts->topics[0].name = name;
+    while ((left = 2 * FORMAT_PAGE + 1 - put_together(parts, scratch)) > 200) {
+        const uint64_t count = parts->head.incarnation_count++;
+
+        parts->incarnations[count] = parts->incarnations[count - 1];
+        parts->incarnations[count].ordinal++;
+    }
+    parts->topics[0].name_size = (uint16_t)(parts->topics[0].name_size + left);
+    free(scratch);
+}
+
+/* A manifest is read to its last byte, wherever in a page that stands. */
+static void a_manifest_may_end_anywhere_in_a_page(void **state)
+{
+    struct fixture *f = *state;
+    char path[IO_PATH_SIZE];
+
+    forge_manifest(f, a_body_of_a_page_and_a_byte);
+    (void)fixture_last_file(f, FIXTURE_DIR "/manifest-0", "", path);
+    sim_disk_resize(f->disk, path, 2 * FORMAT_PAGE + 1);
+    fixture_open(f);
+    assert_int_equal(f->ns->recovery_rows[ROW_R16], 0);
+    assert_int_equal(f->ns->topic_count, 1);
+}
+
 /* A whole manifest of a version, or with a flag, that this build does not know is neither damaged
  * nor skipped for the older one: a newer daemon has gone on from it. */
 static void a_manifest_of_a_newer_version_is_refused(void **state)
@@ -522,6 +601,9 @@ int main(void)
         cmocka_unit_test(a_manifest_that_makes_sense_is_taken),
         cmocka_unit_test(a_manifest_of_a_newer_version_is_refused),
         FIXTURE_TEST(an_older_manifest_of_a_newer_version_is_refused),
+        FIXTURE_TEST(a_block_without_offsets_is_damage),
+        FIXTURE_TEST(a_batch_beyond_its_block_is_damage),
+        FIXTURE_TEST(a_manifest_may_end_anywhere_in_a_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

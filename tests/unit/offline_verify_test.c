@@ -7,6 +7,7 @@
 #include "proto/bytes.h"
 #include "proto/crc32c.h"
 #include "tests/support/damaged_store.h"
+#include "tests/support/journal_image.h"
 #include "tests/support/offline_fixture.h"
 
 #define BLOCK_SIZE (32u << 10)
@@ -74,6 +75,30 @@ static void a_sound_store_is_clean(void **state)
     expect(f, OFFLINE_DONE, "torn tail, not damage");
     fixture_free(f);
     damaged_store_free(&store);
+}
+
+/* How a history ends is told by its row: in zeros, in a record that does not check out, or where its file does. */
+static void a_torn_tail_says_how_it_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct journal_image *image;
+    const struct image_record *last;
+
+    f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+    fixture_open(f);
+    (void)fixture_append_strings(f, "t", "a", NULL);
+    (void)fixture_append_strings(f, "t", "b", NULL);
+    sim_disk_process_crash(f->disk);
+    fixture_close(f);
+    sim_disk_settle(f->disk);
+    expect(f, OFFLINE_DONE, "R2: zeros at or behind the mark");
+    image = journal_image_load(f->disk, FIXTURE_DIR);
+    last = journal_image_last(image, 0, UINT64_MAX);
+    flip(f, last->file->path, last->offset);
+    expect(f, OFFLINE_DONE, "R4: a record that does not validate");
+    sim_disk_resize(f->disk, last->file->path, last->offset);
+    expect(f, OFFLINE_DONE, "R12: no file reaches that place");
+    journal_image_free(image);
 }
 
 /* One flipped bit anywhere: where the daemon would refuse, lose or report anything, verify has
@@ -313,6 +338,7 @@ int main(void)
         cmocka_unit_test(journal_before_the_manifest_is_judged),
         cmocka_unit_test(json_has_the_numbers),
         FIXTURE_TEST(what_is_no_store_is_said_to_be_none),
+        FIXTURE_TEST(a_torn_tail_says_how_it_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

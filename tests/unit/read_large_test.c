@@ -317,11 +317,78 @@ static void damage_of_any_length_costs_what_it_touches(void **state)
     free_store(made);
 }
 
+/* Who looks for a time passes batches that are longer together than the window it looks through. Whichever batch the window begins with next, it
+ * is taken from the device to the last byte: one flipped bit in the first of them is damage. */
+static void a_window_moved_far_keeps_nothing(void **state)
+{
+    enum { COUNT = 10, SIZE = 20000 };
+    const uint64_t padded = batch_padded_size(SIZE + 4);
+    unsigned hit;
+
+    (void)state;
+    for (hit = 1; hit < COUNT; hit++) {
+        struct fixture *f = fixture_new(1);
+        struct fixture_read read;
+        uint64_t times[COUNT];
+        unsigned i;
+
+        set_options(f);
+        fixture_open(f);
+        for (i = 0; i < COUNT; i++) {
+            assert_int_equal(fixture_append_size(f, "t", SIZE), 0);
+            times[i] = fixture_info(f, "t").last_time_us;
+            fixture_pass(f, 1000);
+        }
+        fixture_stop(f);
+        sim_disk_settle(f->disk);
+        sim_disk_flip_bit(f->disk, FIXTURE_DIR "/0000000000000001.seg",
+                          8 * (FORMAT_BLOCK_DATA + hit * padded));
+        fixture_open(f);
+        for (i = hit - 1; i <= hit; i++) {
+            read = (struct fixture_read){
+                .request = {.position = ENGINE_AT_TIME, .value = times[i], .max_bytes = 1}};
+            fixture_read_begin(f, &read, "t");
+            assert_int_equal(fixture_read_end(f, &read), i == hit ? TUSK_ECORRUPT : 0);
+            assert_int_equal(i == hit ? read.request.base.detail_b : read.request.from,
+                             i == hit ? hit + 1 : i);
+            fixture_read_free(&read);
+        }
+        fixture_free(f);
+    }
+}
+
+/* A read that asks for many bytes gets them in one piece, not what a smaller window holds. */
+static void a_read_gets_what_it_asks_for_at_once(void **state)
+{
+    enum { COUNT = 14, SIZE = 20000 };
+    struct fixture *f = *state;
+    uint64_t wanted;
+    unsigned i;
+
+    set_options(f);
+    fixture_open(f);
+    for (i = 0; i < COUNT; i++) {
+        assert_int_equal(fixture_append_size(f, "t", SIZE), 0);
+    }
+    fixture_stop(f);
+    fixture_open(f);
+    for (wanted = 1; wanted < COUNT; wanted++) {
+        struct fixture_read read = {.request = {.max_bytes = (uint32_t)wanted * SIZE}};
+
+        fixture_read_begin(f, &read, "t");
+        assert_int_equal(fixture_read_end(f, &read), 0);
+        assert_int_equal(read.request.to, wanted);
+        fixture_read_free(&read);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_read_of_a_large_block_gives_what_was_appended),
         cmocka_unit_test(damage_of_any_length_costs_what_it_touches),
+        cmocka_unit_test(a_window_moved_far_keeps_nothing),
+        FIXTURE_TEST(a_read_gets_what_it_asks_for_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

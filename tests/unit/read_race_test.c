@@ -141,8 +141,9 @@ static void a_batch_that_does_not_belong_is_damage(void **state)
     unsigned i;
 
     (void)state;
-    for (i = 0; i < 5; i++) {
+    for (i = 0; i < 6; i++) {
         struct fixture *f = fixture_new(1);
+        struct fixture_read read = {.request = {.position = ENGINE_AT_EARLIEST}};
         struct batch_entry entries[4];
         struct block block;
         struct topic *topic;
@@ -165,10 +166,10 @@ static void a_batch_that_does_not_belong_is_damage(void **state)
         seed = batch_seed(f->ns->store_id, block.generation);
         fixture_stop(f);
         assert_int_equal(block.index, 0);
-        first = i == 1 ? 9 : i == 2 ? 17 : i == 3 ? 11 : first;
-        count = i == 4 ? 4 : count;
+        first = i == 1 ? 9 : i == 2 ? 17 : i == 3 || i == 5 ? 11 : first;
+        count = i == 4 ? 4 : i == 5 ? 2 : count;
         for (k = 0; k < count; k++) {
-            entries[k] = (struct batch_entry){.data = data, .size = i == 4 ? 40 : sizeof data};
+            entries[k] = (struct batch_entry){.data = data, .size = count > 1 ? 40 : sizeof data};
         }
         batch_encode(bytes, entries, count);
         (void)batch_complete(bytes, first + (i == 4 ? 2 : 0), 1, 0, seed, (uint32_t)place);
@@ -179,6 +180,11 @@ static void a_batch_that_does_not_belong_is_damage(void **state)
 
             assert_int_equal(status, i > 0 && k == 12 ? TUSK_ECORRUPT : 0);
         }
+        fixture_read_begin(f, &read, "t"); /* Nor does it come with those before */
+        assert_int_equal(fixture_read_end(f, &read), 0);
+        assert_int_equal(read.request.from, 10);
+        assert_int_equal(read.request.to, i == 0 ? 16 : 12);
+        fixture_read_free(&read);
         fixture_free(f);
     }
 }

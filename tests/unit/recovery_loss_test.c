@@ -157,6 +157,23 @@ static void a_damaged_batch_of_nobody_is_refused(void **state)
     forged_expect_refusal(f, "a batch of topic \"?\"");
 }
 
+/* What is damaged has a name, so that a person knows what accepting its loss would cost. */
+static void a_damaged_batch_is_refused_by_its_topics_name(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t mark[FORMAT_RECORD_HEADER_SIZE] = {0};
+    struct forged_tables t;
+    struct forged_batch batch;
+
+    forged_make_tables(f, &t);
+    batch = forged_good_batch(&t);
+    batch.damaged = true;
+    forged_add_batch(f, &batch);
+    forged_add_behind(f, mark, RECORD_MARK, sizeof mark, 0,
+                      &(struct forged_where){.all_durable = true});
+    forged_expect_refusal(f, "a batch of topic \"t\" from offset 1 does not check out");
+}
+
 /* A clean close is clean when it is the last word. With a valid record somewhere behind it, it was not. */
 static void a_clean_close_with_something_behind_it_is_none(void **state)
 {
@@ -220,6 +237,45 @@ static void behind_a_loss_nothing_goes_back(void **state)
         fixture_expect(f, "t", "a", "next", NULL);
         fixture_free(f);
     }
+}
+
+/* A block whose batches went with the loss, before another one that goes on: who reads in the gap gets what comes next on the disk, not only
+ * what comes next in memory. */
+static void behind_a_loss_an_empty_block_hides_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read read = {.request = {.position = ENGINE_AT_OFFSET, .value = 1}};
+    struct forged_tables t;
+    uint64_t next;
+
+    forged_make_tables(f, &t);
+    for (next = 0; next < 2; next++) {
+        forged_add(f, &(struct format_record){.type = RECORD_BLOCK_ALLOCATE,
+                                              .field = {t.block.segment_number, 2 + next, 70 + next,
+                                                        t.topic_id, 100 + next * 100}});
+    }
+    forged_lose_the_cursor(f);
+    fixture_open(f);
+    assert_int_equal(fixture_info(f, "t").blocks, 3);
+    assert_int_equal(fixture_append_size(f, "t", 6000), 0); /* To its block */
+    next = fixture_info(f, "t").end - 1;
+    fixture_append_strings(f, "t", "in memory", NULL);
+    fixture_read_begin(f, &read, "t");
+    assert_int_equal(fixture_read_end(f, &read), 0);
+    assert_int_equal(read.request.from, next);
+    fixture_read_free(&read);
+}
+
+/* One record that speaks of what is lost is told of like many. */
+static void a_single_record_skipped_behind_a_loss_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct forged_tables t;
+
+    forged_make_tables(f, &t); /* A checkpoint follows the cursor */
+    forged_lose_the_cursor(f);
+    fixture_open(f);
+    assert_non_null(strstr(f->finding, "1 records skipped behind an accepted loss"));
 }
 
 /* However many there are. */
@@ -391,6 +447,9 @@ int main(void)
         FIXTURE_TEST(a_loss_up_to_the_end_is_accepted),
         FIXTURE_TEST(a_loss_read_again_is_no_clean_start),
         FIXTURE_TEST(a_forged_acceptance_accepts_nothing),
+        FIXTURE_TEST(a_damaged_batch_is_refused_by_its_topics_name),
+        FIXTURE_TEST(behind_a_loss_an_empty_block_hides_nothing),
+        FIXTURE_TEST(a_single_record_skipped_behind_a_loss_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

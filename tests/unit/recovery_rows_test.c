@@ -108,7 +108,7 @@ static void zeros_before_the_mark_are_refused(void **state)
                   (size_t)format_record_padded(hit->header.size));
     journal_image_free(image);
     fixture_expect_row_refusal(f, ROW_R3);
-    fixture_expect_row_refusal(f, ROW_R3);
+    fixture_expect_refusal(f, "zeros where a record must be");
 }
 
 /* R4: a torn record behind the mark is the end. */
@@ -138,6 +138,7 @@ static void a_bad_record_before_the_mark_is_refused(void **state)
         flip(f, journal_image_last(image, RECORD_TOPIC_CREATE, image->mark), bytes[i]);
         journal_image_free(image);
         fixture_expect_row_refusal(f, ROW_R5);
+        fixture_expect_refusal(f, "bytes that do not check out where a record must be");
         fixture_free(f);
     }
 }
@@ -284,17 +285,17 @@ static void an_unreadable_journal_is_refused(void **state)
 }
 
 /* R11: a type or flag that this build does not know, under a valid checksum, is a newer version's:
- * refused, wherever it stands. */
+ * refused, wherever it stands, and whether or not it follows the record before it. */
 static void an_unknown_record_is_refused(void **state)
 {
     unsigned round;
 
     (void)state;
-    for (round = 0; round < 4; round++) {
+    for (round = 0; round < 8; round++) {
         struct fixture *f = fixture_new(4);
         struct journal_image *image = crash_with_durable(f);
         const struct image_record *hit =
-            journal_image_last(image, RECORD_BATCH, round < 2 ? UINT64_MAX : image->mark);
+            journal_image_last(image, RECORD_BATCH, round % 4 < 2 ? UINT64_MAX : image->mark);
         struct format_record_header header = hit->header;
         uint8_t bytes[FORMAT_RECORD_HEADER_SIZE];
 
@@ -303,6 +304,7 @@ static void an_unknown_record_is_refused(void **state)
         } else {
             header.flags = 0x0100;
         }
+        header.previous_crc ^= round < 4 ? 0 : 1;
         format_record_header_encode(bytes, &header, hit->file->seed);
         sim_disk_overwrite(f->disk, hit->file->path, hit->offset, bytes, sizeof bytes);
         journal_image_free(image);
@@ -343,6 +345,7 @@ static void a_missing_stretch_before_the_mark_is_refused(void **state)
     sim_disk_resize(f->disk, image->files[0].path, image->records[image->record_count / 3].offset);
     journal_image_free(image);
     fixture_expect_row_refusal(f, ROW_R13);
+    fixture_expect_refusal(f, "nothing where a record must be");
     f->options.accept_loss = "default";
     fixture_open(f);
     assert_int_equal(reached(f, ROW_R14), 1);

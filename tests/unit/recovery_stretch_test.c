@@ -4,7 +4,9 @@
 
 #include "core/format.h"
 #include "core/namespace.h"
+#include "tests/support/engine_expect.h"
 #include "tests/support/forged_journal.h"
+#include "tests/support/journal_image.h"
 
 /* The one that would come next in topic "t", of two entries. */
 static struct format_record good_stretch(const struct forged_tables *t)
@@ -230,6 +232,64 @@ static void without_its_segment_a_durable_stretch_is_damage(void **state)
     fixture_expect(f, "new", "next", NULL);
 }
 
+/* A batch that went to its block alone may be told as a stretch of one: what counts is that it stands there. */
+static void a_stretch_may_be_of_one_entry(void **state)
+{
+    static const struct batch_entry entry = {.data = (const uint8_t *)"forged", .size = 6};
+    const uint32_t padded = (uint32_t)batch_padded_size(4 + entry.size);
+    struct fixture *f = *state;
+    struct forged_tables t;
+    struct format_record record;
+    uint8_t bytes[512] = {0};
+
+    forged_make_tables(f, &t);
+    record = good_stretch(&t);
+    batch_encode(bytes, &entry, 1);
+    record.field[STRETCH_SIZE] = padded;
+    record.field[STRETCH_END] = t.next_offset + 1;
+    record.field[STRETCH_ENTRIES] = 1;
+    record.field[STRETCH_LAST_CRC] =
+        batch_complete(bytes, t.next_offset, 1, t.last_crc, t.seed, t.block.end);
+    sim_disk_overwrite(f->disk, FIXTURE_DIR "/0000000000000001.seg",
+                       (uint64_t)t.block.index * f->options.block_size + t.block.end, bytes,
+                       padded);
+    forged_add(f, &record);
+    fixture_open(f);
+    fixture_expect(f, "t", "a", "forged", NULL);
+}
+
+/* A record that does not follow the one before it is no record, and the end; but not while the device says that it cannot be read what it
+ * speaks of: unreadable is never an end. */
+static void what_cannot_be_read_is_no_end_whatever_its_chain(void **state)
+{
+    struct fixture *f = *state;
+    struct forged_tables t;
+    struct format_record record;
+    struct journal_image *image;
+    const struct image_record *last;
+    struct format_record_header header;
+    uint8_t bytes[512];
+
+    forged_make_tables(f, &t);
+    record = good_stretch(&t);
+    forged_add(f, &record);
+    image = journal_image_load(f->disk, FIXTURE_DIR);
+    last = journal_image_last(image, RECORD_STRETCH, UINT64_MAX);
+    memcpy(bytes, last->bytes, last->header.size);
+    header = last->header;
+    header.previous_crc ^= 1;
+    format_record_header_encode(bytes, &header, last->file->seed);
+    sim_disk_overwrite(f->disk, last->file->path, last->offset, bytes, last->header.size);
+    journal_image_free(image);
+    sim_disk_set_unreadable(f->disk, FIXTURE_DIR "/0000000000000001.seg",
+                            (uint64_t)t.block.index * f->options.block_size + t.block.end, 1);
+    fixture_expect_row_refusal(f, ROW_R10);
+    sim_disk_clear_unreadable(f->disk);
+    fixture_open(f);
+    assert_true(f->ns->recovery_rows[ROW_R4] + f->ns->recovery_rows[ROW_R8] > 0);
+    fixture_expect(f, "t", "a", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +299,8 @@ int main(void)
         cmocka_unit_test(a_stretch_out_of_order_is_refused),
         cmocka_unit_test(behind_a_loss_a_stretch_is_skipped_or_taken),
         FIXTURE_TEST(without_its_segment_a_durable_stretch_is_damage),
+        FIXTURE_TEST(a_stretch_may_be_of_one_entry),
+        FIXTURE_TEST(what_cannot_be_read_is_no_end_whatever_its_chain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

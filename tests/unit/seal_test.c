@@ -1,5 +1,6 @@
 /* Seals and sparse indexes: derived, so nothing may depend on them, and what a crash or a restart lost of them comes
  * back by itself. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct seals {
     struct fixture *f;
     unsigned good;    /* With a seal of their own */
     unsigned indexed; /* With an index, too */
+    unsigned hollow;  /* Without the first batch of what they seal */
 };
 
 /* Look at every block of a segment on the device. */
@@ -134,16 +136,43 @@ static void recovery_seals_by_walking_what_a_manifest_left(void **state)
     assert_int_equal(look_at_seals(f).indexed, 4);
 }
 
+/* What the journal tells of a full block is enough for its seal: no block is read for it, so a start takes no longer for many of them. */
+static void recovery_seals_without_a_look_what_its_records_filled(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t block;
+
+    f->options.manifest_journal_bytes = 400u << 10;
+    f->options.manifest_idle_us = UINT64_C(1) << 40;
+    fixture_open(f);
+    append_all(f);
+    lose_what_is_not_synced(f);
+    for (block = 0; block < 4; block++) {
+        sim_disk_set_unreadable(f->disk, FIXTURE_DIR "/0000000000000001.seg",
+                                block * BLOCK_SIZE + FORMAT_BLOCK_DATA, BATCH_HEADER_SIZE);
+    }
+    fixture_open(f);
+    sim_disk_clear_unreadable(f->disk);
+    lose_what_is_not_synced(f);
+    assert_int_equal(look_at_seals(f).good, 4);
+    assert_int_equal(look_at_seals(f).indexed, 4);
+}
+
 /* When only the process died, the seals are still in the page cache, and recovery takes them from there. Its manifest
  * says that they are there, so they are, whatever comes. */
 static void seals_found_by_recovery_are_durable(void **state)
 {
     struct fixture *f = *state;
+    const struct engine_topic_ref ref = {.name = "t", .name_size = 1};
+    uint32_t i;
 
     fixture_open(f);
     append_all(f);
     make_manifest(f);
     fixture_kill(f);
+    for (i = 0; i < 4; i++) {
+        assert_true(namespace_topic(f->ns, &ref)->blocks[i].sealed);
+    }
     lose_what_is_not_synced(f);
     assert_int_equal(look_at_seals(f).good, 4);
 }
@@ -272,6 +301,97 @@ static void a_restart_learns_the_index_by_reading(void **state)
     check_every_offset(f, 21);
 }
 
+/* Of a clone of the disk that loses power now, keeping nothing but seals: how many of them are of blocks whose batches are not there. */
+static bool not_a_seal(void *arg, const char *path, uint64_t offset, enum sim_kind kind)
+{
+    (void)arg;
+    return strstr(path, ".seg") != NULL && kind == SIM_WRITE &&
+           (offset % BLOCK_SIZE < FORMAT_PAGE || offset % BLOCK_SIZE >= FORMAT_BLOCK_DATA);
+}
+
+static void count_hollow(void *arg, const char *path, uint64_t size)
+{
+    struct seals *seals = arg;
+    uint8_t *bytes;
+    uint64_t at;
+
+    if (strstr(path, ".seg") == NULL) {
+        return;
+    }
+    bytes = sim_disk_file(seals->f->disk, path, &size);
+    for (at = 0; at + BLOCK_SIZE <= size; at += BLOCK_SIZE) {
+        struct batch_header header;
+        const uint8_t *data = bytes + at + FORMAT_BLOCK_DATA;
+
+        if (memcmp(bytes + at + FORMAT_PAGE, FORMAT_MAGIC_SEAL, FORMAT_MAGIC_SIZE) == 0) {
+            seals->good++;
+            seals->hollow += batch_header_check(data, BLOCK_SIZE, &header) != BATCH_GOOD ? 1 : 0;
+        }
+    }
+    free(bytes);
+}
+
+static void cut_a_clone(void *arg, struct sim_disk *disk, enum sim_kind kind)
+{
+    struct seals *seals = arg;
+    struct fixture clone = {.disk = sim_disk_clone(disk)};
+    struct seals seen = {.f = &clone};
+
+    (void)kind;
+    sim_disk_set_delay(clone.disk, not_a_seal, NULL);
+    sim_disk_power_cut(clone.disk);
+    sim_disk_list(clone.disk, count_hollow, &seen);
+    seals->good = seen.good > seals->good ? seen.good : seals->good;
+    seals->hollow += seen.hollow;
+    sim_disk_free(clone.disk);
+}
+
+/* A start writes batches back to their blocks, and then the seals of those that are full. Whenever the power goes, what is sealed is there. */
+static void a_start_seals_only_what_is_on_the_device(void **state)
+{
+    struct fixture *f = *state;
+    struct seals seals = {.f = f};
+
+    f->options.manifest_journal_bytes = 400u << 10;
+    fixture_open(f);
+    append_all(f);
+    sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+    sim_disk_power_cut(f->disk);
+    fixture_close(f);
+    sim_disk_set_watch(f->disk, cut_a_clone, &seals);
+    fixture_open(f);
+    sim_disk_set_watch(f->disk, NULL, NULL);
+    assert_true(seals.good >= 3);
+    assert_int_equal(seals.hollow, 0);
+}
+
+/* A start that cannot write a seal is refused, and says what it was writing and what the disk said. */
+static void a_seal_that_cannot_be_written_is_named(void **state)
+{
+    unsigned named = 0;
+    uint64_t nth;
+
+    (void)state;
+    for (nth = 1; named == 0; nth++) {
+        struct fixture *f = fixture_new(1);
+
+        f->options.manifest_journal_bytes = 400u << 10;
+        fixture_open(f);
+        append_all(f);
+        sim_disk_process_crash(f->disk);
+        fixture_close(f);
+        sim_disk_fail(f->disk, SIM_BIT(SIM_WRITE), nth, false, EIO, SIM_FAIL);
+        assert_int_equal(fixture_try_open(f), 0);
+        assert_true(sim_disk_fired(f->disk) > 0);
+        assert_false(fixture_serves(f));
+        if (strstr(fixture_reason(f), "write the seals of full blocks") != NULL) {
+            assert_non_null(strstr(fixture_reason(f), strerror(EIO)));
+            named++;
+        }
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +401,9 @@ int main(void)
         FIXTURE_TEST(recovery_does_not_seal_damage),
         cmocka_unit_test(recovery_seals_no_block_that_does_not_add_up),
         FIXTURE_TEST(a_restart_learns_the_index_by_reading),
+        FIXTURE_TEST(a_start_seals_only_what_is_on_the_device),
+        cmocka_unit_test(a_seal_that_cannot_be_written_is_named),
+        FIXTURE_TEST(recovery_seals_without_a_look_what_its_records_filled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,6 +77,55 @@ static void freed_blocks_come_back_in_every_schedule(void **state)
     }
 }
 
+/* Where syncs are rare, a freed block does not wait for two of them: as soon as its record is durable, a mark says so, and is made durable. */
+static void a_freed_block_waits_for_one_sync_only(void **state)
+{
+    static const uint64_t schedules[] = {60000, ENGINE_FSYNC_NONE};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        struct fixture *f = fixture_new(i + 1);
+
+        open_small(f, schedules[i]);
+        grow(f, "t", 8);
+        fixture_sync(f);
+        assert_int_equal(fixture_trim(f, "t", 8), 0); /* Durable */
+        fixture_pass(f, 50000);
+        assert_int_equal(fixture_stat(f, "blocks_freeing"), 0);
+        fixture_free(f);
+    }
+}
+
+/* In schedule none a rule of retention frees blocks that nobody waits for. That costs a sync now and then, not one at once. */
+static void what_a_rule_frees_waits_for_a_sync_now_and_then(void **state)
+{
+    struct fixture *f = *state;
+    const struct engine_setting setting = {.key = 1, .value = ENGINE_RETAIN_CONSUMED};
+    struct engine_command set = {.kind = ENGINE_TOPIC_SET,
+                                 .topic = {.name = "t", .name_size = 1},
+                                 .settings = &setting,
+                                 .settings_count = 1};
+    uint64_t syncs;
+    unsigned turns;
+
+    open_small(f, ENGINE_FSYNC_NONE);
+    grow(f, "t", 8);
+    assert_int_equal(fixture_checkpoint(f, "t", "c", 8), 0);
+    assert_int_equal(fixture_command(f, &set), 0);
+    for (turns = 0; turns < 30000 && fixture_stat(f, "blocks_freeing") == 0; turns++) {
+        fixture_turn(f);
+    }
+    assert_true(fixture_stat(f, "blocks_freeing") > 0);
+    syncs = fixture_stat(f, "syncs");
+    fixture_pass(f, FLUSHER_MARK_US / 2);
+    assert_int_equal(fixture_stat(f, "syncs"), syncs);
+    assert_true(fixture_stat(f, "blocks_freeing") > 0);
+    fixture_pass(f, FLUSHER_MARK_US);
+    assert_true(fixture_stat(f, "syncs") > syncs);
+    assert_int_equal(fixture_stat(f, "blocks_freeing"), 0);
+}
+
 /* While a read of a block is on its way, the block is not given to anybody, though its topic is deleted and that is
  * durable. In some of the orders of completion the read is last. */
 static void a_block_that_is_read_stays(void **state)
@@ -335,6 +384,8 @@ int main(void)
         FIXTURE_TEST(blocks_are_reserved_in_steps),
         FIXTURE_TEST(small_topics_take_little_space),
         FIXTURE_TEST(a_failed_reservation_refuses_the_append),
+        cmocka_unit_test(a_freed_block_waits_for_one_sync_only),
+        FIXTURE_TEST(what_a_rule_frees_waits_for_a_sync_now_and_then),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
