@@ -221,6 +221,7 @@ static void skipping_without_a_look_is_a_step(void **state)
     add(w, 2);
     scan_ready(&w->scan);
     assert_int_equal(scan_skip(&w->scan, 0), 64);
+    assert_int_equal(scan_skip(&w->scan, 4 * size), 4 * size + 64);
     assert_int_equal(at(w, 4 * size), SCAN_RECORD);
     assert_int_equal(scan_skip(&w->scan, 64), 128);
     assert_int_equal(scan_skip(&w->scan, size - FORMAT_PAGE - 64), 4 * size);
@@ -419,6 +420,37 @@ static void behind_a_file_comes_the_next_one(void **state)
     }
 }
 
+/* Who looks without opening takes a file whose header is damaged, where its first record proves what is left of that: not where there is none, nor
+ * where the place it should have cannot be. */
+static void a_damaged_header_is_proved_by_a_record(void **state)
+{
+    unsigned way;
+
+    (void)state;
+    for (way = 0; way < 4; way++) {
+        void *world;
+        struct world *w;
+        uint64_t lsn = UINT64_MAX - 10;
+
+        assert_int_equal(setup(&world), 0);
+        w = world;
+        make_file(w, 1, 640, 2, 8192);
+        sim_disk_settle(w->disk);
+        sim_disk_flip_bit(w->disk, "file1", 8 * 2000);
+        if (way == 1) {
+            sim_disk_resize(w->disk, "file1", FORMAT_PAGE);
+        } else if (way == 2) {
+            sim_disk_overwrite(w->disk, "file1", 64, &lsn, sizeof lsn);
+        }
+        w->scan.lenient = way != 3;
+        add(w, 1);
+        scan_ready(&w->scan);
+        assert_int_equal(at(w, 640), way == 0 ? SCAN_RECORD : SCAN_NONE);
+        assert_int_equal(scan_reaches(&w->scan, 640), way == 0);
+        assert_int_equal(teardown(&world), 0);
+    }
+}
+
 /* A header of a newer version under a valid checksum is refused, not ignored. */
 static void a_newer_file_is_refused(void **state)
 {
@@ -454,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_file_that_begins_nowhere_leads_nowhere),
         TEST(skipping_ends_where_the_next_file_begins),
         cmocka_unit_test(behind_a_file_comes_the_next_one),
+        cmocka_unit_test(a_damaged_header_is_proved_by_a_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
