@@ -95,6 +95,10 @@ bool consumer_still_true(struct tusk_consumer *c)
                    "were read from it; connect again, and read them again",
                    (unsigned long long)c->current->reply.from,
                    (unsigned long long)c->current->reply.to);
+    /* Reads in flight have just failed with another code, or the connection was over before. */
+    (void)failure_set(&c->failed, TUSK_ECLOSED,
+                      "the daemon was restarted and has used a block again while it was read");
+    c->t->failure = c->failed;
     return false;
 }
 
