@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define LEFT_MAX 256u /* Connections whose process is watched: DEPARTED_MAX of server/limits.h */
+
 /* A client in a process of its own, told by a byte each what to do next. */
 struct child {
     pid_t pid;
@@ -161,6 +163,50 @@ static void a_process_that_lives_keeps_what_it_leased(void **state)
     wire_close(&good);
 }
 
+/* Leave one lease after the other behind, each by a connection of its own, and wait. */
+static void leave_often(const struct daemon *daemon, const char *space, int orders, int answers)
+{
+    unsigned i;
+
+    for (i = 0; i <= LEFT_MAX; i++) {
+        struct wire wire;
+
+        (void)lease_open(&wire, daemon, space, LEASE_FEATURES);
+        (void)close(lease_read_place(&wire, 0).fd);
+        wire_close(&wire);
+    }
+    say(answers);
+    hear(orders);
+}
+
+/* Only so many connections that left are watched. What others leave is not used again before the
+ * next start, also when their process has ended; then it is. */
+static void what_cannot_be_watched_is_kept_until_the_next_start(void **state)
+{
+    struct daemon *daemon = *state;
+    struct child child;
+    struct wire good;
+
+    wire_open(&good, daemon->socket, "default");
+    lease_fill_blocks(&good, "t", 1);
+    start_child(&child, leave_often, daemon, "default");
+    hear(child.answers);
+    lease_await(&good, "blocks_retired", 1);
+    assert_int_equal(wire_stat(&good, "leases_left_behind"), LEFT_MAX);
+    assert_true(daemon_logged(daemon, "not used again until the next start"));
+    assert_int_equal(lease_trim(&good, "t", LEASE_BLOCK_ENTRIES), 0);
+    say(child.orders);
+    expect_end(&child, 0);
+    lease_await(&good, "leases_left_behind", 0);
+    lease_expect_held(&good, 1);
+    wire_close(&good);
+    daemon_stop(daemon);
+    daemon_start_with(daemon, lease_options);
+    wire_open(&good, daemon->socket, "default");
+    lease_await(&good, "blocks_freeing", 0);
+    wire_close(&good);
+}
+
 /* A daemon ends cleanly, and starts again, while leases are held and others were left behind. */
 static void a_daemon_stops_while_blocks_are_leased(void **state)
 {
@@ -270,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LEASE_TEST(a_killed_client_gives_its_blocks_back),
         LEASE_TEST(a_process_that_lives_keeps_what_it_leased),
+        LEASE_TEST(what_cannot_be_watched_is_kept_until_the_next_start),
         LEASE_TEST(a_daemon_stops_while_blocks_are_leased),
         LEASE_TEST(a_namespace_is_deleted_under_those_who_left),
         LEASE_TEST(a_namespace_is_deleted_by_who_leases_of_it),
