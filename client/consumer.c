@@ -278,6 +278,9 @@ int tusk_consumer_close(struct tusk_consumer *c, int timeout_ms)
     rc = consumer_save_wait(c, pipeline_deadline_us(c->t, timeout_ms));
     consumer_drop_saves(c);
     consumer_drop_window(c);
+    if (!c->t->dead) {
+        stream_send(&c->t->stream); /* The leases that were given back: the next call may be far */
+    }
     rc = rc == TUSK_OK ? c->checkpoint_code : rc;
     free(c);
     return rc;
