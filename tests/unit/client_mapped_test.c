@@ -174,6 +174,23 @@ static void leases_are_given_back_by_close_and_seek(void **state)
     place_end();
 }
 
+/* A consumer that is closed gives back what it holds at once, not with the next call: there may be
+ * none for long, and the block would be kept. */
+static void a_closed_consumer_gives_back_without_another_call(void **state)
+{
+    struct tusk_consumer *consumer = place_consumer(0);
+    struct peer_request request;
+
+    (void)state;
+    place_expect_next(consumer, 0, 5);
+    place_take_read(&request, PLACE_FLAGS);
+    peer_answer_error(&place_peer, &request.frame, TUSK_EEND, PLACE_COUNT, PLACE_COUNT, "the end");
+    assert_int_equal(tusk_process(place_peer.t, 5000), TUSK_OK);
+    place_close_consumer(consumer);
+    assert_false(place_take(&request));
+    assert_int_equal(place_released[PLACE_LEASE], 1);
+}
+
 /* The answer to a read that nobody waits for any more is given back when it comes. */
 static void a_place_that_comes_too_late_is_given_back(void **state)
 {
@@ -210,6 +227,7 @@ int main(void)
         PLACE_TEST(a_block_of_another_generation_is_asked_for_again),
         cmocka_unit_test(a_block_used_again_is_neither_returned_nor_checkpointed),
         cmocka_unit_test(leases_are_given_back_by_close_and_seek),
+        PLACE_TEST(a_closed_consumer_gives_back_without_another_call),
         PLACE_TEST(a_place_that_comes_too_late_is_given_back),
         PLACE_TEST(what_is_held_outlives_the_connection),
     };
