@@ -45,6 +45,9 @@ static void batch_view_count(struct tusk_batch *batch, const struct batch_header
         return;
     }
     batch_entries(&it, batch->at);
+    if (it.left != header->entry_count) {
+        return; /* Mapped, and not what was checked any more: tusk_batch_next() says so */
+    }
     for (; batch_next(&it, &entry); offset++) {
         if (offset >= batch->reply.from && offset < batch->reply.to) {
             batch->entry_count++;
@@ -143,6 +146,18 @@ void batch_view_extend(struct tusk_batch *batch)
     tusk_batch_rewind(batch);
 }
 
+/* Whether what was just read of the batch is what was checked. What a restarted daemon has put
+ * there in its place could lead anywhere: then this is the end of the batch. */
+static bool batch_view_still_true(struct tusk_batch *batch)
+{
+    if (batch->segment == NULL || mapped_unchanged(batch)) {
+        return true;
+    }
+    batch->at = batch_view_end(batch);
+    batch->entries = (struct batch_iterator){0};
+    return false;
+}
+
 int tusk_batch_next(struct tusk_batch *batch, struct tusk_entry *entry)
 {
     struct batch_entry next;
@@ -153,6 +168,9 @@ int tusk_batch_next(struct tusk_batch *batch, struct tusk_entry *entry)
         while (batch_next(&batch->entries, &next)) {
             uint64_t offset = batch->offset++;
 
+            if (!batch_view_still_true(batch)) {
+                return 0;
+            }
             if (offset < batch->reply.from) {
                 continue;
             }
@@ -168,6 +186,9 @@ int tusk_batch_next(struct tusk_batch *batch, struct tusk_entry *entry)
         }
         batch_header_decode(&header, batch->at);
         batch_entries(&batch->entries, batch->at);
+        if (!batch_view_still_true(batch)) {
+            return 0;
+        }
         batch->offset = header.first_offset;
         batch->time_us = header.time_us;
         batch->at += batch_padded_size(header.stored_size);

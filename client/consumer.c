@@ -95,6 +95,10 @@ bool consumer_still_true(struct tusk_consumer *c)
                    "were read from it; connect again, and read them again",
                    (unsigned long long)c->current->reply.from,
                    (unsigned long long)c->current->reply.to);
+    /* Reads in flight have just failed with another code, or the connection was over before. */
+    (void)failure_set(&c->failed, TUSK_ECLOSED,
+                      "the daemon was restarted and has used a block again while it was read");
+    c->t->failure = c->failed;
     return false;
 }
 
@@ -274,6 +278,9 @@ int tusk_consumer_close(struct tusk_consumer *c, int timeout_ms)
     rc = consumer_save_wait(c, pipeline_deadline_us(c->t, timeout_ms));
     consumer_drop_saves(c);
     consumer_drop_window(c);
+    if (!c->t->dead) {
+        stream_send(&c->t->stream); /* The leases that were given back: the next call may be far */
+    }
     rc = rc == TUSK_OK ? c->checkpoint_code : rc;
     free(c);
     return rc;

@@ -34,7 +34,7 @@ int consumer_save(struct tusk_consumer *c)
     int rc;
 
     if (!consumer_still_true(c)) {
-        return c->t->broken.code;
+        return c->failed.code;
     }
     message.type = MESSAGE_CHECKPOINT;
     message.u.checkpoint = (struct message_checkpoint){

@@ -79,6 +79,7 @@ static int reply_success(const struct request *request, const uint8_t *body, siz
 static int reply_read(struct tusk *t, struct request *request, struct tusk_batch *batch)
 {
     struct reply reply = {.code = TUSK_OK};
+    const uint64_t id = request->id;
 
     reply.code = batch_view_open(batch, t, request->plan.mapped);
     if (reply.code == TUSK_EPROTOCOL) {
@@ -90,7 +91,8 @@ static int reply_read(struct tusk *t, struct request *request, struct tusk_batch
     } else {
         tusk_batch_free(batch);
     }
-    request_complete(t, request, &reply);
+    /* A lease may have been released, and slots move when something is submitted. */
+    request_complete(t, request_find(t, id), &reply);
     return TUSK_OK;
 }
 

@@ -54,6 +54,7 @@ struct connection {
     bool closing;         /* uv_close() has been called */
     struct namespace *ns; /* Borrowed, counted by engine_namespace_use(); NULL: none */
     uint32_t frame_size_max;
+    uint64_t features; /* Granted */
 
     struct buffer *input;  /* Owned; bytes received and not yet taken. NULL: none (input.h) */
     uint32_t input_wanted; /* Size of the frame whose beginning is there; 0: not known */

@@ -23,13 +23,13 @@ static uint32_t frame_size_max(const struct options *options, uint32_t batch_siz
     return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
 }
 
-static void answer(struct connection *connection, struct reply_to to, uint64_t features,
+static void answer(struct connection *connection, struct reply_to to,
                    const struct engine_namespace_info *info)
 {
     const struct options *options = connection->server->options;
     struct message_hello_reply reply = {
         .version = MESSAGE_VERSION,
-        .features = features & (FEATURE_UNCHECKED | FEATURE_MAPPED),
+        .features = connection->features,
         .consistency = (uint32_t)info->settings.consistency,
         .incarnation = info->incarnation,
         .fsync_ms = info->settings.fsync_ms,
@@ -127,10 +127,11 @@ enum dispatch_result dispatch_hello(struct connection *connection, struct reply_
     engine_namespace_use(ns, 1);
     connection->ns = ns;
     connection->greeted = true;
+    connection->features = hello->features & (FEATURE_UNCHECKED | FEATURE_MAPPED);
     connection->hello_deadline = 0;
     connection->frame_size_max = frame_size_max(connection->server->options, info.batch_size_max);
     log_debug("connection", "%s (process %ld, user %lu) uses namespace \"%s\"", connection->client,
               (long)connection->pid, (unsigned long)connection->uid, info.name);
-    answer(connection, to, hello->features, &info);
+    answer(connection, to, &info);
     return DISPATCH_TAKEN;
 }

@@ -247,7 +247,9 @@ enum dispatch_result dispatch_read(struct connection *connection, struct reply_t
     read->consume = (wanted->flags & READ_CONSUME) != 0;
     read->skip_damage = (wanted->flags & READ_SKIP_DAMAGE) != 0;
     read->unchecked = (wanted->flags & READ_UNCHECKED) != 0;
-    read->mapped = (wanted->flags & READ_MAPPED) != 0 && lease_possible(connection);
+    /* Nobody else can be expected to take a descriptor. */
+    read->mapped = (wanted->flags & READ_MAPPED) != 0 &&
+                   (connection->features & FEATURE_MAPPED) != 0 && lease_possible(connection);
     read->held = wanted->held;
     read->room = read_room;
     server_stage(server);

@@ -111,16 +111,18 @@ static void put_frame(const struct waiting *to, uint16_t status, const uint8_t *
 
 static size_t hello_body(uint8_t *body)
 {
-    const struct message_hello_reply reply = {.version = MESSAGE_VERSION,
-                                              .store_id = "store id of test",
-                                              .incarnation = 9,
-                                              .fsync_ms = 200,
-                                              .frame_size_max = FRAME_SIZE_MAX,
-                                              .batch_size_max = FRAME_SIZE_MAX / 2,
-                                              .entry_size_max = FRAME_SIZE_MAX / 4,
-                                              .in_flight_max = 16,
-                                              .in_flight_bytes_max = 1 << 20,
-                                              .server = {.data = "test", .size = 4}};
+    const struct message_hello_reply reply = {
+        .version = MESSAGE_VERSION,
+        .store_id = "store id of test",
+        .incarnation = 9,
+        .features = (peer.flags & PEER_HAS_FEATURES) != 0 ? FEATURE_UNCHECKED | FEATURE_MAPPED : 0,
+        .fsync_ms = 200,
+        .frame_size_max = FRAME_SIZE_MAX,
+        .batch_size_max = FRAME_SIZE_MAX / 2,
+        .entry_size_max = FRAME_SIZE_MAX / 4,
+        .in_flight_max = 16,
+        .in_flight_bytes_max = 1 << 20,
+        .server = {.data = "test", .size = 4}};
 
     return message_hello_reply_encode(body, &reply);
 }
@@ -306,6 +308,32 @@ static void say_changed(const struct waiting *to, uint16_t type, bool sealed)
     put_frame(to, 0, body, size);
 }
 
+/* No descriptor can come along: the library must not go anywhere. */
+static void say_place(const struct waiting *to)
+{
+    const uint64_t segment = take(1) % 8;
+    const uint64_t segment_size = UINT64_C(1) << take(1) % 64;
+    const uint32_t lease = (uint32_t)take(1);
+    const bool descriptor = take(1) % 2 == 1;
+    const uint64_t block = 64 * take(2);
+    const struct message_read_reply reply = {.topic_id = 42,
+                                             .from = to->from,
+                                             .to = to->from + 1,
+                                             .end = to->from + 1,
+                                             .generation = GENERATION,
+                                             .position = BATCH_POSITION,
+                                             .placed = true,
+                                             .place = {.segment = segment,
+                                                       .segment_size = segment_size,
+                                                       .block = block,
+                                                       .size = 64 * (uint32_t)take(2),
+                                                       .lease = lease,
+                                                       .descriptor = descriptor}};
+    uint8_t body[512];
+
+    put_frame(to, 0, body, message_read_reply_encode(body, &reply));
+}
+
 static void say_body(const struct waiting *to)
 {
     const uint16_t status = (uint16_t)take(2);
@@ -354,6 +382,9 @@ static void answer(unsigned what, const struct waiting *to)
         break;
     case 4:
         say_body(to);
+        break;
+    case 10:
+        say_place(to);
         break;
     case 9:
         say_changed(to, (uint16_t)(take(1) % MESSAGE_TYPE_END), false);

@@ -14,6 +14,8 @@
  *     7 nothing: the library's wait times out
  *     8 the end of the stream
  *     9 as 2, and 0 for a request of another type than what was asked
+ *    10 a place instead of batches     u8 each: segment, bits of its size, lease, descriptor; u16 each:
+ *                                      block and size, in units of 64
  *
  * When the steps are used up the peer closes. */
 #ifndef TESTS_FUZZ_FUZZ_CLIENT_PEER_H
@@ -23,7 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PEER_FORGES_HELLO 1u /* HELLO is answered by a step, too */
+#define PEER_FORGES_HELLO 1u  /* HELLO is answered by a step, too */
+#define PEER_HAS_FEATURES 64u /* HELLO grants unchecked and mapped reads */
 /* What the library may allocate: buffers, and a reply within the limits that HELLO announced. */
 #define FUZZ_MEMORY_HONEST (16u << 20)
 #define FUZZ_MEMORY_FORGED (96u << 20)

@@ -49,6 +49,7 @@ static const char *const request_names[MESSAGE_TYPE_END] = {
     [MESSAGE_NAMESPACE_DELETE] = "namespace-delete",
     [MESSAGE_STATS] = "stats",
     [MESSAGE_CONFIG] = "config",
+    [MESSAGE_RELEASE] = "release",
 };
 
 static const char *const reply_names[REPLY_KIND_END] = {

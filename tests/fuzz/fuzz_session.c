@@ -147,9 +147,11 @@ static void send_message(struct session_client *client, const struct message *me
 static void send_hello(struct session_client *client, unsigned which)
 {
     static const char *const spaces[] = {"", "default", "other", "new"};
-    struct message hello = {
-        .type = MESSAGE_HELLO,
-        .u.hello = {.version_min = 1, .version_max = 1, .client = {.data = "fuzz", .size = 4}}};
+    struct message hello = {.type = MESSAGE_HELLO,
+                            .u.hello = {.version_min = 1,
+                                        .version_max = 1,
+                                        .features = which / 4 % 2 == 1 ? UINT64_MAX : 0,
+                                        .client = {.data = "fuzz", .size = 4}}};
 
     hello.u.hello.space = (struct message_name){.data = spaces[which % 4],
                                                 .size = (uint16_t)strlen(spaces[which % 4])};
@@ -375,9 +377,10 @@ static size_t draw_boundary(const uint8_t *data, size_t size, unsigned draw)
 /* A valid request between two steps; else what libFuzzer does. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned int seed)
 {
-    static const uint8_t types[] = {MESSAGE_READ,  MESSAGE_CHECKPOINT,    MESSAGE_SEEK,
-                                    MESSAGE_SYNC,  MESSAGE_TOPIC_TRIM,    MESSAGE_TOPIC_DELETE,
-                                    MESSAGE_STATS, MESSAGE_CURSOR_CREATE, MESSAGE_CONFIG};
+    static const uint8_t types[] = {MESSAGE_READ,   MESSAGE_CHECKPOINT,    MESSAGE_SEEK,
+                                    MESSAGE_SYNC,   MESSAGE_TOPIC_TRIM,    MESSAGE_TOPIC_DELETE,
+                                    MESSAGE_STATS,  MESSAGE_CURSOR_CREATE, MESSAGE_CONFIG,
+                                    MESSAGE_RELEASE};
     uint8_t added[512];
     size_t added_size;
     size_t place;
@@ -386,7 +389,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
         return LLVMFuzzerMutate(data, size, size_max);
     }
     place = draw_boundary(data, size, seed / 64);
-    added_size = session_sample(added, types[seed / 4 % 18 < 9 ? 0 : seed / 4 % 9], seed >> 9);
+    added_size = session_sample(added, types[seed / 4 % 20 < 10 ? 0 : seed / 4 % 10], seed >> 9);
     if (added_size > size_max - size) {
         return LLVMFuzzerMutate(data, size, size_max);
     }

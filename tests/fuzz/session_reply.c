@@ -66,6 +66,7 @@ static void check_batches(const struct session_client *client, const uint8_t *bo
     uint32_t done = 0;
 
     REQUIRE(message_read_reply_decode(&reply, body, size) == 0);
+    REQUIRE(!reply.placed); /* The disk is no file that could be mapped */
     REQUIRE(reply.from < reply.to);
     REQUIRE(reply.to <= reply.end);
     seed = batch_seed(client->store_id, reply.generation);
@@ -214,6 +215,14 @@ static void fill_sample(struct message *message, unsigned variant)
             message->u.read.cursor = sample_cursor;
             message->u.read.flags = variant / 512 % 2 == 1 ? READ_CONSUME : 0;
         }
+        if (variant / 4096 % 2 == 1) {
+            message->u.read.flags |= READ_UNCHECKED | READ_MAPPED;
+        }
+        break;
+    case MESSAGE_RELEASE:
+        message->u.release =
+            (struct message_release){.count = (uint16_t)(1 + variant % 3),
+                                     .leases = {variant / 4 % 4, variant / 16 % 64, variant}};
         break;
     case MESSAGE_CHECKPOINT:
         message->u.checkpoint = (struct message_checkpoint){

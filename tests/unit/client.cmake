@@ -9,6 +9,11 @@ foreach(test client_connect_test client_append_test client_read_test client_host
     LIBRARIES tusk_client_testing tusk_client Threads::Threads)
 endforeach()
 
+foreach(test client_mapped_test client_place_test)
+  tusk_unit_test(${test} SOURCES ${test}.c place_fixture.c
+    LIBRARIES tusk_client_testing tusk_client Threads::Threads)
+endforeach()
+
 # tusk.h and proto/status.h spell the same list; no file can include both.
 tusk_unit_test(client_status_test
   SOURCES client_status_test.c client_status_wire.c LIBRARIES tusk_client)

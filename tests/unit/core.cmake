@@ -2,6 +2,7 @@
 foreach(test io_test io_submit_test io_fault_test io_send_test)
   tusk_unit_test(${test} SOURCES ${test}.c io_fixture.c LIBRARIES tusk_core)
 endforeach()
+tusk_unit_test(io_share_test SOURCES io_share_test.c io_fixture.c LIBRARIES tusk_core tusk_sim)
 
 # Engines on a simulated disk.
 add_library(tusk_engine_fixture STATIC

@@ -304,6 +304,39 @@ static void nothing_cold_is_a_range(void **state)
     assert_true(range_compare_drains(f, 0, 0) > 0);
 }
 
+/* Who maps a range has the device's part in its own hands: it need not be in memory, and is the same
+ * as when it is. Its place says where its first batch stands in which file. The simulated disk has
+ * no file to open. */
+static void a_range_to_be_mapped_may_be_cold(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_read warm;
+    struct fixture_read cold = {.request = {.unchecked = true, .mapped = true}};
+    struct engine_place place;
+    char path[IO_PATH_SIZE];
+    int fd;
+
+    range_store(f);
+    assert_int_equal(range_ask_unchecked(f, &warm, 0), 0);
+    assert_true(is_range(&warm));
+    sim_disk_set_cold(f->disk, 100);
+    assert_int_equal(range_ask(f, &cold, 0), 0);
+    assert_true(is_range(&cold));
+    assert_int_equal(cold.request.to, warm.request.to);
+    assert_int_equal(cold.request.range.size, warm.request.range.size);
+    assert_int_equal(cold.request.data_size, warm.request.data_size);
+    engine_range_place(&cold.request.range, &place);
+    assert_int_equal(place.block + cold.request.block_position, range_place(f, 0, path));
+    assert_int_equal(place.block % f->options.block_size, 0);
+    assert_true(place.block < place.segment_size);
+    assert_int_equal(strtoull(strrchr(path, '/') + 1, NULL, 16), place.segment);
+    assert_int_equal(engine_range_open(&cold.request.range, &fd), TUSK_EUNSUPPORTED);
+    range_end(&cold);
+    sim_disk_set_cold(f->disk, 0);
+    range_end(&warm);
+    range_expect_nothing_pinned(f);
+}
+
 /* ---- what is held ---- */
 
 /* Append and trim so much that every free block is used, several times. */
@@ -451,6 +484,7 @@ int main(void)
         RANGE_TEST(what_needs_a_look_is_never_a_range),
         RANGE_TEST(no_range_begins_inside_a_batch),
         RANGE_TEST(nothing_cold_is_a_range),
+        RANGE_TEST(a_range_to_be_mapped_may_be_cold),
         RANGE_TEST(a_held_block_is_used_again_only_after_its_release),
         RANGE_TEST(a_block_is_held_by_each_of_its_ranges),
         RANGE_TEST(a_range_is_sent_as_it_stands),
