@@ -136,7 +136,7 @@ static bool direct_reads_see_the_cache(void)
 
     report_need(bytes != NULL, "have memory");
     overwrite(fd, 'b', 2 * PAGE);
-    if (direct >= 0) {
+    if (direct >= 0 && bytes != NULL) {
         got = pread(direct, bytes, 2 * PAGE, 0);
         (void)close(direct);
     }

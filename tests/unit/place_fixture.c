@@ -182,6 +182,7 @@ bool place_take(struct peer_request *request)
 
 void place_take_read(struct peer_request *request, uint16_t flags)
 {
+    memset(request, 0, sizeof *request);
     assert_true(place_take(request));
     assert_int_equal(request->message.type, MESSAGE_READ);
     assert_int_equal(request->message.u.read.flags, flags);
