@@ -117,9 +117,9 @@ int mapped_attach(struct tusk *t, struct tusk_batch *batch)
     const struct message_place *place = &reply->place;
     const int fd = place->descriptor ? stream_take_fd(&t->stream) : -1;
     struct mapped_segment *segment = NULL;
-    const bool possible = place_possible(place, reply->position) && (fd >= 0 || !place->descriptor);
+    const bool possible = place_possible(place, reply->position);
 
-    if (possible) {
+    if (possible) { /* Where the kernel had no descriptor for us, there is no map, either */
         segment = fd >= 0 ? segment_add(t, place, fd) : segment_find(&t->mapped, place->segment);
     }
     if (fd >= 0) {

@@ -15,7 +15,8 @@ def expected(system, plan):
     wanted = {("disk_1", "lazy"), ("disk_100", "lazy"), ("recovery", "lazy")}
     for workload in workloads:
         for mode in modes:
-            if mode in workload.modes and (system, mode) not in plan.left_out and (workload.in_process or not in_process):
+            possible = workload.only in ("", system) and (workload.in_process or not in_process)
+            if mode in workload.modes and (system, mode) not in plan.left_out and possible:
                 wanted |= {(workload.name + suffix, mode) for suffix, _, _ in workload.columns}
                 if workload.cpu:
                     wanted.add((f"{workload.name}_server_cpu", mode))

@@ -71,6 +71,21 @@ static void a_file_too_short_gives_bytes_instead(void **state)
     }
 }
 
+/* A descriptor that the kernel dropped on the way, because this process has as many as it may, is
+ * no broken daemon: bytes are asked for, and no more places. */
+static void a_descriptor_that_got_lost_gives_bytes_instead(void **state)
+{
+    struct tusk_consumer *consumer = place_open_consumer(0, 0);
+    const struct message_read_reply reply = place_of(0, PLACE_BATCHES);
+    struct peer_request request;
+
+    (void)state;
+    assert_true(reply.place.descriptor);
+    place_ask(consumer, &request, PLACE_FLAGS);
+    place_answer(&request, &reply, 0);
+    expect_bytes_instead(consumer, READ_UNCHECKED);
+}
+
 /* What does not check out where it lies, wherever, is asked for as bytes, to be looked at; then
  * places are asked for again. */
 static void damage_in_the_file_is_asked_for_again(void **state)
@@ -223,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLACE_TEST(entries_come_from_the_file),
         cmocka_unit_test(a_file_too_short_gives_bytes_instead),
+        PLACE_TEST(a_descriptor_that_got_lost_gives_bytes_instead),
         cmocka_unit_test(damage_in_the_file_is_asked_for_again),
         PLACE_TEST(a_block_of_another_generation_is_asked_for_again),
         cmocka_unit_test(a_block_used_again_is_neither_returned_nor_checkpointed),

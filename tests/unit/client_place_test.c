@@ -71,8 +71,7 @@ static const struct impossible impossible[] = {
     /* A lease that no connection has */
     {PLACE_SEGMENT_SIZE, PLACE_BLOCK, PLACE_DATA_AT, 1000, MESSAGE_LEASES_MAX, true, 1},
     {PLACE_SEGMENT_SIZE, PLACE_BLOCK, PLACE_DATA_AT, 1000, UINT32_MAX, true, 1},
-    /* A descriptor that does not come, and a segment that nobody knows */
-    {PLACE_SEGMENT_SIZE, PLACE_BLOCK, PLACE_DATA_AT, 1000, PLACE_LEASE, true, 0},
+    /* A segment that nobody knows */
     {PLACE_SEGMENT_SIZE, PLACE_BLOCK, PLACE_DATA_AT, 1000, PLACE_LEASE, false, 0},
     {PLACE_SEGMENT_SIZE, PLACE_BLOCK, PLACE_DATA_AT, 1000, PLACE_LEASE, false, 1},
 };
