@@ -161,7 +161,8 @@ def markdown(rows):
     for workload, label in LABELS.items():
         cells = []
         for mode in planning.MODES:
-            found = keys.get((workload, 100, mode), {})
+            beside = planning.BESIDE.get(workload, workload)
+            found = {**keys.get((beside, 100, mode), {}), **keys.get((workload, 100, mode), {})}
             if "tusk" not in found or "redis" not in found:
                 cells += [""] * 3
                 continue
