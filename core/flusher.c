@@ -370,7 +370,7 @@ static bool due(const struct flusher *flusher, uint64_t mono_us)
         return true;
     }
     /* Freed blocks come back only behind a sync, so even schedule none needs one now and then. */
-    if (ns->space.freeing_count > 0 && mono_us >= flusher->dirty_since_us + FLUSHER_MARK_US) {
+    if (space_is_freeing(&ns->space) && mono_us >= flusher->dirty_since_us + FLUSHER_MARK_US) {
         return true;
     }
     return schedule_is_timed(ns) &&
@@ -427,7 +427,8 @@ uint64_t flusher_deadline(const struct flusher *flusher)
         if (schedule_is_timed(ns)) {
             return flusher->dirty_since_us + ns->settings.fsync_ms * 1000u;
         }
-        return ns->space.freeing_count > 0 ? flusher->dirty_since_us + FLUSHER_MARK_US : UINT64_MAX;
+        return space_is_freeing(&ns->space) ? flusher->dirty_since_us + FLUSHER_MARK_US
+                                            : UINT64_MAX;
     }
     if (ns->journal.last_type != RECORD_MARK &&
         journal_admits(&ns->journal, 0, JOURNAL_LAST) == 1) {

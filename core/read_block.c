@@ -25,9 +25,8 @@ void read_unpin(struct read_state *state)
 {
     if (state->pinned) {
         CHECK(state->block.segment != NULL);
-        CHECK(state->block.segment->slots[state->block.index].pins > 0);
         state->pinned = false;
-        state->block.segment->slots[state->block.index].pins--;
+        space_unpin(&state->ns->space, state->block.segment, state->block.index);
     }
 }
 

@@ -259,11 +259,8 @@ int engine_range_open(const struct engine_range *range, int *fd)
 
 void engine_range_release(struct engine_range *range)
 {
-    struct slot *slot;
-
     CHECK(range->segment != NULL);
-    slot = &range->segment->slots[range->slot];
-    CHECK(slot->pins > 0);
-    slot->pins--;
+    CHECK(range->segment->ns != NULL);
+    space_unpin(&range->segment->ns->space, range->segment, range->slot);
     range->segment = NULL;
 }

@@ -241,5 +241,5 @@ void space_slot_freed(struct space *space, struct segment *segment)
 bool space_wants_mark(const struct space *space)
 {
     CHECK(space->ns->flusher.marked <= space->ns->flusher.durable);
-    return space->freeing_count > 0 && space->ns->flusher.marked < space->free_lsn_max;
+    return space_is_freeing(space) && space->ns->flusher.marked < space->free_lsn_max;
 }

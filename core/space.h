@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/check.h"
 #include "core/error.h"
 #include "core/io.h"
 #include "core/syncs.h"
@@ -65,6 +66,7 @@ struct space {
     uint32_t free_count;
     uint32_t used_count;
     uint32_t freeing_count;
+    uint32_t held_count; /* Of them, those that only wait for a reader, when last looked at */
     uint32_t direct_dirty_count; /* Segments with direct_dirty */
     uint32_t waits_sync_count;   /* Segments with waits_sync */
     uint64_t free_lsn_max;       /* Greatest ticket of a free record: durable marks must pass it */
@@ -122,6 +124,25 @@ bool space_wants_mark(const struct space *space);
 /* The disk failed while space was worked on: the namespace stops. Only the first failure counts. */
 void space_fail(struct namespace *ns, int code, int os_error, const char *doing);
 void space_path(const struct space *space, char path[IO_PATH_SIZE], uint64_t number);
+
+/* Whether some freed block waits for something else than who reads from it, which may take as long
+ * as a client likes. */
+static inline bool space_is_freeing(const struct space *space)
+{
+    return space->freeing_count > space->held_count;
+}
+
+/* Somebody reads from the block no more. */
+static inline void space_unpin(struct space *space, struct segment *segment, uint16_t index)
+{
+    struct slot *slot = &segment->slots[index];
+
+    CHECK(slot->pins > 0);
+    slot->pins--;
+    if (slot->pins == 0 && slot->state == SLOT_FREEING) {
+        space->held_count = 0; /* Look again */
+    }
+}
 
 /* The segment was written directly: the next sync takes it along. */
 static inline void space_direct_dirty(struct space *space, struct segment *segment)

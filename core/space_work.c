@@ -173,9 +173,12 @@ static void free_slots(struct space *space, struct segment *segment, uint32_t *k
 
     for (i = 0; i < space->ns->blocks_per_segment; i++) {
         struct slot *slot = &segment->slots[i];
+        const bool may_go = slot->state == SLOT_FREEING && slot->free_lsn <= flusher->durable &&
+                            slot->free_lsn <= flusher->marked && !slot->extending;
 
-        if (slot->state == SLOT_FREEING && slot->free_lsn <= flusher->durable &&
-            slot->free_lsn <= flusher->marked && slot->pins == 0 && !slot->extending) {
+        if (may_go && slot->pins > 0) {
+            space->held_count++;
+        } else if (may_go) {
             slot->state = SLOT_FREE;
             CHECK(space->freeing_count > 0);
             space->freeing_count--;
@@ -278,9 +281,10 @@ void space_work(struct space *space, uint64_t mono_us)
         make_segment(space);
     }
     space_sync_reservations(space);
-    if (space->freeing_count > 0 || space->unpunched ||
+    if (space_is_freeing(space) || space->unpunched ||
         space->free_count > space->ns->blocks_per_segment + ahead(space)) {
         space->unpunched = false;
+        space->held_count = 0;
         for (i = 0; i < space->count; i++) {
             free_slots(space, space->segments[i], &kept);
         }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/namespace.h"
 #include "tests/unit/range_fixture.h"
 
 #define LARGE_PADDED 6080u /* Of a batch of fixture_append_size(6000) */
@@ -374,10 +375,13 @@ static void a_held_block_is_used_again_only_after_its_release(void **state)
         }
         use_all_blocks(f);
         assert_int_equal(fixture_stat(f, "blocks_freeing"), 1);
+        /* Nothing is synced or looked for meanwhile: it may be held for as long as a client likes */
+        assert_false(space_is_freeing(&f->ns->space));
         range_copy(&read.request.range, after);
         assert_memory_equal(before, after, read.request.range.size);
         range_end(&read);
         assert_null(read.request.range.segment);
+        assert_true(space_is_freeing(&f->ns->space));
         use_all_blocks(f);
         assert_int_equal(fixture_stat(f, "blocks_freeing"), 0);
     }
