@@ -11,6 +11,19 @@
 #include "tests/support/forged_journal.h"
 #include "tests/support/journal_image.h"
 
+static struct journal_image *crash(struct fixture *f)
+{
+    sim_disk_process_crash(f->disk);
+    fixture_close(f);
+    sim_disk_settle(f->disk);
+    return journal_image_load(f->disk, FIXTURE_DIR);
+}
+
+static void damage(struct fixture *f, const struct image_record *record)
+{
+    sim_disk_flip_bit(f->disk, record->file->path, 8 * record->offset);
+}
+
 /* ---- what a record may say without a loss ---- */
 
 /* A record that comes to nothing is no contradiction: a run that ends before the one that stands, a trim of what is trimmed, a block
@@ -266,6 +279,79 @@ static void behind_a_loss_an_empty_block_hides_nothing(void **state)
     fixture_read_free(&read);
 }
 
+/* Offset of the first entry of a read at an offset, or its status. */
+static int64_t read_at(struct fixture *f, uint64_t offset)
+{
+    struct fixture_read read = {.request = {.position = ENGINE_AT_OFFSET, .value = offset}};
+    int rc;
+
+    fixture_read_begin(f, &read, "t");
+    rc = fixture_read_end(f, &read);
+    fixture_read_free(&read);
+    return rc != 0 ? rc : (int64_t)read.request.from;
+}
+
+/* The power takes the record of a large batch and leaves its bytes in the block: what comes next is given their place. The first of that is
+ * lost, too: the record is damaged. Returns the offset of those that follow it, of these sizes. */
+static uint64_t lose_behind_an_old_batch(struct fixture *f, const uint32_t sizes[3])
+{
+    const struct image_record *hit;
+    struct journal_image *image;
+    uint64_t kept;
+    unsigned i;
+
+    fixture_open(f);
+    fixture_append_strings(f, "t", "a", NULL);
+    assert_int_equal(fixture_append_size(f, "t", 6000), 0); /* To its block */
+    image = crash(f);
+    damage(f, journal_image_last(image, RECORD_DIRECT, UINT64_MAX));
+    journal_image_free(image);
+    fixture_open(f);
+    fixture_expect(f, "t", "a", NULL);
+    kept = fixture_append_strings(f, "t", "lost", NULL) + 1;
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(fixture_append_size(f, "t", sizes[i]), 0);
+    }
+    image = crash(f);
+    hit = journal_image_last(image, RECORD_BATCH, UINT64_MAX);
+    for (i = 0; i < 3; i++) {
+        hit = journal_image_last(image, RECORD_BATCH, hit->header.lsn);
+    }
+    assert_true(hit->header.lsn < image->mark);
+    damage(f, hit);
+    journal_image_free(image);
+    return kept;
+}
+
+/* Where that loss is accepted, the old header stands in the hole, and its batch reaches over those that were kept, into one of them or
+ * exactly to where one begins. They are read nevertheless, whatever the index in memory knows of them. */
+static void behind_a_loss_an_old_batch_hides_nothing(void **state)
+{
+    static const uint32_t sizes[][3] = {{3000, 3000, 1000}, {2940, 2924, 1000}};
+    unsigned i;
+    unsigned k;
+
+    (void)state;
+    for (i = 0; i < 2 * sizeof sizes / sizeof sizes[0]; i++) {
+        struct fixture *f = fixture_new(1);
+        const uint64_t kept = lose_behind_an_old_batch(f, sizes[i / 2]);
+
+        f->options.accept_loss = "default";
+        fixture_open(f);
+        f->options.accept_loss = NULL;
+        if (i % 2 != 0) {
+            fixture_power_cut(f);
+        }
+        assert_int_equal(read_at(f, 0), 0);
+        assert_int_equal(read_at(f, 1), TUSK_ECORRUPT);
+        assert_int_equal(read_at(f, kept - 1), TUSK_ECORRUPT);
+        for (k = 0; k < 3; k++) {
+            assert_int_equal(read_at(f, kept + k), kept + k);
+        }
+        fixture_free(f);
+    }
+}
+
 /* One record that speaks of what is lost is told of like many. */
 static void a_single_record_skipped_behind_a_loss_is_told(void **state)
 {
@@ -449,6 +535,7 @@ int main(void)
         FIXTURE_TEST(a_forged_acceptance_accepts_nothing),
         FIXTURE_TEST(a_damaged_batch_is_refused_by_its_topics_name),
         FIXTURE_TEST(behind_a_loss_an_empty_block_hides_nothing),
+        FIXTURE_TEST(behind_a_loss_an_old_batch_hides_nothing),
         FIXTURE_TEST(a_single_record_skipped_behind_a_loss_is_told),
     };
 
