@@ -10,19 +10,7 @@
 #include "proto/crc32c.h"
 #include "tests/support/forged_journal.h"
 #include "tests/support/journal_image.h"
-
-static struct journal_image *crash(struct fixture *f)
-{
-    sim_disk_process_crash(f->disk);
-    fixture_close(f);
-    sim_disk_settle(f->disk);
-    return journal_image_load(f->disk, FIXTURE_DIR);
-}
-
-static void damage(struct fixture *f, const struct image_record *record)
-{
-    sim_disk_flip_bit(f->disk, record->file->path, 8 * record->offset);
-}
+#include "tests/support/old_batch.h"
 
 /* ---- what a record may say without a loss ---- */
 
@@ -291,50 +279,17 @@ static int64_t read_at(struct fixture *f, uint64_t offset)
     return rc != 0 ? rc : (int64_t)read.request.from;
 }
 
-/* The power takes the record of a large batch and leaves its bytes in the block: what comes next is given their place. The first of that is
- * lost, too: the record is damaged. Returns the offset of those that follow it, of these sizes. */
-static uint64_t lose_behind_an_old_batch(struct fixture *f, const uint32_t sizes[3])
-{
-    const struct image_record *hit;
-    struct journal_image *image;
-    uint64_t kept;
-    unsigned i;
-
-    fixture_open(f);
-    fixture_append_strings(f, "t", "a", NULL);
-    assert_int_equal(fixture_append_size(f, "t", 6000), 0); /* To its block */
-    image = crash(f);
-    damage(f, journal_image_last(image, RECORD_DIRECT, UINT64_MAX));
-    journal_image_free(image);
-    fixture_open(f);
-    fixture_expect(f, "t", "a", NULL);
-    kept = fixture_append_strings(f, "t", "lost", NULL) + 1;
-    for (i = 0; i < 3; i++) {
-        assert_int_equal(fixture_append_size(f, "t", sizes[i]), 0);
-    }
-    image = crash(f);
-    hit = journal_image_last(image, RECORD_BATCH, UINT64_MAX);
-    for (i = 0; i < 3; i++) {
-        hit = journal_image_last(image, RECORD_BATCH, hit->header.lsn);
-    }
-    assert_true(hit->header.lsn < image->mark);
-    damage(f, hit);
-    journal_image_free(image);
-    return kept;
-}
-
-/* Where that loss is accepted, the old header stands in the hole, and its batch reaches over those that were kept, into one of them or
- * exactly to where one begins. They are read nevertheless, whatever the index in memory knows of them. */
+/* The header of a batch that a crash cut off stands in the hole of the loss, and its batch reaches over those that were kept, into one of
+ * them or exactly to where one begins. They are read nevertheless, whatever the index in memory knows of them. */
 static void behind_a_loss_an_old_batch_hides_nothing(void **state)
 {
-    static const uint32_t sizes[][3] = {{3000, 3000, 1000}, {2940, 2924, 1000}};
     unsigned i;
     unsigned k;
 
     (void)state;
-    for (i = 0; i < 2 * sizeof sizes / sizeof sizes[0]; i++) {
+    for (i = 0; i < 2 * OLD_BATCH_WAYS; i++) {
         struct fixture *f = fixture_new(1);
-        const uint64_t kept = lose_behind_an_old_batch(f, sizes[i / 2]);
+        const uint64_t kept = old_batch_make(f, i / 2);
 
         f->options.accept_loss = "default";
         fixture_open(f);
@@ -345,7 +300,7 @@ static void behind_a_loss_an_old_batch_hides_nothing(void **state)
         assert_int_equal(read_at(f, 0), 0);
         assert_int_equal(read_at(f, 1), TUSK_ECORRUPT);
         assert_int_equal(read_at(f, kept - 1), TUSK_ECORRUPT);
-        for (k = 0; k < 3; k++) {
+        for (k = 0; k < OLD_BATCH_KEPT; k++) {
             assert_int_equal(read_at(f, kept + k), kept + k);
         }
         fixture_free(f);
