@@ -15,11 +15,10 @@ static void damage(struct fixture *f, const struct image_record *record)
     sim_disk_flip_bit(f->disk, record->file->path, 8 * record->offset);
 }
 
-uint64_t old_batch_make(struct fixture *f, unsigned way)
+uint64_t old_batch_whole(struct fixture *f, unsigned way)
 {
     static const uint32_t sizes[OLD_BATCH_WAYS][OLD_BATCH_KEPT] = {{3000, 3000, 1000},
                                                                    {2940, 2924, 1000}};
-    const struct image_record *hit;
     struct journal_image *image;
     uint64_t kept;
     unsigned i;
@@ -36,8 +35,17 @@ uint64_t old_batch_make(struct fixture *f, unsigned way)
     for (i = 0; i < OLD_BATCH_KEPT; i++) {
         assert_int_equal(fixture_append_size(f, "t", sizes[way][i]), 0);
     }
-    image = crash(f);
-    hit = journal_image_last(image, RECORD_BATCH, UINT64_MAX);
+    journal_image_free(crash(f));
+    return kept;
+}
+
+uint64_t old_batch_make(struct fixture *f, unsigned way)
+{
+    const uint64_t kept = old_batch_whole(f, way);
+    struct journal_image *image = journal_image_load(f->disk, FIXTURE_DIR);
+    const struct image_record *hit = journal_image_last(image, RECORD_BATCH, UINT64_MAX);
+    unsigned i;
+
     for (i = 0; i < OLD_BATCH_KEPT; i++) {
         hit = journal_image_last(image, RECORD_BATCH, hit->header.lsn);
     }

@@ -12,5 +12,8 @@
  * lost, too: its record is damaged, and the store refused until that is accepted. The old batch reaches into the second of
  * those that follow (way 0), or exactly to where the third begins (way 1). Returns their first offset; no engine runs. */
 uint64_t old_batch_make(struct fixture *f, unsigned way);
+/* The same without that damage: "lost", of the offset before those, has its place in the journal, and the old batch still stands there
+ * in the block. */
+uint64_t old_batch_whole(struct fixture *f, unsigned way);
 
 #endif
