@@ -126,35 +126,48 @@ static enum batch_problem header_at(const struct block_walk *walk, const uint8_t
     return header->first_offset <= UINT64_MAX - header->entry_count ? BATCH_GOOD : BATCH_BAD_SIZES;
 }
 
-/* Find the next valid header behind step->position, or the end. */
-static int scan(struct block_walk *walk, struct block_walk_step *step, struct error *err)
+/* The first valid header of [from, to), or `to`. */
+static int next_header(struct block_walk *walk, uint32_t from, uint32_t to, uint32_t *found,
+                       struct error *err)
 {
-    uint32_t position = step->position + BATCH_ALIGN;
     struct batch_header header;
 
-    CHECK(step->position < walk->end);
-    CHECK(step->position == walk->position);
-    while (position < walk->end && walk->end - position >= BATCH_HEADER_SIZE) {
+    CHECK(from <= to);
+    CHECK(to <= walk->end);
+    for (; from < to && walk->end - from >= BATCH_HEADER_SIZE; from += BATCH_ALIGN) {
         const uint8_t *bytes = NULL;
-        const int rc = have(walk, position, BATCH_HEADER_SIZE, &bytes, err);
+        const int rc = have(walk, from, BATCH_HEADER_SIZE, &bytes, err);
 
         if (rc != 0) {
             return rc;
         }
         CHECK(bytes != NULL);
-        if (header_at(walk, bytes, position, &header) == BATCH_GOOD) {
-            break;
+        if (header_at(walk, bytes, from, &header) == BATCH_GOOD) {
+            *found = from;
+            return 0;
         }
-        position += BATCH_ALIGN;
     }
-    if (position >= walk->end || walk->end - position < BATCH_HEADER_SIZE) {
-        position = walk->end;
+    *found = to;
+    return 0;
+}
+
+/* What stands at step->position is no valid batch, or the body of one: it ends at the next valid
+ * header, at the latest at `to`. */
+static int pass_bad(struct block_walk *walk, struct block_walk_step *step, uint32_t to,
+                    struct error *err)
+{
+    uint32_t found = to;
+    const int rc = next_header(walk, step->position + BATCH_ALIGN, to, &found, err);
+
+    CHECK(step->position == walk->position);
+    CHECK(step->position < to);
+    step->bytes = NULL; /* Another read may have taken its place */
+    if (rc != 0) {
+        return rc;
     }
-    CHECK(position > step->position);
-    CHECK(position <= walk->end);
-    step->kind = BLOCK_WALK_BAD;
-    step->size = position - step->position;
-    walk->position = position;
+    CHECK(found > step->position);
+    step->size = found - step->position;
+    walk->position = found;
     return 0;
 }
 
@@ -185,8 +198,9 @@ int block_walk_next(struct block_walk *walk, struct block_walk_step *step, struc
     CHECK(walk->position % BATCH_ALIGN == 0);
     CHECK(walk->window_size <= walk->capacity);
     step->problem = BATCH_SHORT;
+    step->kind = BLOCK_WALK_BAD;
     if (walk->end - walk->position < BATCH_HEADER_SIZE) {
-        return scan(walk, step, err);
+        return pass_bad(walk, step, walk->end, err);
     }
     rc = have(walk, walk->position, BATCH_HEADER_SIZE, &step->bytes, err);
     if (rc != 0) {
@@ -194,8 +208,7 @@ int block_walk_next(struct block_walk *walk, struct block_walk_step *step, struc
     }
     step->problem = header_at(walk, step->bytes, walk->position, &step->header);
     if (step->problem != BATCH_GOOD) {
-        step->bytes = NULL;
-        return scan(walk, step, err);
+        return pass_bad(walk, step, walk->end, err);
     }
     padded = (uint32_t)batch_padded_size(step->header.stored_size);
     rc = have(walk, walk->position, padded, &step->bytes, err);
@@ -203,7 +216,13 @@ int block_walk_next(struct block_walk *walk, struct block_walk_step *step, struc
         return rc;
     }
     step->problem = batch_at(walk, step, padded);
-    step->kind = step->problem == BATCH_GOOD ? BLOCK_WALK_BATCH : BLOCK_WALK_BAD_BODY;
+    if (step->problem != BATCH_GOOD) {
+        /* A batch that a crash cut off may have been written over by newer ones, and its header be
+         * left where the first of those was lost. */
+        step->kind = BLOCK_WALK_BAD_BODY;
+        return pass_bad(walk, step, walk->position + padded, err);
+    }
+    step->kind = BLOCK_WALK_BATCH;
     step->size = padded;
     walk->position += padded;
     return 0;

@@ -20,7 +20,7 @@ enum block_walk_kind {
     BLOCK_WALK_END,      /* The walk has reached its end */
     BLOCK_WALK_BATCH,    /* A valid batch */
     BLOCK_WALK_BAD_BODY, /* A batch with a valid header, so its offsets are known, and a body that
-                            fails */
+                            fails; up to the next valid header, if that is inside of it */
     BLOCK_WALK_BAD       /* Bytes that are no batch, up to the next valid header or the end */
 };
 
@@ -43,7 +43,7 @@ struct block_walk_step {
     uint32_t size;              /* Bytes up to what follows */
     enum batch_problem problem; /* Why it is none */
     struct batch_header header; /* Of BATCH and BAD_BODY */
-    const uint8_t *bytes;       /* Of BATCH and BAD_BODY; borrowed until the next step */
+    const uint8_t *bytes;       /* Of BATCH; borrowed until the next step */
 };
 
 /* Zeroed: no memory yet. The window is kept from block to block. */

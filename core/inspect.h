@@ -114,7 +114,7 @@ struct inspect_step {
     uint32_t position;
     uint32_t size;
     enum batch_problem problem;    /* Of LOST */
-    struct batch_header header;    /* Of BATCH */
+    struct batch_header header;    /* Of BATCH; of LOST where only the body is bad */
     const uint8_t *bytes;          /* Of BATCH; borrowed until the next step */
     const struct inspect_ref *ref; /* Of JOURNAL */
     uint64_t from;                 /* Offsets [from, to) of any kind. LOST: none where from == to */

@@ -2,8 +2,9 @@
  * lost.
  *
  * Behind `applied` the journal's batches are the truth, because recovery writes them again; before
- * it, the block's. One that validates is the same in both places, so it does not matter which is
- * taken where both have it. */
+ * it, the block's. One of the same offset that validates is the same in both places, so it does not
+ * matter which is taken where both have it; where the block has one of a lesser offset, a crash has
+ * cut that off, and the journal's was to take its place. */
 #include <string.h>
 
 #include "core/check.h"
@@ -163,6 +164,21 @@ static int give_bad(struct inspect_walk *walk, struct inspect_step *step,
     return 0;
 }
 
+/* What stands in the block and reaches into a newer batch of the journal was cut off by a crash
+ * before that was written. */
+static void stop_at_ref(struct inspect_walk *walk, struct inspect_step *step)
+{
+    const struct inspect_ref *ref = ref_from(walk, step->position + BATCH_ALIGN);
+
+    CHECK(step->kind == INSPECT_BATCH || step->kind == INSPECT_LOST);
+    CHECK(!walk->is_held);
+    if (ref != NULL && ref->position - step->position < step->size &&
+        ref->first_offset > step->header.first_offset) {
+        step->size = ref->position - step->position;
+        block_walk_seek(&walk->walk, ref->position);
+    }
+}
+
 int inspect_walk_next(struct inspect_walk *walk, struct inspect_step *step, struct error *err)
 {
     const struct inspect_ref *ref;
@@ -175,23 +191,27 @@ int inspect_walk_next(struct inspect_walk *walk, struct inspect_step *step, stru
     }
     CHECK(raw.size > 0);
     CHECK(raw.position >= FORMAT_BLOCK_DATA);
-    if (raw.kind == BLOCK_WALK_BATCH) {
-        give_batch(walk, step, &raw);
-        return 0;
-    }
     if (raw.kind == BLOCK_WALK_BAD) {
         return give_bad(walk, step, &raw, err);
     }
-    CHECK(raw.kind == BLOCK_WALK_BAD_BODY);
     CHECK(!walk->is_held);
     ref = ref_from(walk, raw.position);
-    if (ref != NULL && ref->position == raw.position) {
+    if (ref != NULL && ref->position == raw.position &&
+        (raw.kind != BLOCK_WALK_BATCH || ref->first_offset > raw.header.first_offset)) {
         give_ref(walk, step, ref);
         return 0;
     }
+    if (raw.kind == BLOCK_WALK_BATCH) {
+        give_batch(walk, step, &raw);
+        stop_at_ref(walk, step);
+        return 0;
+    }
+    CHECK(raw.kind == BLOCK_WALK_BAD_BODY);
     step->problem = raw.problem;
+    step->header = raw.header;
     walk->expected = raw.header.first_offset;
     give_lost(walk, step, raw.position, raw.position + raw.size,
               raw.header.first_offset + raw.header.entry_count);
+    stop_at_ref(walk, step);
     return 0;
 }

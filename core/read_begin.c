@@ -61,6 +61,7 @@ static void begin_data(struct read_state *state, uint32_t position, uint64_t exp
     state->phase = READ_DATA;
     state->at = position;
     state->have = 0;
+    state->passed = 0;
     state->expected = expected;
     state->exact = true;
     state->want = read_chunk_size(state);

@@ -184,11 +184,23 @@ static void move_window(struct read_state *state, uint32_t skip)
     CHECK(state->have <= state->want);
 }
 
+/* What stands behind the batch passed last does not follow it: the next one may stand inside of it.
+ * Of a batch that a crash cut off the header can be left where the one that took its place went
+ * with an accepted loss, or with a write that the disk lost, and newer ones stand on its body. */
 static void begin_scan(struct read_state *state, uint32_t at)
 {
     CHECK(state->phase == READ_DATA);
+    CHECK(state->passed <= state->at + at);
     state->learning = false; /* How many entries the damage has is not known */
+    if (state->passed >= state->at) {
+        at = state->passed - state->at;
+    } else if (state->passed != 0) {
+        state->at = state->passed; /* To be had again */
+        state->have = 0;
+        at = 0;
+    }
     move_window(state, at);
+    state->passed = 0;
     state->phase = READ_SCAN;
     state->scan = BATCH_ALIGN;
 }
@@ -280,8 +292,11 @@ static enum walk pass(struct read_state *state)
 
     CHECK(state->phase == READ_DATA);
     while (at + BATCH_HEADER_SIZE <= state->have) {
-        if (!header_valid(state, state->read->data + at, state->at + at, &header) ||
-            (state->exact && header.first_offset < state->expected)) {
+        const bool valid = header_valid(state, state->read->data + at, state->at + at, &header);
+        const bool back = valid && state->exact && header.first_offset < state->expected;
+
+        if (!valid || back || (state->passed != 0 && header.previous_crc != state->chain)) {
+            state->passed = back ? 0 : state->passed;
             begin_scan(state, at);
             return WALK_MORE;
         }
@@ -294,6 +309,8 @@ static enum walk pass(struct read_state *state)
             return WALK_DONE;
         }
         learn(state, state->at + at, &header);
+        state->passed = state->at + at;
+        state->chain = header.header_crc;
         state->expected = header.first_offset + header.entry_count;
         state->exact = true;
         at += (uint32_t)batch_padded_size(header.stored_size);

@@ -47,6 +47,8 @@ struct read_state {
     uint32_t have;     /* Bytes in the buffer */
     uint32_t want;     /* Bytes to get into it */
     uint32_t scan;     /* READ_SCAN: where in the buffer to look next */
+    uint32_t passed;   /* Position of the batch passed last; 0: none yet */
+    uint32_t chain;    /* Checksum of its header */
     uint32_t entries;  /* Of the block before the next batch to pass; valid while learning */
     bool learning;     /* Batches passed are noted in the active block's index */
     uint64_t expected; /* First offset of the batch expected next */

@@ -12,6 +12,7 @@ add_library(tusk_engine_fixture STATIC
   ${PROJECT_SOURCE_DIR}/tests/support/engine_fixture_log.c
   ${PROJECT_SOURCE_DIR}/tests/support/forged_journal.c
   ${PROJECT_SOURCE_DIR}/tests/support/journal_image.c
+  ${PROJECT_SOURCE_DIR}/tests/support/old_batch.c
   ${PROJECT_SOURCE_DIR}/tests/support/patience.c)
 target_link_libraries(tusk_engine_fixture PUBLIC tusk_flags tusk_sim PkgConfig::CMOCKA)
 foreach(test

@@ -7,6 +7,7 @@
 #include "core/namespace.h"
 #include "tests/support/damaged_store.h"
 #include "tests/support/offline_fixture.h"
+#include "tests/support/old_batch.h"
 
 #define SAMPLES 300u
 #define SEGMENT FIXTURE_DIR "/0000000000000001.seg"
@@ -414,6 +415,48 @@ static void all_namespaces_come_along(void **state)
     fixture_free(f);
 }
 
+/* A batch that a crash cut off, in the place of newer ones. What is newer is kept: from the journal where recovery has not written it to the
+ * block yet, with and without a loss in between, and from the block, with and without the journal. */
+static void an_old_batch_hides_nothing(void **state)
+{
+    enum { WHOLE, LOST, ACCEPTED, NO_JOURNAL, CASES };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < CASES * OLD_BATCH_WAYS; i++) {
+        const unsigned which = i % CASES;
+        struct fixture *f = fixture_new(25);
+        struct fixture *to = fixture_new(26);
+        const uint64_t kept =
+            which == WHOLE ? old_batch_whole(f, i / CASES) : old_batch_make(f, i / CASES);
+        uint64_t offset = which == WHOLE ? kept - 1 : kept;
+        struct said said;
+
+        if (which >= ACCEPTED) {
+            f->options.accept_loss = "default";
+            fixture_open(f);
+            fixture_stop(f);
+        }
+        if (which == NO_JOURNAL) {
+            assert_true(offline_remove_all(f, FIXTURE_DIR "/journal/", ".jnl") > 0);
+        }
+        offline_salvage_disk(f, to, &said);
+        said_free(&said);
+        fixture_open(to);
+        for (; offset < kept + OLD_BATCH_KEPT; offset++) {
+            struct fixture_read read = {
+                .request = {.position = ENGINE_AT_OFFSET, .value = offset, .max_entries = 1}};
+
+            fixture_read_begin(to, &read, "t");
+            assert_int_equal(fixture_read_end(to, &read), 0);
+            assert_int_equal(read.request.from, offset);
+            fixture_read_free(&read);
+        }
+        fixture_free(to);
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +470,7 @@ int main(void)
         cmocka_unit_test(unreadable_sectors_cost_what_they_held),
         cmocka_unit_test(batches_of_every_size_come_back),
         cmocka_unit_test(all_namespaces_come_along),
+        cmocka_unit_test(an_old_batch_hides_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "proto/crc32c.h"
 #include "tests/support/forged_journal.h"
 #include "tests/support/journal_image.h"
+#include "tests/support/old_batch.h"
 
 /* ---- what a record may say without a loss ---- */
 
@@ -266,6 +267,46 @@ static void behind_a_loss_an_empty_block_hides_nothing(void **state)
     fixture_read_free(&read);
 }
 
+/* Offset of the first entry of a read at an offset, or its status. */
+static int64_t read_at(struct fixture *f, uint64_t offset)
+{
+    struct fixture_read read = {.request = {.position = ENGINE_AT_OFFSET, .value = offset}};
+    int rc;
+
+    fixture_read_begin(f, &read, "t");
+    rc = fixture_read_end(f, &read);
+    fixture_read_free(&read);
+    return rc != 0 ? rc : (int64_t)read.request.from;
+}
+
+/* The header of a batch that a crash cut off stands in the hole of the loss, and its batch reaches over those that were kept, into one of
+ * them or exactly to where one begins. They are read nevertheless, whatever the index in memory knows of them. */
+static void behind_a_loss_an_old_batch_hides_nothing(void **state)
+{
+    unsigned i;
+    unsigned k;
+
+    (void)state;
+    for (i = 0; i < 2 * OLD_BATCH_WAYS; i++) {
+        struct fixture *f = fixture_new(1);
+        const uint64_t kept = old_batch_make(f, i / 2);
+
+        f->options.accept_loss = "default";
+        fixture_open(f);
+        f->options.accept_loss = NULL;
+        if (i % 2 != 0) {
+            fixture_power_cut(f);
+        }
+        assert_int_equal(read_at(f, 0), 0);
+        assert_int_equal(read_at(f, 1), TUSK_ECORRUPT);
+        assert_int_equal(read_at(f, kept - 1), TUSK_ECORRUPT);
+        for (k = 0; k < OLD_BATCH_KEPT; k++) {
+            assert_int_equal(read_at(f, kept + k), kept + k);
+        }
+        fixture_free(f);
+    }
+}
+
 /* One record that speaks of what is lost is told of like many. */
 static void a_single_record_skipped_behind_a_loss_is_told(void **state)
 {
@@ -449,6 +490,7 @@ int main(void)
         FIXTURE_TEST(a_forged_acceptance_accepts_nothing),
         FIXTURE_TEST(a_damaged_batch_is_refused_by_its_topics_name),
         FIXTURE_TEST(behind_a_loss_an_empty_block_hides_nothing),
+        FIXTURE_TEST(behind_a_loss_an_old_batch_hides_nothing),
         FIXTURE_TEST(a_single_record_skipped_behind_a_loss_is_told),
     };
 
