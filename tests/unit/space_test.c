@@ -101,7 +101,7 @@ static void a_freed_block_waits_for_one_sync_only(void **state)
 static void what_a_rule_frees_waits_for_a_sync_now_and_then(void **state)
 {
     struct fixture *f = *state;
-    const struct engine_setting setting = {.key = 1, .value = ENGINE_RETAIN_CONSUMED};
+    static const struct engine_setting setting = {.key = 1, .value = ENGINE_RETAIN_CONSUMED};
     struct engine_command set = {.kind = ENGINE_TOPIC_SET,
                                  .topic = {.name = "t", .name_size = 1},
                                  .settings = &setting,
