@@ -105,7 +105,7 @@ static int prove_header(struct scan *scan, uint32_t index, const uint8_t *page,
     struct scan_file *file = &scan->files[index];
     struct format_journal *header = &file->header;
     struct format_record_header record;
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     int rc;
 
     format_journal_guess(header, page);
