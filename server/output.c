@@ -24,9 +24,8 @@
 /* What is copied of a range at once: when the socket is full, and when it cannot be sent. */
 #define PIECE_SIZE 4096u
 #define COPY_SIZE OUTPUT_NEXT_SIZE
-/* Looks at what cannot be sent now, each a few milliseconds behind the one before. */
+/* Looks for bytes that have left memory, each a few milliseconds behind the one before it. */
 #define TRIES_MAX 1000u
-#define CANNOT_READ "what is being sent cannot be read from the disk any more"
 
 /* The struct lies in bytes[], which are aligned for it. */
 static struct engine_range *range_of(struct buffer *buffer)
@@ -235,6 +234,14 @@ static void on_written(uv_write_t *write, int status)
     connection_settle(connection);
 }
 
+static void begin_deadline(struct connection *connection)
+{
+    if (connection->output_deadline == 0) {
+        connection->output_deadline =
+            uv_now(&connection->server->loop) + connection->server->options->output_timeout;
+    }
+}
+
 static void write_rest(struct connection *connection)
 {
     uv_buf_t vectors[OUTPUT_VECTORS_MAX];
@@ -249,23 +256,15 @@ static void write_rest(struct connection *connection)
     }
     connection->writing = count;
     connection->writing_last_size = (uint32_t)vectors[count - 1].len;
-    if (connection->output_deadline == 0) {
-        connection->output_deadline =
-            uv_now(&connection->server->loop) + connection->server->options->output_timeout;
-    }
+    begin_deadline(connection);
 }
 
-/* Nothing tells when to go on: try again soon, but not for ever. False. */
-static bool look_later(struct connection *connection, const char *reason)
+/* Nothing tells when to go on: try again soon. */
+static void look_later(struct connection *connection)
 {
-    if (connection->output_tries == TRIES_MAX) {
-        connection_close(connection, reason);
-    } else {
-        connection->output_tries++;
-        connection->output_later = true;
-        sweep_soon(connection->server);
-    }
-    return false;
+    connection->output_later = true;
+    begin_deadline(connection);
+    sweep_soon(connection->server);
 }
 
 /* Copy the next bytes of the range at the front into a buffer of their own before it. False: not
@@ -293,11 +292,13 @@ static bool split_range(struct connection *connection, uint32_t size)
         return true;
     }
     pool_put(&server->pool, piece);
-    if (rc != TUSK_EBUSY) {
-        connection_close(connection, CANNOT_READ);
-        return false;
+    if (rc != TUSK_EBUSY || connection->output_tries == TRIES_MAX) {
+        connection_close(connection, "what is being sent cannot be read from the disk any more");
+    } else {
+        connection->output_tries++;
+        look_later(connection);
     }
-    return look_later(connection, CANNOT_READ);
+    return false;
 }
 
 /* Send of the range at the front. False: nothing more can be sent now. */
@@ -364,7 +365,8 @@ static bool send_attached(struct connection *connection)
                          errno == EPIPE || errno == ECONNRESET ? NULL : strerror(errno));
         return false;
     }
-    return look_later(connection, "it does not take its replies");
+    look_later(connection); /* It has as long as for any other reply */
+    return false;
 }
 
 static bool send_buffers(struct connection *connection)

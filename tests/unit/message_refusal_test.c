@@ -415,75 +415,76 @@ static void settings_end_at_32(void **state)
 
 #define INFO_HEAD ID U64 U64 U64 U64 U64 U64 U64 ONE ONE
 
+static const struct {
+    enum reply_kind kind;
+    bool good;
+    const char *hex;
+} reply_rows[] = {
+    {REPLY_ERROR, true, U64 U64 T},
+    {REPLY_ERROR, true, U64 U64 EMPTY},
+    {REPLY_ERROR, false, U64 U64 NUL_NAME},
+    {REPLY_ERROR, false, U64 U64 BAD_NAME},
+    {REPLY_ERROR, false, U64 U64 "0104"},
+    {REPLY_READ, true, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "00000000"},
+    {REPLY_READ, true, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "02000000 0102"},
+    {REPLY_READ, false, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "02000000 01"},
+    {REPLY_READ, false, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "02000000 010203"},
+    {REPLY_READ, false, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "ffffffff 010203"},
+    {REPLY_TOPIC_INFO, true, INFO_HEAD T NO_SETTINGS},
+    {REPLY_TOPIC_INFO, false, INFO_HEAD EMPTY NO_SETTINGS},
+    {REPLY_TOPIC_INFO, false, INFO_HEAD BAD_NAME NO_SETTINGS},
+    {REPLY_TOPIC_INFO, false, INFO_HEAD T "0100 0100 0100" U64},
+    {REPLY_TOPIC_INFO, false, INFO_HEAD T "0200 0100 0000" U64 "0100 0000" U64},
+    {REPLY_TOPIC_LIST, true, "0000 0000"},
+    {REPLY_TOPIC_LIST, false, "0100 0000"},
+    {REPLY_TOPIC_LIST, false, "0200 0000"},
+    {REPLY_TOPIC_LIST, true, "0100 0100" INFO_HEAD T NO_SETTINGS},
+    {REPLY_TOPIC_LIST, false, "0000 0000 00"},
+    {REPLY_TOPIC_LIST, false, "0000 0200" INFO_HEAD T NO_SETTINGS},
+    {REPLY_TOPIC_LIST, false, "0000 e903"},
+    {REPLY_TOPIC_LIST, false, "0000 ffff" INFO_HEAD T NO_SETTINGS},
+    {REPLY_CURSOR_LIST, true, "0000 0100" U64 U64 U64 U64 EMPTY},
+    {REPLY_CURSOR_LIST, true, "0000 0100" U64 U64 U64 U64 T},
+    {REPLY_CURSOR_LIST, false, "0000 0100" U64 U64 U64 U64 NUL_NAME},
+    {REPLY_CURSOR_LIST, false, "0000 0100" U64 U64 U64 U64 T "00"},
+    {REPLY_NAMESPACE_LIST, true, "0000 0100" U64 U64 "0000" T EMPTY NO_SETTINGS},
+    {REPLY_NAMESPACE_LIST, true, "0000 0100" U64 U64 "0200" T T NO_SETTINGS},
+    {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0300" T T NO_SETTINGS},
+    {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0001" T T NO_SETTINGS},
+    {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0000" EMPTY T NO_SETTINGS},
+    {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0000" T BAD_NAME NO_SETTINGS},
+    {REPLY_CONFIG, true, "0000 0000"},
+    {REPLY_CONFIG, true, "0000 0100 0000" T EMPTY T T T EMPTY},
+    {REPLY_CONFIG, true, "0100 0100 0100" T T T EMPTY EMPTY T},
+    {REPLY_CONFIG, false, "0000 0100 0200" T EMPTY T T T EMPTY},
+    {REPLY_CONFIG, false, "0000 0100 0000" EMPTY EMPTY T T T EMPTY},
+    {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY EMPTY T T EMPTY},
+    {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY T BAD_NAME T EMPTY},
+    {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY T T T EMPTY "00"},
+    {REPLY_STATS, true, "0000"},
+    {REPLY_STATS, true, "0200" T U64 T U64},
+    {REPLY_STATS, false, "0200" T U64},
+    {REPLY_STATS, false, "0100" EMPTY U64},
+    {REPLY_STATS, false, "0100" T U64 "00"},
+    {REPLY_HELLO, false, "0100 0100" ONE U64 U64 U64 U64 U64 ONE ONE ONE ONE U64 EMPTY},
+    {REPLY_HELLO, true, "0100 0000" ONE U64 U64 U64 U64 U64 ONE ONE ONE ONE U64 EMPTY},
+    {REPLY_HELLO, false, "0100 0000" ONE U64 U64 U64 U64 U64 ONE ONE ONE ONE U64 BAD_NAME},
+};
+
 /* What a reply may not be: refused by its decoder, or somewhere on the way through its list. */
 static void bad_replies_are_refused(void **state)
 {
-    static const struct {
-        enum reply_kind kind;
-        bool good;
-        const char *hex;
-    } rows[] = {
-        {REPLY_ERROR, true, U64 U64 T},
-        {REPLY_ERROR, true, U64 U64 EMPTY},
-        {REPLY_ERROR, false, U64 U64 NUL_NAME},
-        {REPLY_ERROR, false, U64 U64 BAD_NAME},
-        {REPLY_ERROR, false, U64 U64 "0104"},
-        {REPLY_READ, true, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "00000000"},
-        {REPLY_READ, true, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "02000000 0102"},
-        {REPLY_READ, false, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "02000000 01"},
-        {REPLY_READ, false, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "02000000 010203"},
-        {REPLY_READ, false, ID U64 U64 U64 U64 U64 U64 U64 U64 ONE "ffffffff 010203"},
-        {REPLY_TOPIC_INFO, true, INFO_HEAD T NO_SETTINGS},
-        {REPLY_TOPIC_INFO, false, INFO_HEAD EMPTY NO_SETTINGS},
-        {REPLY_TOPIC_INFO, false, INFO_HEAD BAD_NAME NO_SETTINGS},
-        {REPLY_TOPIC_INFO, false, INFO_HEAD T "0100 0100 0100" U64},
-        {REPLY_TOPIC_INFO, false, INFO_HEAD T "0200 0100 0000" U64 "0100 0000" U64},
-        {REPLY_TOPIC_LIST, true, "0000 0000"},
-        {REPLY_TOPIC_LIST, false, "0100 0000"},
-        {REPLY_TOPIC_LIST, false, "0200 0000"},
-        {REPLY_TOPIC_LIST, true, "0100 0100" INFO_HEAD T NO_SETTINGS},
-        {REPLY_TOPIC_LIST, false, "0000 0000 00"},
-        {REPLY_TOPIC_LIST, false, "0000 0200" INFO_HEAD T NO_SETTINGS},
-        {REPLY_TOPIC_LIST, false, "0000 e903"},
-        {REPLY_TOPIC_LIST, false, "0000 ffff" INFO_HEAD T NO_SETTINGS},
-        {REPLY_CURSOR_LIST, true, "0000 0100" U64 U64 U64 U64 EMPTY},
-        {REPLY_CURSOR_LIST, true, "0000 0100" U64 U64 U64 U64 T},
-        {REPLY_CURSOR_LIST, false, "0000 0100" U64 U64 U64 U64 NUL_NAME},
-        {REPLY_CURSOR_LIST, false, "0000 0100" U64 U64 U64 U64 T "00"},
-        {REPLY_NAMESPACE_LIST, true, "0000 0100" U64 U64 "0000" T EMPTY NO_SETTINGS},
-        {REPLY_NAMESPACE_LIST, true, "0000 0100" U64 U64 "0200" T T NO_SETTINGS},
-        {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0300" T T NO_SETTINGS},
-        {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0001" T T NO_SETTINGS},
-        {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0000" EMPTY T NO_SETTINGS},
-        {REPLY_NAMESPACE_LIST, false, "0000 0100" U64 U64 "0000" T BAD_NAME NO_SETTINGS},
-        {REPLY_CONFIG, true, "0000 0000"},
-        {REPLY_CONFIG, true, "0000 0100 0000" T EMPTY T T T EMPTY},
-        {REPLY_CONFIG, true, "0100 0100 0100" T T T EMPTY EMPTY T},
-        {REPLY_CONFIG, false, "0000 0100 0200" T EMPTY T T T EMPTY},
-        {REPLY_CONFIG, false, "0000 0100 0000" EMPTY EMPTY T T T EMPTY},
-        {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY EMPTY T T EMPTY},
-        {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY T BAD_NAME T EMPTY},
-        {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY T T T EMPTY "00"},
-        {REPLY_STATS, true, "0000"},
-        {REPLY_STATS, true, "0200" T U64 T U64},
-        {REPLY_STATS, false, "0200" T U64},
-        {REPLY_STATS, false, "0100" EMPTY U64},
-        {REPLY_STATS, false, "0100" T U64 "00"},
-        {REPLY_HELLO, false, "0100 0100" ONE U64 U64 U64 U64 U64 ONE ONE ONE ONE U64 EMPTY},
-        {REPLY_HELLO, true, "0100 0000" ONE U64 U64 U64 U64 U64 ONE ONE ONE ONE U64 EMPTY},
-        {REPLY_HELLO, false, "0100 0000" ONE U64 U64 U64 U64 U64 ONE ONE ONE ONE U64 BAD_NAME},
-    };
     uint8_t bytes[256];
     uint8_t again[256];
     size_t again_size;
     size_t i;
 
     (void)state;
-    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
-        size_t size = hex_decode(bytes, sizeof bytes, rows[i].hex);
-        int rc = mirror_reply(rows[i].kind, bytes, size, again, &again_size);
+    for (i = 0; i < sizeof reply_rows / sizeof *reply_rows; i++) {
+        size_t size = hex_decode(bytes, sizeof bytes, reply_rows[i].hex);
+        int rc = mirror_reply(reply_rows[i].kind, bytes, size, again, &again_size);
 
-        if (rc != (rows[i].good ? 0 : TUSK_EINVALID)) {
+        if (rc != (reply_rows[i].good ? 0 : TUSK_EINVALID)) {
             print_error("row %zu\n", i);
             fail();
         }

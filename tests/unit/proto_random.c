@@ -198,6 +198,23 @@ static void random_hello(struct random *random, struct random_pool *pool,
     hello->client = random_name(random, pool, 0);
 }
 
+static void random_checkpoint(struct random *random, struct random_pool *pool,
+                              struct message_checkpoint *checkpoint)
+{
+    checkpoint->topic = random_topic(random, pool);
+    checkpoint->cursor = random_name(random, pool, 0);
+    checkpoint->offset = random_number(random);
+    checkpoint->epoch = random_number(random);
+    checkpoint->flags = (uint16_t)random_below(random, 2);
+}
+
+static void random_config(struct random *random, struct message_config *config)
+{
+    config->max = (uint32_t)(1 + random_below(random, MESSAGE_LIST_MAX));
+    config->from = (uint32_t)random_number(random);
+    config->files = random_below(random, 2) == 0;
+}
+
 static void random_release(struct random *random, struct message_release *release)
 {
     uint16_t i;
@@ -225,11 +242,7 @@ void random_message(struct random *random, struct random_pool *pool, uint16_t ty
         random_read(random, pool, &message->u.read);
         break;
     case MESSAGE_CHECKPOINT:
-        message->u.checkpoint.topic = random_topic(random, pool);
-        message->u.checkpoint.cursor = random_name(random, pool, 0);
-        message->u.checkpoint.offset = random_number(random);
-        message->u.checkpoint.epoch = random_number(random);
-        message->u.checkpoint.flags = (uint16_t)random_below(random, 2);
+        random_checkpoint(random, pool, &message->u.checkpoint);
         break;
     case MESSAGE_SEEK:
     case MESSAGE_CURSOR_CREATE:
@@ -272,9 +285,7 @@ void random_message(struct random *random, struct random_pool *pool, uint16_t ty
         random_settings(random, &message->u.namespace_settings.settings);
         break;
     case MESSAGE_CONFIG:
-        message->u.config.max = (uint32_t)(1 + random_below(random, MESSAGE_LIST_MAX));
-        message->u.config.from = (uint32_t)random_number(random);
-        message->u.config.files = random_below(random, 2) == 0;
+        random_config(random, &message->u.config);
         break;
     case MESSAGE_RELEASE:
         random_release(random, &message->u.release);
