@@ -44,6 +44,7 @@ foreach(test
     promise_test
     seal_test
     edge_test
+    edge_engine_test
     edge_memory_test
     edge_recovery_test
     recovery_refusal_test
