@@ -470,11 +470,27 @@ static void act(struct stage *stage)
     }
 }
 
+/* Nothing is under way any more: what a client that left had sent is done, or never will be. The
+ * reads behind this are the log that everything else is held against. */
+static void settle(struct stage *stage, struct wire *wire)
+{
+    const uint64_t end = daemon_now_ms() + WIRE_WAIT_MS;
+
+    while (stage->story.broken[0] == '\0' &&
+           (wire_stat(wire, "connections") > stage->taste.clients ||
+            wire_stat(wire, "requests_in_flight") > 0)) {
+        if (daemon_now_ms() >= end) {
+            story_break(&stage->story, "requests of clients that left do not end");
+        }
+    }
+}
+
 static void finish(struct stage *stage)
 {
     struct client *last = &stage->clients[0];
     uint32_t i;
 
+    settle(stage, &last->wire);
     for (i = 0; i < stage->taste.topics && stage->story.broken[0] == '\0'; i++) {
         read_everything(stage, last, i);
         look_at_cursors(stage, last, i);
