@@ -5,7 +5,7 @@
 #
 # PROGRAMS is the folder of the programs, STATE a folder for what was done so far, LEDGER the table.
 # Goals by environment: KILLS, CUTS (each of four file systems), STATES (each of three), ERRORS (each
-# of three); 0 leaves one out. SEED is the first seed of campaigns that begin; by default the time,
+# of three), POINTS (parts, of 800, of the points to kill at); 0 leaves one out. SEED is the first seed of campaigns that begin; by default the time,
 # so that each campaign sees others. Interrupt it at any time: what was done is in the ledger, and the
 # next call goes on behind it.
 set -u
@@ -72,6 +72,38 @@ campaign() {
     note
 }
 
+# All points to kill at, part by part.
+campaign_points() {
+    local goal=$1 parts=800 file="$state/kill_points" part=0 code line seed=${SEED:-1}
+    [ "$goal" -gt 0 ] || return 0
+    name=kill_points
+    [ -f "$file" ] && read -r part <"$file"
+    first=$((part + 1))
+    while [ "$part" -lt "$goal" ]; do
+        part=$((part + 1))
+        "$programs/tusk_kill_points" --seed "$seed" --case "$part/$parts" >"$file.log" 2>&1
+        code=$?
+        line=$(tail -n 1 "$file.log")
+        echo "$line"
+        if [ "$code" -ne 0 ] && [ "$code" -ne 1 ]; then
+            failed=1
+            break
+        fi
+        runs=$((runs + $(sed -E 's/.* ([0-9]+) points.*/\1/' <<<"$line")))
+        last=$part
+        unit="points (parts, of $parts, are in the place of seeds)"
+        if [ "$code" -eq 1 ]; then
+            failed=1
+            violations=$((violations + 1))
+            mv "$file.log" "$file.part$part.log"
+            echo "a violation: see $file.part$part.log"
+        fi
+        echo "$part" >"$file"
+    done
+    [ "$part" -ge "$goal" ] && rm -f "$file" "$file.log"
+    note
+}
+
 campaign kill_storm "" "${KILLS:-10000}" 50 kills
 for fs in ext4 ext4-writeback ext4-nojournal xfs; do
     campaign power_cut "$fs" "${CUTS:-2000}" 40 cuts
@@ -82,4 +114,5 @@ done
 for fs in ext4 xfs btrfs; do
     campaign disk_error "$fs" "${ERRORS:-200}" 12 runs
 done
+campaign_points "${POINTS:-800}"
 exit $failed

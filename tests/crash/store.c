@@ -90,13 +90,12 @@ static unsigned draw_settings(const struct store *store, char (*out)[SETTING_SIZ
     return count;
 }
 
-bool store_start(struct store *store)
+void store_spawn(struct store *store)
 {
     static const char *const ways[] = {"uring", "posix", "mmap"};
     char settings[SETTINGS_MAX][SETTING_SIZE];
     const unsigned count = draw_settings(store, settings);
     const char *arguments[2 * SETTINGS_MAX + 3] = {"--io", ways[random_below(&store->random, 3)]};
-    char why[600];
     unsigned i;
 
     for (i = 0; i < count; i++) {
@@ -105,6 +104,13 @@ bool store_start(struct store *store)
     }
     arguments[2 + 2 * i] = NULL;
     daemon_spawn(&store->daemon, arguments);
+}
+
+bool store_start(struct store *store)
+{
+    char why[600];
+
+    store_spawn(store);
     if (!daemon_await_ready(&store->daemon)) {
         report_violation("%s: seed %llu: the daemon does not start, but exits with %d",
                          store->where, (unsigned long long)store->model.seed,

@@ -38,6 +38,8 @@ void store_close(struct store *store);
 /* Start the daemon, and make the namespaces the first time. False: it did not start, which was
  * reported as a violation. */
 bool store_start(struct store *store);
+/* Only spawn it, as store_start() does. */
+void store_spawn(struct store *store);
 void store_load(struct store *store, uint32_t window, uint32_t pause_us);
 void store_unload(struct store *store);
 /* Hold the running daemon against the model; then settle it if told to. */
