@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/access.h"
 #include "config/options.h"
 
 /* Bounds of what is read, each an error when it is passed. Nobody writes this much by hand. */
@@ -40,6 +41,7 @@ struct config_namespace {
     struct option_origin section;              /* Where it began first */
     struct option_origin origin[OPTION_COUNT]; /* ORIGIN_DEFAULT: not given */
     uint64_t value[OPTION_COUNT];
+    struct access_rules access; /* Its own `allow` lines */
 };
 
 /* Where a configuration comes from. Borrowed; outlives what is loaded from it. */
@@ -55,6 +57,7 @@ struct config {
     char file[OPTIONS_PATH_SIZE];        /* The main file; "": none is named */
     struct config_namespace *namespaces; /* Owned */
     uint32_t namespace_count;
+    struct access_rules access; /* The `allow` lines of [defaults] */
     char **names; /* Owned, and so is each: files that origins name */
     uint32_t name_count;
     struct config_report errors;

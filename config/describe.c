@@ -90,6 +90,10 @@ void options_help(FILE *out)
             (void)fprintf(out, "        Environment: %s.\n", rows[i].environment);
         }
     }
+    (void)fprintf(
+        out, "\nIn files only: allow = WHO RIGHTS in [defaults] and [namespace \"NAME\"], where\n"
+             "WHO is user:NAME, group:NAME or anyone, and RIGHTS are of read, append, admin.\n"
+             "Without it only root and the daemon's own user may use it.\n");
     (void)fprintf(out,
                   "\nExit status: 0 clean stop, 64 usage, 65 damaged data that needs a decision,\n"
                   "73 cannot create, 74 input/output error, 75 data directory in use,\n"
@@ -127,7 +131,16 @@ void options_sample(FILE *out)
         }
         (void)fprintf(out, "#%s = %s\n", rows[i].key, rows[i].fallback);
     }
-    (void)fprintf(out, "\n# A namespace's own settings: any of fsync and what follows it.\n"
-                       "#[namespace \"orders\"]\n"
-                       "#fsync = each\n");
+    (void)fprintf(
+        out,
+        "\n# Who may do what, besides root and the daemon's own user, who may do everything:\n"
+        "# user:NAME, group:NAME or anyone, and of read, append, admin what they may.\n"
+        "# Several lines add up. Allowed: WHO RIGHT[,RIGHT...], or none.\n"
+        "#allow = none\n"
+        "\n# A namespace's own settings: any of fsync and what follows it. With an allow line\n"
+        "# of its own those of [defaults] do not count for it.\n"
+        "#[namespace \"orders\"]\n"
+        "#fsync = each\n"
+        "#allow = user:1000 append\n"
+        "#allow = group:1001 read\n");
 }

@@ -3,6 +3,7 @@
  *     # a comment, or ; one
  *     [server]                  or [defaults], or [namespace "NAME"], \" and \\ inside NAME
  *     KEY = VALUE               up to the end of the line, or to " ;"
+ *     allow = RULES             access.h; the only key that may come again
  *
  * The lines are counted, judged and cut here; libinih is given one KEY = VALUE at a time, so that
  * every error is found and has its line. It would cut sections at 50 bytes, and has no word for
@@ -276,6 +277,20 @@ static void assign(struct parser *parser, const struct option_row *row, const ch
     space->origin[index] = parser->origin;
 }
 
+/* A line of rules; several add up. */
+static void take_rules(struct parser *parser, const char *value)
+{
+    struct config *config = parser->config;
+
+    if (parser->section == SECTION_SPACE) {
+        access_parse(config, &config->namespaces[parser->space].access, value, &parser->origin);
+    } else if (parser->section == SECTION_DEFAULTS) {
+        access_parse(config, &config->access, value, &parser->origin);
+    } else {
+        complain(parser, "allow belongs into [defaults] or [namespace \"NAME\"]");
+    }
+}
+
 /* libinih's handler; it is told that all is well, because what is not has been said. */
 static int take_pair(void *user, const char *section, const char *key, const char *value)
 {
@@ -287,7 +302,9 @@ static int take_pair(void *user, const char *section, const char *key, const cha
     if (parser->section == SECTION_BAD) {
         return 1;
     }
-    if (row == NULL) {
+    if (row == NULL && strcmp(key, "allow") == 0) {
+        take_rules(parser, value);
+    } else if (row == NULL) {
         unknown_key(parser, key, value);
     } else if (size >= 2 && value[0] == '"' && value[size - 1] == '"') {
         complain(parser, "%s = %s: values stand without quotation marks", key, value);

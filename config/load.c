@@ -78,7 +78,11 @@ void config_free(struct config *config)
         free(config->names[--config->name_count]);
     }
     free(config->names);
+    while (config->namespace_count > 0) {
+        access_free(&config->namespaces[--config->namespace_count].access);
+    }
     free(config->namespaces);
+    access_free(&config->access);
     free_report(&config->errors);
     free_report(&config->warnings);
     memset(config, 0, sizeof *config);
@@ -373,6 +377,7 @@ static void check(struct config *config)
     for (i = 0; i < config->namespace_count; i++) {
         check_namespace(config, &config->namespaces[i]);
     }
+    access_resolve(config);
 }
 
 static bool wrong(const struct config *config)

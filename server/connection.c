@@ -344,8 +344,8 @@ void connection_sweep(struct connection *connection, uint64_t now_ms)
 
 /* ---- accepting ---- */
 
-/* Who is at the other end, as the kernel noted it at connect(). Only the daemon's own user and
- * root may do anything; others are told so when they say HELLO. */
+/* Who is at the other end, as the kernel noted it at connect(). What they may do is looked up when
+ * they say HELLO. */
 static void identify(struct connection *connection, int fd)
 {
     struct ucred peer = {.uid = (uid_t)-1, .gid = (gid_t)-1};
@@ -356,7 +356,6 @@ static void identify(struct connection *connection, int fd)
     }
     connection->uid = peer.uid;
     connection->pid = peer.pid;
-    connection->permitted = peer.uid == geteuid() || peer.uid == 0;
 }
 
 static void link_to_server(struct connection *connection)

@@ -44,7 +44,7 @@ struct connection {
 
     uid_t uid; /* Of the peer, when it connected */
     pid_t pid;
-    bool permitted;
+    uint32_t rights;               /* On its namespace: bits of enum access_right */
     char client[CLIENT_NAME_SIZE]; /* What it calls itself, cut */
 
     bool greeted;         /* HELLO has been answered with success */

@@ -1,10 +1,15 @@
 #include "server/dispatch.h"
 
+#include <string.h>
+
+#include "config/access.h"
 #include "core/check.h"
+#include "core/engine.h"
 #include "proto/frame.h"
 #include "proto/message.h"
 #include "server/connection.h"
 #include "server/request.h"
+#include "server/rights.h"
 #include "server/server.h"
 
 /* What has a handler of its own; the other types are dispatch_command()'s. */
@@ -32,6 +37,45 @@ static dispatch_fn *const handlers[MESSAGE_TYPE_END] = {
     [MESSAGE_CONFIG] = dispatch_config,
     [MESSAGE_RELEASE] = dispatch_release,
 };
+
+/* What each takes of the rights on the connection's namespace. HELLO, and those that name a
+ * namespace of their own, look for themselves; the others take none. */
+static const uint8_t rights_needed[MESSAGE_TYPE_END] = {
+    [MESSAGE_APPEND] = ACCESS_APPEND,      [MESSAGE_READ] = ACCESS_READ,
+    [MESSAGE_CHECKPOINT] = ACCESS_READ,    [MESSAGE_SEEK] = ACCESS_READ,
+    [MESSAGE_SYNC] = ACCESS_APPEND,        [MESSAGE_TOPIC_CREATE] = ACCESS_ADMIN,
+    [MESSAGE_TOPIC_SET] = ACCESS_ADMIN,    [MESSAGE_TOPIC_DELETE] = ACCESS_ADMIN,
+    [MESSAGE_TOPIC_TRIM] = ACCESS_ADMIN,   [MESSAGE_CURSOR_CREATE] = ACCESS_READ,
+    [MESSAGE_CURSOR_DELETE] = ACCESS_READ, [MESSAGE_CONFIG] = ACCESS_ADMIN,
+};
+
+bool dispatch_may(struct connection *connection, struct reply_to to, uint32_t has, uint32_t needed,
+                  const char *space, size_t space_size)
+{
+    char text[RIGHTS_TEXT_SIZE];
+
+    if ((has & needed) == needed) {
+        return true;
+    }
+    rights_refusal(connection, space, space_size, has, needed, text);
+    reply_error(connection, to, TUSK_EDENIED, 0, 0, text);
+    return false;
+}
+
+/* False: it may not, and has been told so. */
+static bool check_rights(struct connection *connection, struct reply_to to)
+{
+    struct engine_namespace_info info = {.name = ""};
+    const uint32_t needed = rights_needed[to.type];
+
+    if ((connection->rights & needed) == needed) {
+        return true;
+    }
+    if (connection->ns != NULL) {
+        engine_namespace_info(connection->ns, &info);
+    }
+    return dispatch_may(connection, to, connection->rights, needed, info.name, strlen(info.name));
+}
 
 /* Types that make sense without a namespace: that of the connection may have been deleted. */
 static bool needs_namespace(uint16_t type)
@@ -95,6 +139,9 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
     }
     CHECK(frame->type < MESSAGE_TYPE_END);
     CHECK(handlers[frame->type] != NULL);
+    if (!check_rights(connection, to)) {
+        return DISPATCH_TAKEN;
+    }
     return handlers[frame->type](connection, to, &message, frame->size);
 }
 

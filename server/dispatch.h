@@ -1,8 +1,8 @@
 /* From a frame to the engine and back to a reply: the dispatch*.c files are the only ones that
  * know both the messages of the protocol and the engine.
  *
- *     dispatch.c          decodes, and passes each type to its handler
- *     dispatch_hello.c    HELLO, and who may
+ *     dispatch.c          decodes, asks for rights, and passes each type to its handler
+ *     dispatch_hello.c    HELLO
  *     dispatch_append.c   APPEND
  *     dispatch_read.c     READ, RELEASE
  *     dispatch_command.c  what changes cursors, topics and settings, and SYNC
@@ -12,6 +12,7 @@
 #ifndef SERVER_DISPATCH_H
 #define SERVER_DISPATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +54,9 @@ dispatch_fn dispatch_append;
 dispatch_fn dispatch_read;
 dispatch_fn dispatch_release;
 dispatch_fn dispatch_command;
+/* Whether rights are enough for what is asked; else the client has been told what is missing. */
+bool dispatch_may(struct connection *connection, struct reply_to to, uint32_t has, uint32_t needed,
+                  const char *space, size_t space_size);
 /* A command for a namespace that need not be the connection's. */
 enum dispatch_result dispatch_command_on(struct namespace *ns, struct connection *connection,
                                          struct reply_to to, const struct message *message,

@@ -8,6 +8,7 @@
 #include "server/connection.h"
 #include "server/dispatch.h"
 #include "server/log.h"
+#include "server/rights.h"
 #include "server/server.h"
 
 #define DEFAULT_NAMESPACE "default"
@@ -59,13 +60,12 @@ static void refuse_version(struct connection *connection, struct reply_to to,
     reply_error(connection, to, TUSK_EVERSION, 0, 0, text);
 }
 
-static void refuse_user(struct connection *connection, struct reply_to to)
+static void refuse_user(struct connection *connection, struct reply_to to,
+                        const struct message_name *space)
 {
-    char text[128];
+    char text[RIGHTS_TEXT_SIZE];
 
-    (void)snprintf(text, sizeof text,
-                   "user id %lu may not use this daemon: only its own user and root may",
-                   (unsigned long)connection->uid);
+    rights_refusal(connection, space->data, space->size, 0, 0, text);
     log_warning("access", "refused %s: %s (process %ld)", connection->client, text,
                 (long)connection->pid);
     reply_error(connection, to, TUSK_EDENIED, 0, 0, text);
@@ -104,14 +104,11 @@ enum dispatch_result dispatch_hello(struct connection *connection, struct reply_
     struct message_name name = hello->space;
     struct engine_namespace_info info;
     struct namespace *ns;
+    uint32_t rights;
 
     (void)frame_size;
     (void)snprintf(connection->client, sizeof connection->client, "%.*s", (int)hello->client.size,
                    hello->client.data);
-    if (!connection->permitted) {
-        refuse_user(connection, to);
-        return DISPATCH_TAKEN;
-    }
     if (hello->version_min > MESSAGE_VERSION || hello->version_max < MESSAGE_VERSION) {
         refuse_version(connection, to, hello);
         return DISPATCH_TAKEN;
@@ -120,12 +117,19 @@ enum dispatch_result dispatch_hello(struct connection *connection, struct reply_
         name =
             (struct message_name){.data = DEFAULT_NAMESPACE, .size = sizeof DEFAULT_NAMESPACE - 1};
     }
+    /* Before anything is said about the namespace, even whether it is there. */
+    rights = rights_on(connection, name.data, name.size);
+    if (rights == 0) {
+        refuse_user(connection, to, &name);
+        return DISPATCH_TAKEN;
+    }
     ns = find(connection, to, &name, &info);
     if (ns == NULL) {
         return DISPATCH_TAKEN;
     }
     engine_namespace_use(ns, 1);
     connection->ns = ns;
+    connection->rights = rights;
     connection->greeted = true;
     connection->features = hello->features & (FEATURE_UNCHECKED | FEATURE_MAPPED);
     connection->hello_deadline = 0;

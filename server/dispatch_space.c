@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/access.h"
 #include "core/engine.h"
 #include "proto/message.h"
 #include "server/configured.h"
@@ -10,6 +11,7 @@
 #include "server/dispatch.h"
 #include "server/lease.h"
 #include "server/log.h"
+#include "server/rights.h"
 #include "server/server.h"
 
 /* What stands in a file is changed there: or the next start would change it back. */
@@ -25,6 +27,14 @@ static bool refuse_fixed(struct connection *connection, struct reply_to to, cons
     return true;
 }
 
+/* False: it may not, and has been told so, before it learns whether the namespace is there. */
+static bool may_administer(struct connection *connection, struct reply_to to,
+                           const struct message_name *name)
+{
+    return dispatch_may(connection, to, rights_on(connection, name->data, name->size), ACCESS_ADMIN,
+                        name->data, name->size);
+}
+
 enum dispatch_result dispatch_space_create(struct connection *connection, struct reply_to to,
                                            const struct message *message, uint32_t frame_size)
 {
@@ -37,7 +47,8 @@ enum dispatch_result dispatch_space_create(struct connection *connection, struct
 
     (void)frame_size;
     (void)snprintf(name, sizeof name, "%.*s", (int)wanted->name.size, wanted->name.data);
-    if (refuse_fixed(connection, to, name, settings + CONFIGURED_COUNT, count)) {
+    if (!may_administer(connection, to, &wanted->name) ||
+        refuse_fixed(connection, to, name, settings + CONFIGURED_COUNT, count)) {
         return DISPATCH_TAKEN;
     }
     /* Later ones win: the defaults, its section, the request. */
@@ -78,10 +89,17 @@ enum dispatch_result dispatch_space_set(struct connection *connection, struct re
     if (name->size > 0) {
         ns = engine_namespace_find(connection->server->engine, name->data, name->size);
     }
+    if (name->size > 0 && !may_administer(connection, to, name)) {
+        return DISPATCH_TAKEN;
+    }
     if (ns == NULL) {
         return not_found(connection, to, name);
     }
     engine_namespace_info(ns, &info);
+    if (name->size == 0 && !dispatch_may(connection, to, connection->rights, ACCESS_ADMIN,
+                                         info.name, strlen(info.name))) {
+        return DISPATCH_TAKEN;
+    }
     if (refuse_fixed(connection, to, info.name, settings, count)) {
         return DISPATCH_TAKEN;
     }
@@ -98,6 +116,9 @@ enum dispatch_result dispatch_space_delete(struct connection *connection, struct
     int rc;
 
     (void)frame_size;
+    if (!may_administer(connection, to, name)) {
+        return DISPATCH_TAKEN;
+    }
     if (ns == NULL) {
         return not_found(connection, to, name);
     }
@@ -162,6 +183,7 @@ enum dispatch_result dispatch_space_list(struct connection *connection, struct r
     struct engine *engine = connection->server->engine;
     struct engine_namespace_info info;
     struct listing listing;
+    struct access_who who;
     struct namespace *ns;
     bool more = false;
 
@@ -170,6 +192,7 @@ enum dispatch_result dispatch_space_list(struct connection *connection, struct r
         reply_error(connection, to, TUSK_ENOMEM, 0, 0, "no memory for the reply");
         return DISPATCH_TAKEN;
     }
+    rights_who(connection, &who);
     ns = engine_namespace_next(engine, wanted->after.size > 0 ? wanted->after.data : NULL,
                                wanted->after.size);
     while (ns != NULL) {
@@ -177,6 +200,10 @@ enum dispatch_result dispatch_space_list(struct connection *connection, struct r
         uint8_t *room = NULL;
 
         engine_namespace_info(ns, &info);
+        if (rights_of(connection->server, &who, info.name, strlen(info.name), NULL) == 0) {
+            ns = engine_namespace_next(engine, info.name, strlen(info.name));
+            continue; /* Not even its name */
+        }
         space_message(&item, &info);
         if (listing.count < wanted->max) {
             room = listing_room(&listing, message_namespace_info_size(&item));

@@ -65,6 +65,13 @@ static int remove_stale(const struct sockaddr_un *address, struct error *err)
     return 0;
 }
 
+/* Whoever can connect is told what he may do; where nobody but the owner may do anything the file
+ * says so, too. */
+static mode_t mode_of(bool shared)
+{
+    return shared ? S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH : S_IRUSR | S_IWUSR;
+}
+
 static int bind_path(int fd, const struct sockaddr_un *address, struct error *err)
 {
     if (bind(fd, (const struct sockaddr *)address, sizeof *address) == 0) {
@@ -82,7 +89,24 @@ static int bind_path(int fd, const struct sockaddr_un *address, struct error *er
     return 0;
 }
 
-int listener_open(struct listener *listener, const char *path, struct error *err)
+/* Whether the socket file is still the one we made. */
+static bool owns_path(const struct listener *listener)
+{
+    struct stat there;
+
+    return listener->path != NULL && stat(listener->path, &there) == 0 &&
+           there.st_dev == listener->device && there.st_ino == listener->inode;
+}
+
+static void share(const struct listener *listener, bool shared)
+{
+    if (owns_path(listener) && chmod(listener->path, mode_of(shared)) != 0) {
+        log_warning("listener", "cannot set the rights of socket \"%s\": %s", listener->path,
+                    strerror(errno));
+    }
+}
+
+int listener_open(struct listener *listener, const char *path, bool shared, struct error *err)
 {
     struct sockaddr_un address;
     struct stat made;
@@ -99,7 +123,7 @@ int listener_open(struct listener *listener, const char *path, struct error *err
         return error_errno(err, errno, "create a socket");
     }
     /* Before bind(): the file is created with the socket's mode, so it is never open to others. */
-    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0) {
+    if (fchmod(fd, mode_of(false)) != 0) {
         rc = error_errno(err, errno, "set the rights of socket \"%s\"", path);
         (void)close(fd); /* Nothing was written to it */
         return rc;
@@ -114,6 +138,9 @@ int listener_open(struct listener *listener, const char *path, struct error *err
     if (stat(path, &made) == 0) {
         listener->device = made.st_dev;
         listener->inode = made.st_ino;
+    }
+    if (shared) {
+        share(listener, true); /* The umask would have its say in the mode before bind() */
     }
     if (listen(fd, LISTEN_BACKLOG) != 0) {
         rc = error_errno(err, errno, "listen on socket \"%s\"", path);
@@ -132,17 +159,13 @@ void listener_adopt(struct listener *listener, int fd)
     *listener = (struct listener){.fd = fd};
 }
 
-/* Remove the socket file, if it is still the one we made. */
+/* Remove the socket file. */
 void listener_abandon(struct listener *listener)
 {
-    struct stat there;
-
     if (listener->fd < 0) {
         return;
     }
-    if (listener->path != NULL && stat(listener->path, &there) == 0 &&
-        there.st_dev == listener->device && there.st_ino == listener->inode &&
-        unlink(listener->path) != 0) {
+    if (owns_path(listener) && unlink(listener->path) != 0) {
         log_warning("listener", "cannot remove socket \"%s\": %s", listener->path, strerror(errno));
     }
     (void)close(listener->fd); /* Nothing was written to it */
@@ -282,13 +305,14 @@ void listener_resume(struct listener *listener)
     poll_again(listener);
 }
 
-void listener_reconfigured(struct listener *listener)
+void listener_reconfigured(struct listener *listener, bool shared)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         listener->fd_limit = limit.rlim_cur;
     }
+    share(listener, shared);
     listener_resume(listener);
 }
 

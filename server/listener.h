@@ -33,17 +33,20 @@ struct listener {
     bool resting;
 };
 
-/* Bind path with mode 0600 and listen. TUSK_EEXISTS: a daemon answers there; TUSK_EINVALID: path is
- * too long, or something else than a socket is there; the rest as the system says. */
-int listener_open(struct listener *listener, const char *path, struct error *err);
+/* Bind path and listen. The file has the mode 0600, or when shared 0666: then rules decide.
+ * TUSK_EEXISTS: a daemon answers there; TUSK_EINVALID: path is too long, or something else than a
+ * socket is there; the rest as the system says. */
+int listener_open(struct listener *listener, const char *path, bool shared, struct error *err);
+
 /* Use a listening socket that is there. fd is moved. */
 void listener_adopt(struct listener *listener, int fd);
 /* Begin to accept on the server's loop. */
 int listener_start(struct listener *listener, struct server *server, struct error *err);
 /* A connection has closed: accepting may go on. */
 void listener_resume(struct listener *listener);
-/* Limits have changed: of descriptors, or of connections. */
-void listener_reconfigured(struct listener *listener);
+/* Limits have changed, of descriptors or of connections; or who may connect: our own socket file
+ * gets the mode for that (systemd's is systemd's). */
+void listener_reconfigured(struct listener *listener, bool shared);
 /* Stop accepting, remove the socket file, close. Handles close with the loop. */
 void listener_stop(struct listener *listener);
 /* For a start that failed before listener_start(). */

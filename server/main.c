@@ -168,7 +168,7 @@ static int judge_namespaces(const struct storage *storage, const struct options 
 }
 
 /* systemd's socket, or our own. */
-static int open_socket(struct listener *listener, const struct options *options, struct error *err)
+static int open_socket(struct listener *listener, const struct config *config, struct error *err)
 {
     int fd;
     int rc = notify_listen_fd(&fd, err);
@@ -180,7 +180,7 @@ static int open_socket(struct listener *listener, const struct options *options,
         listener_adopt(listener, fd);
         return 0;
     }
-    return listener_open(listener, options->socket, err);
+    return listener_open(listener, config->options.socket, access_any(config), err);
 }
 
 static int status_of_socket(const struct error *err)
@@ -272,7 +272,6 @@ static void stop_unused(struct storage *storage)
 /* With the storage open: listen, serve, stop. */
 static int serve(struct storage *storage, struct config *config, const struct config_source *source)
 {
-    const struct options *options = &config->options;
     static struct server server;
     static struct reload reload;
     struct error err;
@@ -283,7 +282,7 @@ static int serve(struct storage *storage, struct config *config, const struct co
         stop_unused(storage);
         return EXIT_STATUS_IO;
     }
-    if (open_socket(&server.listener, options, &err) != 0) {
+    if (open_socket(&server.listener, config, &err) != 0) {
         log_error("start", "%s", err.text);
         stop_unused(storage);
         server_deinit(&server);

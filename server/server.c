@@ -16,6 +16,7 @@
 #include "server/notify.h"
 #include "server/reload.h"
 #include "server/request.h"
+#include "server/rights.h"
 #include "server/sweep.h"
 
 /* Turns after a stop in which what has already arrived is still read, and answered CLOSED. */
@@ -296,7 +297,6 @@ static void end_turn(struct server *server)
         (void)uv_idle_start(&server->idle, on_idle); /* Always succeeds */
         return;
     }
-
     server->staging = false;
     server->turn_due = false;
     if (server->state == SERVER_SERVING) {
@@ -376,7 +376,8 @@ void server_reconfigured(struct server *server)
 {
     server->pool.limit_bytes = server->options->total_bytes_max;
     sweep_start(server);
-    listener_reconfigured(&server->listener);
+    listener_reconfigured(&server->listener, access_any(server->config));
+    rights_refresh(server);
     server_want_turn(server); /* Who was paused by a limit is asked again */
 }
 
@@ -424,16 +425,12 @@ static int init_signals(struct server *server)
 
 static int init_engine_fd(struct server *server, int fd)
 {
-    int rc;
+    const int rc = fd < 0 ? 0 : uv_poll_init(&server->loop, &server->engine_poll, fd);
 
-    if (fd < 0) {
-        return 0;
-    }
-    rc = uv_poll_init(&server->loop, &server->engine_poll, fd);
-    if (rc == 0) {
+    if (rc == 0 && fd >= 0) {
         server->has_engine_fd = true;
         server->engine_poll.data = server;
-        rc = uv_poll_start(&server->engine_poll, UV_READABLE, on_engine_fd);
+        return uv_poll_start(&server->engine_poll, UV_READABLE, on_engine_fd);
     }
     return rc;
 }

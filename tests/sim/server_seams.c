@@ -144,6 +144,10 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
     if (fd < SEAM_FD_FIRST) {
         return __real_getsockopt(fd, level, name, value, size);
     }
+    if (name != SO_PEERCRED) {
+        errno = ENOPROTOOPT;
+        return -1;
+    }
     peer = (struct ucred){.pid = fd, .uid = scene_link(seam_scene, fd)->uid, .gid = 1};
     memcpy(value, &peer, sizeof peer);
     return 0;

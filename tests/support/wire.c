@@ -54,30 +54,38 @@ void wire_close(struct wire *wire)
     wire->fd = -1;
 }
 
-bool wire_try_open(struct wire *wire, const char *socket_path, const char *space)
+int wire_hello(struct wire *wire, const char *space)
 {
     const struct message hello = {
         .type = MESSAGE_HELLO,
         .u.hello = {.version_min = 1,
                     .version_max = 1,
-                    .space = wire_name(space != NULL ? space : ""),
+                    .space = wire_name(space),
                     .client = wire_name("test")},
     };
     struct wire_reply reply;
 
-    if (!connect_to(wire, socket_path)) {
-        return false;
+    if (wire_send(wire, &hello) == 0 || !wire_receive(wire, &reply)) {
+        return TUSK_ECLOSED;
     }
-    if (space == NULL) {
-        return true;
-    }
-    if (wire_send(wire, &hello) == 0 || !wire_receive(wire, &reply) || reply.status != 0) {
-        wire_close(wire);
-        return false;
+    if (reply.status != 0) {
+        return reply.status;
     }
     wire_need(message_hello_reply_decode(&wire->hello, reply.body, reply.size) == 0,
               "the reply to HELLO does not decode");
     wire->hello.server = (struct message_name){0};
+    return 0;
+}
+
+bool wire_try_open(struct wire *wire, const char *socket_path, const char *space)
+{
+    if (!connect_to(wire, socket_path)) {
+        return false;
+    }
+    if (space != NULL && wire_hello(wire, space) != 0) {
+        wire_close(wire);
+        return false;
+    }
     return true;
 }
 

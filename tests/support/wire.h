@@ -47,6 +47,8 @@ void wire_need(bool good, const char *what);
 void wire_open(struct wire *wire, const char *socket_path, const char *space);
 /* The same, but says whether it went well. */
 bool wire_try_open(struct wire *wire, const char *socket_path, const char *space);
+/* HELLO on a connection without. Returns the status; TUSK_ECLOSED: there is none. */
+int wire_hello(struct wire *wire, const char *space);
 void wire_close(struct wire *wire);
 
 /* Send bytes as they are. False: the daemon has closed. */

@@ -1,0 +1,103 @@
+#include "server/rights.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "config/config.h"
+#include "core/engine.h"
+#include "server/connection.h"
+#include "server/dispatch.h"
+#include "server/server.h"
+
+#define GROUPS_MAX 65536u /* The kernel's (NGROUPS_MAX), without the first one */
+
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
+/* Of whom was asked for last; the loop is one thread. */
+static gid_t groups[GROUPS_MAX + 1];
+
+_Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups are handed on as they are");
+
+void rights_who(const struct connection *connection, struct access_who *who)
+{
+    struct ucred peer = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+    socklen_t size = sizeof peer;
+    uv_os_fd_t fd;
+
+    *who = (struct access_who){.uid = connection->uid, .groups = groups};
+    if (uv_fileno((const uv_handle_t *)&connection->pipe, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+        return; /* Without groups it matches less */
+    }
+    groups[who->group_count++] = peer.gid;
+    size = sizeof groups - sizeof groups[0];
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &size) == 0) {
+        who->group_count += size / sizeof groups[0];
+    }
+}
+
+uint32_t rights_of(const struct server *server, const struct access_who *who, const char *space,
+                   size_t space_size, const struct access_rule **rule)
+{
+    char name[CONFIG_NAME_SIZE_MAX + 1];
+
+    if (rule != NULL) {
+        *rule = NULL;
+    }
+    if (who->uid == 0 || who->uid == geteuid()) {
+        return ACCESS_ALL;
+    }
+    (void)snprintf(name, sizeof name, "%.*s", (int)space_size, space);
+    return access_rights(access_of(server->config, name), who, rule);
+}
+
+uint32_t rights_on(const struct connection *connection, const char *space, size_t space_size)
+{
+    struct access_who who;
+
+    rights_who(connection, &who);
+    return rights_of(connection->server, &who, space, space_size, NULL);
+}
+
+void rights_refresh(struct server *server)
+{
+    struct connection *connection;
+
+    for (connection = server->connections; connection != NULL; connection = connection->next) {
+        if (connection->ns != NULL) {
+            struct engine_namespace_info info;
+
+            const uint32_t had = connection->rights;
+
+            engine_namespace_info(connection->ns, &info);
+            connection->rights = rights_on(connection, info.name, strlen(info.name));
+            if ((had & ~connection->rights) != 0) {
+                /* What it waits for may not be delivered any more. */
+                dispatch_cancel_reads(connection);
+                connection_finish(connection);
+            }
+        }
+    }
+}
+
+void rights_refusal(const struct connection *connection, const char *space, size_t space_size,
+                    uint32_t has, uint32_t needed, char *text)
+{
+    char has_text[ACCESS_TEXT_SIZE];
+    char needed_text[ACCESS_TEXT_SIZE];
+
+    access_text(has, has_text);
+    access_text(needed, needed_text);
+    (void)snprintf(
+        text, RIGHTS_TEXT_SIZE,
+        "user id %lu may not do this with namespace \"%.*s\": it takes the right %s, and "
+        "the user has %s; the daemon's user or root gives it with an allow line in the "
+        "configuration (tuskd.conf(5))",
+        (unsigned long)connection->uid, (int)space_size, space,
+        needed != 0 ? needed_text : "to something", has_text);
+}
