@@ -1,5 +1,5 @@
 /* Who may do what: the allow lines of the configuration, held against processes of other users.
- * only can become others; without it these are skipped. */
+ * Only root can become others; without it these are skipped. */
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
