@@ -162,6 +162,36 @@ int tusk_topic_info(struct tusk *t, const char *topic, struct tusk_topic_info *i
     return call_end(&call, rc);
 }
 
+int tusk_access(struct tusk *t, const char *user, const char *space, struct tusk_access *access)
+{
+    struct message message = {.type = MESSAGE_ACCESS};
+    struct message_access_reply decoded;
+    struct tusk_access all = {.size = 0};
+    struct call call;
+    int rc = name_from(t, "user", user != NULL ? user : "", &message.u.access.user);
+
+    if (rc == TUSK_OK) {
+        rc = name_from(t, "namespace", space != NULL ? space : "", &message.u.access.space);
+    }
+    if (rc == TUSK_OK) {
+        rc = call_run(t, &call, &message, false, 0);
+    }
+    if (rc != TUSK_OK) {
+        return rc;
+    }
+    rc = message_access_reply_decode(&decoded, call.reply.u.body.data, call.reply.u.body.size);
+    if (rc == TUSK_OK) {
+        all.uid = decoded.uid;
+        all.rights = decoded.rights;
+        name_copy(all.user, &decoded.user);
+        name_copy(all.why, &decoded.why);
+        rc = struct_out(access, access->size, &all, sizeof all);
+    } else {
+        rc = admin_malformed(t);
+    }
+    return call_end(&call, rc);
+}
+
 /* ---- Lists: page after page, each from behind the last name of the one before ---- */
 
 struct lister {

@@ -91,6 +91,8 @@ int cli_info(struct cli *cli, int argc, char **argv);
 int cli_namespace(struct cli *cli, int argc, char **argv);
 int cli_sync(struct cli *cli, int argc, char **argv);
 int cli_config(struct cli *cli, int argc, char **argv);
+int cli_whoami(struct cli *cli, int argc, char **argv);
+int cli_acl(struct cli *cli, int argc, char **argv);
 int cli_stat(struct cli *cli, int argc, char **argv);
 int cli_ping(struct cli *cli, int argc, char **argv);
 int cli_bench(struct cli *cli, int argc, char **argv);

@@ -19,6 +19,8 @@ static const struct cli_command commands[] = {
     {"ns", cli_namespace, "List, create, set up or delete namespaces"},
     {"sync", cli_sync, "Wait until everything appended is on disk"},
     {"config", cli_config, "The daemon's configuration, and what differs in it"},
+    {"whoami", cli_whoami, "Who the daemon takes you for, and what you may do"},
+    {"acl", cli_acl, "What a user may do, and by which rule"},
     {"stat", cli_stat, "The daemon's counters"},
     {"ping", cli_ping, "Measure a round trip to the daemon"},
     {"bench", cli_bench, "Measure append, read, latency, or end to end"},

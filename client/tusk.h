@@ -400,6 +400,19 @@ struct tusk_config_item {
     const char *origin;   /* "default", "--fsync", "TUSK_LOG", "FILE:LINE", "stored", ... */
 };
 
+#define TUSK_RIGHT_READ 0x1u   /* Read, peek and consume; make, move and delete cursors */
+#define TUSK_RIGHT_APPEND 0x2u /* Append, and make topics by it; sync */
+#define TUSK_RIGHT_ADMIN 0x4u  /* Topics, settings, the namespace itself, the configuration */
+
+/* What somebody may do with a namespace. */
+struct tusk_access {
+    size_t size;
+    uint32_t uid;
+    uint32_t rights;                   /* TUSK_RIGHT_* */
+    char user[TUSK_NAME_SIZE_MAX + 1]; /* As the daemon's system knows the user; may be "" */
+    char why[TUSK_NAME_SIZE_MAX + 1];  /* The rule that gives it, or why none does */
+};
+
 /* Called for each item of a list; the item lives until it returns. Not 0 ends the list, which
  * then returns TUSK_OK. Other calls on the connection are allowed inside. */
 typedef int (*tusk_topic_fn)(void *user, const struct tusk_topic_info *info);
@@ -448,6 +461,13 @@ TUSK_API int tusk_namespace_set(struct tusk *t, const char *space,
 TUSK_API int tusk_namespace_list(struct tusk *t, tusk_namespace_fn fn, void *user);
 /* With everything in it. EBUSY while connections use it, EINVALID for "default". */
 TUSK_API int tusk_namespace_delete(struct tusk *t, const char *space);
+
+/* What a user (a name or a number; NULL: this one) may do with a namespace (NULL: the
+ * connection's), whether it is there or not. About others it takes the right admin there (EDENIED).
+ * ENOTFOUND: the daemon's system knows no such user. A daemon older than this call: EUNSUPPORTED.
+ */
+TUSK_API int tusk_access(struct tusk *t, const char *user, const char *space,
+                         struct tusk_access *access);
 
 /* The daemon's counters, under the names of its metrics. */
 TUSK_API int tusk_stats(struct tusk *t, tusk_stat_fn fn, void *user);

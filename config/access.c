@@ -174,16 +174,16 @@ void access_free(struct access_rules *rules)
 /* ---- what names mean ---- */
 
 /* A number stands for itself, whether the system knows it or not. */
-static bool number_of(const char *name, uint32_t *id)
+bool access_number(const char *text, uint32_t *id)
 {
     char *end;
     uintmax_t value;
 
-    if (name[0] < '0' || name[0] > '9') {
+    if (text[0] < '0' || text[0] > '9') {
         return false;
     }
     errno = 0;
-    value = strtoumax(name, &end, 10);
+    value = strtoumax(text, &end, 10);
     *id = (uint32_t)value;
     return errno == 0 && *end == '\0' && value < UINT32_MAX;
 }
@@ -197,7 +197,7 @@ static bool look_up(const struct access_rule *rule, uint32_t *id)
     struct passwd user_room;
     struct group group_room;
 
-    if (number_of(rule->name, id)) {
+    if (access_number(rule->name, id)) {
         return true;
     }
     if (rule->kind == ACCESS_USER) {

@@ -72,6 +72,8 @@ bool access_any(const struct config *config);
 /* Whether two configurations give the same. */
 bool access_same(const struct access_rules *a, const struct access_rules *b);
 
+/* A number as it is written; false: it is none, or no id. */
+bool access_number(const char *text, uint32_t *id);
 /* "read,append", "none": in ACCESS_TEXT_SIZE bytes. */
 void access_text(uint32_t rights, char *text);
 /* All rules in one line, as they could be written; cut to size. */

@@ -46,6 +46,7 @@ enum message_type {
     MESSAGE_STATS = 21,
     MESSAGE_CONFIG = 22,
     MESSAGE_RELEASE = 23,
+    MESSAGE_ACCESS = 24,
     MESSAGE_TYPE_END /* One past the last */
 };
 
@@ -315,6 +316,23 @@ struct message_config_item {
     struct message_name origin;   /* "default", a variable, an option, "FILE:LINE", ... */
 };
 
+/* ACCESS: what somebody may do. */
+struct message_access {
+    struct message_name user;  /* A name or a number; empty: who asks */
+    struct message_name space; /* Empty: the connection's */
+};
+
+#define MESSAGE_RIGHT_READ 0x1u
+#define MESSAGE_RIGHT_APPEND 0x2u
+#define MESSAGE_RIGHT_ADMIN 0x4u
+
+struct message_access_reply {
+    uint32_t uid;
+    uint16_t rights;          /* MESSAGE_RIGHT_*; those that are unknown are kept */
+    struct message_name user; /* As the daemon's system knows it; may be empty */
+    struct message_name why;  /* A sentence */
+};
+
 /* The body of a reply whose status is not 0. */
 struct message_error {
     uint64_t detail_a;
@@ -341,6 +359,7 @@ struct message {
         struct message_namespace_settings namespace_settings;
         struct message_config config;
         struct message_release release;
+        struct message_access access;
         struct message_name name;
     } u;
 };
@@ -406,6 +425,12 @@ size_t message_namespace_info_encode(uint8_t *to, const struct message_namespace
 /* Value, fallback and origin are cut and mended as an error's text is. */
 size_t message_config_item_size(const struct message_config_item *item);
 size_t message_config_item_encode(uint8_t *to, const struct message_config_item *item);
+
+/* The sentence is cut and mended as an error's text is. */
+size_t message_access_reply_size(const struct message_access_reply *reply);
+size_t message_access_reply_encode(uint8_t *to, const struct message_access_reply *reply);
+int message_access_reply_decode(struct message_access_reply *reply, const uint8_t *body,
+                                size_t size);
 
 /* STATS: a head of 2 bytes (count), then items. */
 #define MESSAGE_STATS_HEAD_SIZE 2u

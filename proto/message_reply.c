@@ -148,6 +148,42 @@ int message_error_decode(struct message_error *error, const uint8_t *body, size_
     return message_take_end(&in, NULL);
 }
 
+static void put_access_reply(struct message_output *out, const struct message_access_reply *reply)
+{
+    message_put_u32(out, reply->uid);
+    message_put_u16(out, reply->rights);
+    message_put_name(out, &reply->user);
+    message_put_text(out, &reply->why);
+}
+
+size_t message_access_reply_size(const struct message_access_reply *reply)
+{
+    struct message_output out = {.to = NULL};
+
+    put_access_reply(&out, reply);
+    return out.size;
+}
+
+size_t message_access_reply_encode(uint8_t *to, const struct message_access_reply *reply)
+{
+    struct message_output out = {.to = to};
+
+    put_access_reply(&out, reply);
+    return out.size;
+}
+
+int message_access_reply_decode(struct message_access_reply *reply, const uint8_t *body,
+                                size_t size)
+{
+    struct message_input in = {.at = body, .left = size};
+
+    reply->uid = message_take_u32(&in);
+    reply->rights = message_take_u16(&in);
+    reply->user = message_take_name(&in, &message_rule_peer);
+    reply->why = message_take_text(&in);
+    return message_take_end(&in, NULL);
+}
+
 static void put_topic_info(struct message_output *out, const struct message_topic_info *info)
 {
     message_put_u64(out, info->topic_id);

@@ -395,6 +395,18 @@ static void put_release(struct message_output *out, const struct message *messag
     }
 }
 
+static void take_access(struct message_input *in, struct message *message)
+{
+    message->u.access.user = message_take_name(in, &message_rule_peer);
+    message->u.access.space = message_take_name(in, &message_rule_any_namespace);
+}
+
+static void put_access(struct message_output *out, const struct message *message)
+{
+    message_put_name(out, &message->u.access.user);
+    message_put_name(out, &message->u.access.space);
+}
+
 struct request_form {
     void (*take)(struct message_input *in, struct message *message);
     void (*put)(struct message_output *out, const struct message *message);
@@ -424,6 +436,7 @@ static const struct request_form forms[MESSAGE_TYPE_END] = {
     [MESSAGE_STATS] = {take_nothing, put_nothing},
     [MESSAGE_CONFIG] = {take_config, put_config},
     [MESSAGE_RELEASE] = {take_release, put_release},
+    [MESSAGE_ACCESS] = {take_access, put_access},
 };
 
 int message_decode(struct message *message, uint16_t type, const uint8_t *body, size_t size,

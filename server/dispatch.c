@@ -36,6 +36,7 @@ static dispatch_fn *const handlers[MESSAGE_TYPE_END] = {
     [MESSAGE_STATS] = dispatch_stats,
     [MESSAGE_CONFIG] = dispatch_config,
     [MESSAGE_RELEASE] = dispatch_release,
+    [MESSAGE_ACCESS] = dispatch_access,
 };
 
 /* What each takes of the rights on the connection's namespace. HELLO, and those that name a
@@ -82,7 +83,8 @@ static bool needs_namespace(uint16_t type)
 {
     return type != MESSAGE_HELLO && type != MESSAGE_NAMESPACE_CREATE &&
            type != MESSAGE_NAMESPACE_SET && type != MESSAGE_NAMESPACE_LIST &&
-           type != MESSAGE_NAMESPACE_DELETE && type != MESSAGE_CONFIG && type != MESSAGE_RELEASE;
+           type != MESSAGE_NAMESPACE_DELETE && type != MESSAGE_CONFIG && type != MESSAGE_RELEASE &&
+           type != MESSAGE_ACCESS;
 }
 
 /* The order of the first requests: HELLO comes first, and once. False: it was broken, and has been

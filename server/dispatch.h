@@ -8,7 +8,8 @@
  *     dispatch_command.c  what changes cursors, topics and settings, and SYNC
  *     dispatch_query.c    lists, TOPIC_INFO, STATS
  *     dispatch_space.c    creating, deleting and listing namespaces
- *     dispatch_config.c   CONFIG */
+ *     dispatch_config.c   CONFIG
+ *     dispatch_access.c   ACCESS */
 #ifndef SERVER_DISPATCH_H
 #define SERVER_DISPATCH_H
 
@@ -65,6 +66,7 @@ dispatch_fn dispatch_topic_list;
 dispatch_fn dispatch_topic_info;
 dispatch_fn dispatch_cursor_list;
 dispatch_fn dispatch_stats;
+dispatch_fn dispatch_access;
 dispatch_fn dispatch_config;
 dispatch_fn dispatch_space_create;
 dispatch_fn dispatch_space_set;

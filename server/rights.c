@@ -88,16 +88,22 @@ void rights_refresh(struct server *server)
 void rights_refusal(const struct connection *connection, const char *space, size_t space_size,
                     uint32_t has, uint32_t needed, char *text)
 {
+    const unsigned long uid = connection->uid;
     char has_text[ACCESS_TEXT_SIZE];
     char needed_text[ACCESS_TEXT_SIZE];
 
+    if (has == 0) {
+        (void)snprintf(text, RIGHTS_TEXT_SIZE,
+                       "user id %lu may not use namespace \"%.*s\": only root, the daemon's own "
+                       "user and whom an allow line of its configuration names may",
+                       uid, (int)space_size, space);
+        return;
+    }
     access_text(has, has_text);
     access_text(needed, needed_text);
     (void)snprintf(
         text, RIGHTS_TEXT_SIZE,
         "user id %lu may not do this with namespace \"%.*s\": it takes the right %s, and "
-        "the user has %s; the daemon's user or root gives it with an allow line in the "
-        "configuration (tuskd.conf(5))",
-        (unsigned long)connection->uid, (int)space_size, space,
-        needed != 0 ? needed_text : "to something", has_text);
+        "an allow line of the daemon's configuration gives only %s",
+        uid, (int)space_size, space, needed_text, has_text);
 }

@@ -25,8 +25,7 @@ uint32_t rights_on(const struct connection *connection, const char *space, size_
 /* The rules have changed: look again what each connection may do with its namespace. One that has
  * lost a right is owed what it has asked for, and then closed. */
 void rights_refresh(struct server *server);
-/* A sentence that says what is missing, in RIGHTS_TEXT_SIZE bytes. needed: what the request takes;
- * 0: any right. */
+/* A sentence that says what is missing, in RIGHTS_TEXT_SIZE bytes. */
 void rights_refusal(const struct connection *connection, const char *space, size_t space_size,
                     uint32_t has, uint32_t needed, char *text);
 

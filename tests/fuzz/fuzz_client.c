@@ -228,10 +228,11 @@ static int administer(struct tusk *t, unsigned how)
     static const struct tusk_setting setting = {.key = TUSK_SETTING_FSYNC, .value = 7};
     const struct tusk_position from = {.kind = TUSK_FROM_EARLIEST};
     struct tusk_topic_info info = {.size = sizeof info};
+    struct tusk_access access = {.size = sizeof access};
     struct tusk_cursor_place place;
     uint64_t value;
 
-    switch (how % 17) {
+    switch (how % 18) {
     case 0:
         return tusk_topic_create(t, "t", &setting, 1, &value);
     case 1:
@@ -263,6 +264,8 @@ static int administer(struct tusk *t, unsigned how)
         return tusk_stats(t, take_stat, NULL);
     case 15:
         return tusk_config(t, 0, take_config, NULL);
+    case 16:
+        return tusk_access(t, NULL, "n", &access);
     default:
         return tusk_seek(t, "t", "c", from, &place);
     }

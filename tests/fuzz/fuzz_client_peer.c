@@ -234,6 +234,9 @@ static size_t success_body(uint8_t *body, const struct waiting *to, uint16_t typ
         message_list_head_encode(body, say % 3 == 0, 1);
         return MESSAGE_LIST_HEAD_SIZE +
                message_config_item_encode(body + MESSAGE_LIST_HEAD_SIZE, &option);
+    case MESSAGE_ACCESS:
+        return message_access_reply_encode(
+            body, &(struct message_access_reply){.uid = say, .rights = 3, .user = {"t", 1}});
     case MESSAGE_STATS:
         message_stats_head_encode(body, 1);
         return MESSAGE_STATS_HEAD_SIZE + message_stat_encode(body + MESSAGE_STATS_HEAD_SIZE, &stat);

@@ -50,6 +50,7 @@ static const char *const request_names[MESSAGE_TYPE_END] = {
     [MESSAGE_STATS] = "stats",
     [MESSAGE_CONFIG] = "config",
     [MESSAGE_RELEASE] = "release",
+    [MESSAGE_ACCESS] = "access",
 };
 
 static const char *const reply_names[REPLY_KIND_END] = {
@@ -65,6 +66,7 @@ static const char *const reply_names[REPLY_KIND_END] = {
     [REPLY_NAMESPACE_LIST] = "reply-namespace-list",
     [REPLY_STATS] = "reply-stats",
     [REPLY_CONFIG] = "reply-config",
+    [REPLY_ACCESS] = "reply-access",
 };
 
 /* A request of this type that is small. */

@@ -160,7 +160,7 @@ exit_codes_are_as_documented() {
     if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
         chmod 711 "$dir" && chmod 666 "$TUSK_SOCKET" && cp "$tusk" "$dir/tusk"
         expect 5 '' setpriv --reuid 65534 --clear-groups "$dir/tusk" ping
-        says '*only its own user and root may*be root*'
+        says "*only root, the daemon's own user and whom an allow line*may*be root*"
     fi
 }
 
@@ -178,7 +178,7 @@ nonsense_is_refused_with_a_remedy() {
     for words in '' nonsense --nonsense '-o xml topics' '--timeout 0 ping' append read 'read o -C 0' \
         'read o --max-bytes 0' 'read o --from x' 'checkpoint o x' 'seek o x' 'topic set o x=1' 'topic trim o x' \
         'append o x --batch 0' 'append o x --ack x' 'append -f x o y' 'bench x' 'bench append --clients 0' \
-        'cursor x' 'ns ls x' 'sync x' 'stat --watch x' config 'config show x' 'config diff x'; do
+        'cursor x' 'ns ls x' 'sync x' 'stat --watch x' config 'config show x' 'config diff x' 'whoami x' acl 'acl check'; do
         # shellcheck disable=SC2086
         expect 2 '*' "$tusk" $words
     done
@@ -188,7 +188,7 @@ nonsense_is_refused_with_a_remedy() {
     says "*'fsync=each'*namespace*retention*"
     expect 0 'Usage: tusk *' "$tusk" --usage
     for words in append read checkpoint seek cursors 'cursor create' 'cursor delete' topics 'topic create' \
-        'topic delete' 'topic trim' 'topic set' info 'ns ls' 'ns create' 'ns set' 'ns delete' sync 'config show' 'config diff' stat ping bench; do
+        'topic delete' 'topic trim' 'topic set' info 'ns ls' 'ns create' 'ns set' 'ns delete' sync 'config show' 'config diff' whoami 'acl check' stat ping bench; do
         # shellcheck disable=SC2086
         expect 0 "Usage: tusk $words *--timeout*" "$tusk" $words --help
     done
@@ -219,6 +219,18 @@ damage_is_told() {
     expect 8 '' "$tusk" read ending -c reader --skip-damage
     says '*entries 0 to 0 are damaged and were skipped*'
     expect 3 '' "$tusk" read ending -c reader -e
+}
+
+# Who may do what, and by which rule.
+access_is_told() {
+    stop
+    printf '[defaults]\nallow = user:65533 append\n' >"$dir/tuskd.conf"
+    start --config "$dir/tuskd.conf"
+    expect 0 "*	default	read,append,admin	root and the daemon's own user may do everything" "$tusk" whoami
+    expect 0 "65533	*	default	append	allow in $dir/tuskd.conf:2" "$tusk" acl check 65533
+    expect 0 "*	other	none	no allow line matches" "$tusk" acl check 65532 other
+    expect 4 '' "$tusk" acl check no-such-user-here
+    says '*knows no such user*'
 }
 
 # What is in force, what is not the default, and what the files would change; with a column for where it comes from.
@@ -252,6 +264,7 @@ exit_codes_are_as_documented
 names_do_not_break_rows
 nonsense_is_refused_with_a_remedy
 damage_is_told
+access_is_told
 configuration_is_told
 stop || { echo "FAIL: the stop was not clean: $(cat "$dir/log")"; failures=$((failures + 1)); }
 echo "$failures failures"

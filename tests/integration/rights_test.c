@@ -42,6 +42,9 @@ struct answers {
     int space_set;
     int space_create;
     int config;
+    int other;       /* What bob may do */
+    uint16_t rights; /* As ACCESS says */
+    uint32_t uid;
     unsigned spaces; /* That NAMESPACE_LIST shows */
 };
 
@@ -145,6 +148,23 @@ static unsigned count_spaces(struct wire *wire)
     return count;
 }
 
+/* What ACCESS says of somebody; "": of this process. */
+static int ask_access(struct wire *wire, const char *user, struct answers *answers)
+{
+    const struct message message = {.type = MESSAGE_ACCESS,
+                                    .u.access = {.user = wire_name(user), .space = wire_name("")}};
+    struct message_access_reply said;
+    struct wire_reply reply;
+    const int status = wire_call(wire, &message, &reply);
+
+    if (status == 0) {
+        wire_need(message_access_reply_decode(&said, reply.body, reply.size) == 0, "decode ACCESS");
+        answers->rights = said.rights;
+        answers->uid = said.uid;
+    }
+    return status;
+}
+
 /* Ask for one thing of each kind. */
 static void ask_all(struct wire *wire, struct answers *answers)
 {
@@ -166,6 +186,8 @@ static void ask_all(struct wire *wire, struct answers *answers)
     answers->space_create = try_space(wire, MESSAGE_NAMESPACE_CREATE, "made");
     answers->config = call(wire, &config);
     answers->spaces = count_spaces(wire);
+    answers->other = ask_access(wire, "4002", answers);
+    wire_need(ask_access(wire, "", answers) == 0, "everybody may ask about himself");
     wire_need(wire_simple(wire, MESSAGE_PING) == 0, "PING takes no right");
 }
 
@@ -239,6 +261,10 @@ static void expect_rights(const struct answers *answers, bool read, bool append,
     expect(answers->topic_create == TUSK_EEXISTS ? 0 : answers->topic_create, admin);
     expect(answers->space_set, admin);
     expect(answers->config, admin);
+    expect(answers->other, admin);
+    assert_int_equal(answers->rights, (read ? MESSAGE_RIGHT_READ : 0) |
+                                          (append ? MESSAGE_RIGHT_APPEND : 0) |
+                                          (admin ? MESSAGE_RIGHT_ADMIN : 0));
 }
 
 /* ---- tests ---- */
@@ -331,6 +357,26 @@ static void the_overflow_user_matches_nothing(void **state)
     assert_int_equal(ask_as(daemon, (struct user){ALICE, 0}, "default").hello, 0);
 }
 
+/* What an administrator asks about somebody is what that one would be told, groups and all. */
+static void access_tells_what_others_may(void **state)
+{
+    struct daemon *daemon = *state;
+    struct answers answers;
+    struct wire wire;
+
+    start(daemon, "[defaults]\nallow = user:4001 append; group:root read\n");
+    wire_open(&wire, daemon->socket, "default");
+    assert_int_equal(ask_access(&wire, "4001", &answers), 0);
+    assert_int_equal(answers.uid, ALICE);
+    assert_int_equal(answers.rights, MESSAGE_RIGHT_APPEND);
+    assert_int_equal(ask_access(&wire, "4009", &answers), 0);
+    assert_int_equal(answers.rights, 0);
+    assert_int_equal(ask_access(&wire, "root", &answers), 0);
+    assert_int_equal(answers.uid, 0);
+    assert_int_equal(ask_access(&wire, "no-such-user-here", &answers), TUSK_ENOTFOUND);
+    wire_close(&wire);
+}
+
 /* A rule for somebody who is not there is an error, with its place. */
 static void an_unknown_user_is_an_error(void **state)
 {
@@ -405,6 +451,7 @@ int main(void)
         FIXTURE_TEST(groups_count),
         FIXTURE_TEST(a_section_overrules_the_defaults),
         FIXTURE_TEST(the_overflow_user_matches_nothing),
+        FIXTURE_TEST(access_tells_what_others_may),
         FIXTURE_TEST(an_unknown_user_is_an_error),
         FIXTURE_TEST(a_reload_changes_rights),
         FIXTURE_TEST(a_reload_changes_the_socket),

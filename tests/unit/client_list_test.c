@@ -84,6 +84,13 @@ static size_t admin_body(struct admin *admin, uint8_t *body)
                    body + MESSAGE_LIST_HEAD_SIZE,
                    &(struct message_namespace_info){
                        .state = NAMESPACE_REFUSED, .name = {"eu", 2}, .reason = {"damaged", 7}});
+    case MESSAGE_ACCESS:
+        return message_access_reply_encode(body, &(struct message_access_reply){
+                                                     .uid = 7,
+                                                     .rights = 3,
+                                                     .user = message->u.access.user,
+                                                     .why = {"because", 7},
+                                                 });
     case MESSAGE_CONFIG:
         return config_page(body, &message->u.config);
     case MESSAGE_STATS:
@@ -251,6 +258,22 @@ static void configuration_is_listed(void **state)
     assert_true(admin->last.message.u.config.files);
 }
 
+/* What is asked about whom arrives, and so does the answer. */
+static void access_is_told(void **state)
+{
+    struct admin *admin = *state;
+    pthread_t thread = serve(admin, 1);
+    struct tusk_access access = {.size = sizeof access};
+
+    assert_int_equal(tusk_access(admin->peer->t, "alice", "eu", &access), TUSK_OK);
+    served(thread);
+    assert_int_equal(admin->last.message.u.access.space.size, 2);
+    assert_int_equal(access.uid, 7);
+    assert_int_equal(access.rights, TUSK_RIGHT_READ | TUSK_RIGHT_APPEND);
+    assert_string_equal(access.user, "alice");
+    assert_string_equal(access.why, "because");
+}
+
 /* Settings may be named in any order, but not twice: the wire wants them ascending. */
 static void settings_are_sorted_and_unique(void **state)
 {
@@ -311,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lists_go_through_all_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(cursors_namespaces_and_stats_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(configuration_is_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(access_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(settings_are_sorted_and_unique, setup, teardown),
         cmocka_unit_test_setup_teardown(every_other_call_sends_its_request, setup, teardown),
     };

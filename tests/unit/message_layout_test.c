@@ -147,6 +147,8 @@ static const struct {
      "0200"
      "01020304"
      "3f000000"},
+    {{.type = MESSAGE_ACCESS, .u.access = {.user = NAME("orders"), .space = NAME("")}},
+     ORDERS_HEX EMPTY_HEX},
 };
 
 /* Every request has the bytes of PROTOCOL.md, both ways, and no type is missing here. */

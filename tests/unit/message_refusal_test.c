@@ -103,6 +103,10 @@ static const struct row nothing_rows[] = {
     {MESSAGE_RELEASE, BAD(LEASES), "4100"},
     {MESSAGE_RELEASE, BAD(TOO_SHORT), "0200 00000000"},
     {MESSAGE_RELEASE, BAD(TOO_LONG), "0100 00000000 00"},
+    {MESSAGE_ACCESS, GOOD, EMPTY EMPTY},
+    {MESSAGE_ACCESS, GOOD, T T},
+    {MESSAGE_ACCESS, BAD(TOO_SHORT), T},
+    {MESSAGE_ACCESS, BAD(TOO_LONG), T T "00"},
 };
 
 static const struct row append_rows[] = {
@@ -461,6 +465,11 @@ static const struct {
     {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY EMPTY T T EMPTY},
     {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY T BAD_NAME T EMPTY},
     {REPLY_CONFIG, false, "0000 0100 0000" T EMPTY T T T EMPTY "00"},
+    {REPLY_ACCESS, true, "01020304 0700" EMPTY EMPTY},
+    {REPLY_ACCESS, true, "01020304 ffff" T T},
+    {REPLY_ACCESS, false, "01020304 0700" BAD_NAME T},
+    {REPLY_ACCESS, false, "01020304 0700" T BAD_NAME},
+    {REPLY_ACCESS, false, "01020304 0700" T T "00"},
     {REPLY_STATS, true, "0000"},
     {REPLY_STATS, true, "0200" T U64 T U64},
     {REPLY_STATS, false, "0200" T U64},

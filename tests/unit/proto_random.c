@@ -290,6 +290,10 @@ void random_message(struct random *random, struct random_pool *pool, uint16_t ty
     case MESSAGE_RELEASE:
         random_release(random, &message->u.release);
         break;
+    case MESSAGE_ACCESS:
+        message->u.access.user = random_name(random, pool, 0);
+        message->u.access.space = random_name(random, pool, 0);
+        break;
     case MESSAGE_NAMESPACE_DELETE:
         message->u.name = random_name(random, pool, 1);
         break;
@@ -444,6 +448,8 @@ size_t random_reply(struct random *random, struct random_pool *pool, enum reply_
     struct message_cursor_reply cursor = {random_number(random), random_number(random)};
     struct message_error error = {.detail_a = random_number(random),
                                   .detail_b = random_number(random)};
+    struct message_access_reply access = {.uid = (uint32_t)random_number(random),
+                                          .rights = (uint16_t)random_number(random)};
 
     pool->used = 0;
     switch (kind) {
@@ -468,6 +474,10 @@ size_t random_reply(struct random *random, struct random_pool *pool, enum reply_
     case REPLY_STATS:
     case REPLY_CONFIG:
         return random_list(random, pool, kind, out);
+    case REPLY_ACCESS:
+        access.user = random_name(random, pool, 0);
+        access.why = random_text(random, pool, 0, MESSAGE_TEXT_SIZE_MAX);
+        return message_access_reply_encode(out, &access);
     case REPLY_KIND_END:
         break;
     }

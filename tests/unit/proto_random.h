@@ -50,6 +50,7 @@ enum reply_kind {
     REPLY_NAMESPACE_LIST,
     REPLY_STATS,
     REPLY_CONFIG,
+    REPLY_ACCESS,
     REPLY_KIND_END
 };
 
