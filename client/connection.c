@@ -246,6 +246,7 @@ int tusk_close(struct tusk *t)
     if (pipeline_check_outside_callback(t) != TUSK_OK) {
         return TUSK_EINVALID;
     }
+    mapped_leave(t);
     pipeline_break(t, TUSK_ECLOSED, "the connection was closed");
     pipeline_deinit(t);
     free(t);

@@ -168,6 +168,26 @@ void mapped_detach(struct tusk_batch *batch)
     release_later(batch->t, batch->reply.place.lease);
 }
 
+void mapped_leave(struct tusk *t)
+{
+    const struct request_plan plan = {.type = MESSAGE_RELEASE};
+    const struct message message = {.type = MESSAGE_RELEASE, .u.release = {.count = 0}};
+    bool mapped = false;
+    uint32_t i;
+
+    for (i = 0; i < MESSAGE_MAPPED_SEGMENTS; i++) {
+        const struct mapped_segment *segment = t->mapped.segments[i];
+
+        mapped = mapped || segment != NULL;
+        if (segment != NULL && segment->users > 1) {
+            return; /* A batch is left after all, which may be looked at yet */
+        }
+    }
+    if (mapped && !t->dead && pipeline_submit(t, &message, &plan, NULL) == TUSK_OK) {
+        stream_send(&t->stream); /* Nobody waits for it */
+    }
+}
+
 void mapped_deinit(struct mapped *mapped)
 {
     uint32_t i;

@@ -375,8 +375,8 @@ static void take_release(struct message_input *in, struct message *message)
     uint16_t i;
 
     release->count = message_take_u16(in);
-    if (release->count == 0 || release->count > MESSAGE_LEASES_MAX) {
-        message_fail(in, TUSK_EINVALID, "the number of leases is not one of 1 to 64");
+    if (release->count > MESSAGE_LEASES_MAX) {
+        message_fail(in, TUSK_EINVALID, "the number of leases is not one of 0 to 64");
         return;
     }
     for (i = 0; i < release->count; i++) {

@@ -141,7 +141,8 @@ static bool answer_place(struct request *request)
 
     engine_range_place(&read->range, &place);
     buffer = pool_get(&connection->server->pool, size);
-    if (buffer == NULL || !lease_possible(connection) ||
+    if (buffer == NULL || (connection->features & FEATURE_MAPPED) == 0 ||
+        !lease_possible(connection) ||
         !open_segment(connection, &read->range, place.segment, &fd)) {
         pool_put(&connection->server->pool, buffer);
         return false;
@@ -267,6 +268,10 @@ enum dispatch_result dispatch_release(struct connection *connection, struct repl
     uint16_t i;
 
     (void)frame_size;
+    if (release->count == 0) {
+        connection->features &= ~(uint64_t)FEATURE_MAPPED; /* Reads under way get bytes */
+        lease_release_all(connection);
+    }
     for (i = 0; i < release->count; i++) {
         all = lease_release(connection, release->leases[i]) && all;
     }

@@ -93,6 +93,25 @@ bool lease_release(struct connection *connection, uint32_t lease)
     return true;
 }
 
+static void end_all(struct leases *leases)
+{
+    uint32_t i;
+
+    for (i = 0; i < LEASES_MAX; i++) {
+        if (leases->leases[i].range.segment != NULL) {
+            end(leases, &leases->leases[i]);
+        }
+    }
+    server_want_turn(leases->server);
+}
+
+void lease_release_all(struct connection *connection)
+{
+    if (connection->leases != NULL) {
+        end_all(connection->leases);
+    }
+}
+
 bool lease_has_segment(const struct connection *connection, uint64_t segment)
 {
     const struct leases *leases = connection->leases;
@@ -148,16 +167,10 @@ static void remove_departed(struct leases *leases)
 static void on_process_gone(uv_poll_t *poll, int status, int events)
 {
     struct leases *leases = poll->data;
-    uint32_t i;
 
     (void)status;
     (void)events;
-    for (i = 0; i < LEASES_MAX; i++) {
-        if (leases->leases[i].range.segment != NULL) {
-            end(leases, &leases->leases[i]);
-        }
-    }
-    server_want_turn(leases->server);
+    end_all(leases);
     remove_departed(leases);
 }
 

@@ -25,6 +25,8 @@ bool lease_possible(struct connection *connection);
 uint32_t lease_take(struct connection *connection, struct engine_range *range);
 /* False: there is no such lease. */
 bool lease_release(struct connection *connection, uint32_t lease);
+/* All of them. */
+void lease_release_all(struct connection *connection);
 /* Whether the client has a segment's descriptor, as PROTOCOL.md says that it keeps them; and that
  * it is being sent. */
 bool lease_has_segment(const struct connection *connection, uint64_t segment);

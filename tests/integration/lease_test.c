@@ -244,6 +244,39 @@ static void release_gives_back_what_is_ones_own(void **state)
     wire_close(&theirs);
 }
 
+/* RELEASE of nothing in particular gives back all, what is not answered yet included: there are no
+ * more leases for that connection. */
+static void release_of_all_is_for_good(void **state)
+{
+    struct message waiting = wire_read_message("t", LEASE_BLOCK_ENTRIES + 1);
+    struct daemon *daemon = *state;
+    struct wire_reply reply;
+    struct lease_got got;
+    struct wire wire;
+    struct wire other;
+
+    wire_open(&other, daemon->socket, "default");
+    lease_fill_blocks(&other, "t", 1);
+    (void)lease_open(&wire, daemon, "default", LEASE_FEATURES);
+    got = lease_read_place(&wire, 0);
+    assert_int_equal(close(got.fd), 0);
+    assert_int_equal(wire_stat(&other, "leases"), 1);
+    waiting.u.read.flags = LEASE_FLAGS;
+    waiting.u.read.wait_ms = WIRE_WAIT_MS;
+    assert_int_not_equal(wire_send(&wire, &waiting), 0);
+    assert_int_equal(lease_release(&wire, NULL, 0), 0); /* Answered before the read that waits */
+    assert_int_equal(wire_stat(&other, "leases"), 0);
+    lease_fill_blocks(&other, "t", 1);
+    assert_true(wire_receive(&wire, &reply));
+    assert_int_equal(reply.status, 0);
+    got = lease_read_at(&wire, 0, LEASE_FLAGS);
+    assert_int_equal(got.status, 0);
+    assert_false(got.reply.placed);
+    assert_int_equal(wire_stat(&other, "leases"), 0);
+    wire_close(&wire);
+    wire_close(&other);
+}
+
 /* A connection has 64 leases, each with a number of its own; a read beyond gets bytes, the same as
  * stand in the place, until one is given back. */
 static void the_sixty_fifth_read_gets_bytes(void **state)
@@ -335,6 +368,7 @@ int main(void)
         LEASE_TEST(places_come_to_who_asked_for_them),
         LEASE_TEST(a_leased_block_is_used_again_when_released),
         LEASE_TEST(release_gives_back_what_is_ones_own),
+        LEASE_TEST(release_of_all_is_for_good),
         LEASE_TEST(the_sixty_fifth_read_gets_bytes),
         cmocka_unit_test(a_daemon_short_of_descriptors_sends_bytes),
     };

@@ -241,6 +241,28 @@ static void a_batch_given_up_in_the_middle_is_given_back(void **state)
     assert_int_equal(tusk_close(t), TUSK_OK);
 }
 
+/* A connection that is closed while consumers have reads under way keeps nothing for the process,
+ * which lives on. */
+static void a_closed_connection_keeps_nothing(void **state)
+{
+    struct tusk *other = connect_to(*state);
+    unsigned round;
+
+    fill(other, "t", 0, 21);
+    for (round = 0; round < 50; round++) {
+        struct tusk *t = connect_to(*state);
+        struct tusk_consumer *consumer = open_consumer(t, NULL, 0);
+        struct tusk_entry entry;
+
+        assert_int_equal(tusk_consumer_next(consumer, &entry, DAEMON_WAIT_MS), TUSK_OK);
+        assert_int_equal(tusk_consumer_close(consumer, DAEMON_WAIT_MS), TUSK_OK);
+        assert_int_equal(tusk_close(t), TUSK_OK);
+    }
+    await_no_leases(other);
+    assert_int_equal(stat_of(other, "leases_left_behind"), 0);
+    assert_int_equal(tusk_close(other), TUSK_OK);
+}
+
 /* A consumer has a mapped batch when the daemon is killed; another one starts. Returns an entry of
  * the batch, the first. */
 static struct tusk_entry hold_over_a_restart(struct daemon *daemon, struct tusk *t,
@@ -350,6 +372,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_batch_given_up_in_the_middle_is_given_back, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_closed_connection_keeps_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_outlives_the_daemon_that_lent_it, setup, teardown),
         cmocka_unit_test_setup_teardown(a_block_used_again_is_noticed_at_the_next_call, setup,
                                         teardown),

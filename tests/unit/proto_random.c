@@ -219,7 +219,7 @@ static void random_release(struct random *random, struct message_release *releas
 {
     uint16_t i;
 
-    release->count = (uint16_t)(1 + random_below(random, MESSAGE_LEASES_MAX));
+    release->count = (uint16_t)random_below(random, MESSAGE_LEASES_MAX + 1);
     for (i = 0; i < release->count; i++) {
         release->leases[i] = (uint32_t)random_number(random);
     }
