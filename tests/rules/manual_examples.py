@@ -11,7 +11,7 @@ block of literal text
                  it prints, standard error included. It must exit with 0: one that does not ends in "; echo $?"
   COMMAND &      runs on behind what it prints at first
   ...            in a line: anything, but no end of a line; as a line: any lines, or none
-  # COMMAND      is a command that needs root and a loop device; without them the rest of the page is skipped, and said
+  # COMMAND      begins a block that needs root and a loop device; without them the block is skipped, and it is said
 
 and after "With this in _FILE_:" a block is what FILE is to hold. Other blocks are not looked at."""
 import os
@@ -69,7 +69,7 @@ def steps_of_block(block, start, file):
     steps = []
     for number, line in enumerate(block, start):
         if re.match(r"[$#] \S", line):
-            steps.append(Command(number, line[2:], line[0] == "#"))
+            steps.append(Command(number, line[2:], block[0][0] == "#"))
         elif line.startswith("> ") or line == ">":
             steps[-1].text += "\n" + line[2:]
         else:
@@ -167,6 +167,7 @@ def run_page(name, steps, directory, environment):
     directory.mkdir()
     shell, ran, problems = Shell(directory, environment), 0, []
     commands = [step for step in steps if isinstance(step, Command)]
+    mounts = any(step.root for step in commands) and may_mount(pathlib.Path(tempfile.mkdtemp(dir=directory)))
     if commands and not re.search(r"\btuskd\b", commands[0].text):
         shell.run(Command(0, "mkfifo ready; tuskd --data-dir data >ready 2>log & read -r _ <ready; rm ready", False))
     for step in steps:
@@ -174,9 +175,9 @@ def run_page(name, steps, directory, environment):
             before, after = PATCHES.get(step[0], ("", ""))
             (directory / step[0]).write_text(step[1].replace(before, after), encoding="utf-8")
             continue
-        if step.root and not may_mount(pathlib.Path(tempfile.mkdtemp(dir=directory))):
-            print(f"SKIP: {name}:{step.line} and what follows it there: no root, or no loop devices")
-            break
+        if step.root and not mounts:
+            print(f"SKIP: {name}:{step.line}: no root, or no loop devices")
+            continue
         ran += 1
         status, lines = shell.run(step)
         wrong = judge(step, status, lines)
