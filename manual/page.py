@@ -45,20 +45,30 @@ def broken(line):
     return [*pieces, line]
 
 
+def placed(out, line):
+    """Put a request behind the others: a paragraph only where one begins that would not anyway."""
+    last = out[-1] if out else ""
+    if line == ".P" and last.startswith((".SH", ".SS", ".P", ".TH", ".RS")):
+        return
+    apart = last == ".P" and line.startswith((".SH", ".SS", ".RE", ".TS"))
+    if apart:
+        out.pop()
+    out.append(line)
+    if apart and line == ".RE":
+        out.append(".P")
+
+
 def tidied(roff):
     out, filled = [], True
     for line in roff.splitlines():
         filled = (filled or line == ".fi") and line != ".nf"
-        if not filled or line.startswith((".", "\\h")):
-            # What comes right behind a heading or a paragraph, or before a heading, is a paragraph of its own anyway.
-            if line == ".P" and (out[-1].startswith((".SH", ".SS", ".P", ".TH", ".RS"))):
-                continue
-            if line.startswith((".SH", ".SS", ".RE", ".TS")) and out[-1] == ".P":
-                out.pop()
+        if line.startswith("."):
+            placed(out, line)
+        elif not filled or line.startswith("\\h"):
             out.append(line)
         elif line:
             out += broken(line)
-    return "\n".join(out) + "\n"
+    return "\n".join(out[:-1] if out[-1] == ".P" else out) + "\n"
 
 
 def main():

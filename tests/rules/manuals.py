@@ -7,6 +7,7 @@ Every command of tusk has a page. The synopsis of a page is the usage line of --
 same short names and arguments, and a command whose --help has the global options refers to tusk(1), which has them. Exit
 statuses are those of the source's tables, variables of the environment those that the source asks for, the counters of
 tusk-stat(1) those that a daemon has. Every page has the sections that its kind has, in order, and what it refers to exists."""
+import collections
 import pathlib
 import re
 import subprocess
@@ -205,6 +206,19 @@ def check_form(pages):
                 problem(name, f"{word}({number}) does not exist")
 
 
+def check_made(source, pages):
+    """A page that is made of something else has each word of it as often. What is left out is named here."""
+    made = {"tusk-format.5": "core/FORMAT.md", "tusk-protocol.7": "proto/PROTOCOL.md", "libtusk.3": "client/tusk.h"}
+    for name, path in made.items():
+        text = (source / path).read_text(encoding="utf-8")
+        text = re.sub(r"\nContents: (?:.+\n)+|\[([^]]*)\]\([^)]*\)|^```.*$|`?\.*/?(?:core|proto)?/?(?:FORMAT|PROTOCOL)\.md`?", r"\1",
+                      text, flags=re.MULTILINE)
+        text = re.sub(r"\bTUSK_API\b|^#(?:if|el|en|include|define TUSK_(?:H|API)).*$|^extern \"C\" {$", "", text, flags=re.MULTILINE)
+        wanted, shown = (collections.Counter(re.findall(r"[a-z0-9]+", one.lower().replace("\\", ""))) for one in (text, pages[name]))
+        for word in sorted(wanted - shown):
+            problem(name, f"\"{word}\" is {wanted[word]} times in {path}, and {shown[word]} times here")
+
+
 def read_pages(source):
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(source / "manual"))
@@ -226,6 +240,7 @@ def main():
     check_environment(source, pages)
     check_counters(source, pages)
     check_form(pages)
+    check_made(source, pages)
     for text in problems:
         print(text)
     print(f"{len(pages)} pages, {commands} commands and {options} options of tusk, {len(problems)} problems")
