@@ -165,7 +165,7 @@ def judge(command, status, lines):
 def run_page(name, steps, directory, environment):
     """The number of commands that were run, and what is wrong."""
     directory.mkdir()
-    shell, ran, problems = Shell(directory, environment), 0, []
+    shell, ran, skipped, problems = Shell(directory, environment), 0, 0, []
     commands = [step for step in steps if isinstance(step, Command)]
     mounts = any(step.root for step in commands) and may_mount(pathlib.Path(tempfile.mkdtemp(dir=directory)))
     if commands and not re.search(r"\btuskd\b", commands[0].text):
@@ -176,7 +176,7 @@ def run_page(name, steps, directory, environment):
             (directory / step[0]).write_text(step[1].replace(before, after), encoding="utf-8")
             continue
         if step.root and not mounts:
-            print(f"SKIP: {name}:{step.line}: no root, or no loop devices")
+            skipped += 1
             continue
         ran += 1
         status, lines = shell.run(step)
@@ -186,6 +186,8 @@ def run_page(name, steps, directory, environment):
                                        *(f"    {line}" for line in step.output), "  it prints:",
                                        *(f"    {line}" for line in lines)]))
             break
+    if skipped > 0:
+        print(f"SKIP: {skipped} commands of {name}: no root, or no loop devices")
     shell.run(Command(0, "mountpoint -q disk && umount -l disk", False))
     shell.end()
     return ran, problems
