@@ -164,8 +164,12 @@ int bench_append(struct bench_worker *worker)
         }
     }
     rc = append_measure(&bench);
+    rc = rc == TUSK_OK ? CLI_DONE : cli_fail(&worker->cli, rc, "append to %s", options->topic);
+    /* After a failure appends are pending: closing calls append_done(), which needs the slots. */
+    (void)tusk_close(worker->cli.t);
+    worker->cli.t = NULL;
     append_release(&bench);
-    return rc == TUSK_OK ? CLI_DONE : cli_fail(&worker->cli, rc, "append to %s", options->topic);
+    return rc;
 }
 
 /* ---- latency ---- */

@@ -1,10 +1,25 @@
 #include "config/options.h"
 #include "core/engine.h"
 #include "proto/message.h"
+#include "server/clock.h"
 #include "server/connection.h"
 #include "server/dispatch.h"
+#include "server/log.h"
 #include "server/request.h"
 #include "server/server.h"
+
+#define FULL_PAUSE_US 60000000u /* Between two lines of the log about a full disk */
+
+/* A full disk is the operator's to mend, who may never see what clients are answered. */
+static void tell_full(struct server *server, const struct engine_request *base)
+{
+    const uint64_t now_us = clock_mono_us();
+
+    if (server->full_told_us == 0 || now_us - server->full_told_us >= FULL_PAUSE_US) {
+        server->full_told_us = now_us;
+        log_warning("append", "%s", base->error.text);
+    }
+}
 
 static void append_done(struct engine_request *base)
 {
@@ -17,6 +32,9 @@ static void append_done(struct engine_request *base)
     };
     uint8_t *body;
 
+    if (base->status == TUSK_ENOSPACE) {
+        tell_full(request->server, base);
+    }
     if (base->status != 0) {
         request_answer_error(request, base);
     } else if (request->connection != NULL) {

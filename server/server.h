@@ -77,6 +77,7 @@ struct server {
     bool gathering;       /* This turn goes on for a moment: see gather() */
     uint64_t gather_until_us;
     uint64_t gather_requests; /* Taken when the sockets were looked at last */
+    uint64_t full_told_us;    /* When the log told of a full disk last; 0: never */
     struct spin spin;
     bool awake; /* The loop goes round only for spin_stay() */
 

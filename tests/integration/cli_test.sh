@@ -155,6 +155,11 @@ exit_codes_are_as_documented() {
     expect 7 '' "$tusk" -n small append two x
     says '*1 are not*'
     expect 0 '' "$tusk" ns delete small
+    # With many appends in flight when the first one is refused.
+    expect 0 '' "$tusk" ns create tight quota-bytes=10M
+    expect 7 '' "$tusk" -n tight bench append --size 10 --batch 100 --window 4000 --count 10000000
+    says '*has used its quota of 10485760 bytes*'
+    expect 0 '' "$tusk" ns delete tight
     interrupted INT '' "$tusk" read o --from latest -f
     interrupted TERM "*journal_lsn*" "$tusk" stat --watch 60
     if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then

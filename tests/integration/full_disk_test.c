@@ -53,8 +53,8 @@ static void append_until_full(struct history *history, struct wire *wire)
     assert_int_equal(history->last_status, TUSK_ENOSPACE);
 }
 
-/* The disk fills up: appends are refused with NOSPACE, and what was refused is not there. Reading,
- * checkpoints and SYNC go on. When space is back appends resume by themselves; nothing acknowledged
+/* The disk fills up: appends are refused with NOSPACE, the log says so, and what was refused is not
+ * there. Reading, checkpoints and SYNC go on. When space is back appends resume by themselves; nothing acknowledged
  * is lost, not then and not after a restart. */
 static void full_disk_refuses_appends_and_nothing_else(void **state)
 {
@@ -73,6 +73,7 @@ static void full_disk_refuses_appends_and_nothing_else(void **state)
     wire_open(&wire, daemon->socket, "default");
     append_until_full(&history, &wire);
     assert_true(history.acked > 0);
+    assert_true(daemon_logged(daemon, "part=append msg=\"no space left for namespace"));
     history_check(&history, &wire);
     assert_int_equal(wire_checkpoint(&wire, "t", "c", history.end_seen), 0);
     assert_int_equal(wire_cursor(&wire, "t", "c"), history.end_seen);

@@ -14,13 +14,13 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FOLDERS = ["proto", "core", "client", "config", "server", "systemd", "tests"]
+FOLDERS = ["proto", "core", "client", "config", "server", "systemd", "manual", "tests"]
 # -O1 compiles fast and runs the simulation fast. Warnings are no verdict on a wrong version, but pointers of
 # another kind are not a version anybody would ship.
 FLAGS = ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Mutation", "-DTUSK_WERROR=OFF",
          "-DCMAKE_C_FLAGS=-O1 -Werror=incompatible-pointer-types -Werror=int-conversion"]
 # They judge the text or what is installed, not what the code does.
-NOT_TESTS = {"source_rules", "installed_tree", "assertion_density", "unique_names", "planted_bugs"}
+NOT_TESTS = {"source_rules", "installed_tree", "man_lint", "man_examples", "assertion_density", "unique_names", "planted_bugs"}
 BUILD_TIMEOUT = 1200
 
 

@@ -64,10 +64,17 @@ for file in "$dir/usr/share/doc/tusk/tuskd.conf" "$dir/tuskd.conf"; do
     "$dir/usr/bin/tuskd" --config "$file" --check-config >"$dir/said" 2>&1 ||
         { cat "$dir/said"; echo "the sample configuration is not valid" >&2; exit 1; }
 done
-for page in man1/tusk.1 man5/tuskd.conf.5 man8/tuskd.8; do
-    if command -v scdoc >/dev/null && ! grep -q '^\.TH ' "$dir/usr/share/man/$page"; then
-        echo "no manual page $page" >&2
-        exit 1
-    fi
-done
+if command -v scdoc >/dev/null; then
+    for page in man1/tusk.1 man1/tusk-append.1 man3/libtusk.3 man5/tuskd.conf.5 man5/tusk-format.5 man7/tusk-protocol.7 man8/tuskd.8; do
+        grep -q '^\.TH ' "$dir/usr/share/man/$page" || { echo "no manual page $page" >&2; exit 1; }
+    done
+    # One for each command, and a way to libtusk(3) from each function.
+    for command in $("$dir/usr/bin/tusk" --help | sed -n 's/^  \([a-z]\{1,\}\)  .*/\1/p'); do
+        test -s "$dir/usr/share/man/man1/tusk-$command.1" || { echo "no manual page tusk-$command(1)" >&2; exit 1; }
+    done
+    for function in $(nm -D --defined-only "$libdir/libtusk.so" | awk '$2 == "T" {print $3}' | sed 's/@.*//'); do
+        grep -qx '.so man3/libtusk.3' "$dir/usr/share/man/man3/$function.3" ||
+            { echo "no manual page $function(3)" >&2; exit 1; }
+    done
+fi
 echo "pkg-config (shared, static), CMake, exports, units: as they should be in ${source##*/}"

@@ -158,7 +158,7 @@ for path in sorted(root.rglob("*.md")):
             violation(path, line, f"link to {name}, which does not exist")
         if not name and anchor not in headings:
             violation(path, line, f"link to #{anchor}, which is no heading here")
-    for match in re.finditer(r"`(?:\.\./)*((?:core|proto|server|client|config|systemd|tests)/[\w./-]*\w)`", text):
+    for match in re.finditer(r"`(?:\.\./)*((?:core|proto|server|client|config|systemd|manual|tests)/[\w./-]*\w)`", text):
         if not (root / match.group(1)).exists():
             violation(path, text[:match.start()].count("\n") + 1, f"names {match.group(1)}, which does not exist")
 
