@@ -49,8 +49,8 @@ void mapped_detach(struct tusk_batch *batch);
 bool mapped_unchanged(const struct tusk_batch *batch);
 /* Tell the daemon what is released, if that can be sent now. */
 void mapped_release(struct tusk *t);
-/* The connection is about to end, and no batch is left: give back what replies may have brought that
- * were not taken, if that can be sent now. */
+/* The connection is about to end, and no batch is left: give back what replies may have brought
+ * that were not taken, if that can be sent now. */
 void mapped_leave(struct tusk *t);
 void mapped_deinit(struct mapped *mapped);
 

@@ -14,7 +14,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-FOLDERS = ["proto", "core", "client", "config", "server", "systemd", "manual", "tests"]
+FOLDERS = ["proto", "core", "client", "config", "server", "systemd", "tests"]
 # -O1 compiles fast and runs the simulation fast. Warnings are no verdict on a wrong version, but pointers of
 # another kind are not a version anybody would ship.
 FLAGS = ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Mutation", "-DTUSK_WERROR=OFF",

@@ -195,10 +195,10 @@ def run_page(name, steps, directory, environment):
 
 def documents(source):
     """(name, text, whether it is scdoc)"""
-    sys.path.insert(0, str(source / "manual"))
+    sys.path.insert(0, str(source / "client/manual"))
     sys.dont_write_bytecode = True
     import page
-    for path in sorted((source / "manual").glob("*.scd")) + [source / "config/tuskd.conf.5.scd"]:
+    for path in sorted((source / "client/manual").glob("*.scd")) + [source / "server/tuskd.8.scd", source / "config/tuskd.conf.5.scd"]:
         yield path.name, page.source_of(path, path.stem), True
     yield "libtusk.3", page.source_of(source / "client/tusk.h", "libtusk.3"), True
     operations = source / "server/OPERATIONS.md"
