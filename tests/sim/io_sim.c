@@ -461,6 +461,7 @@ static const struct io_ops sim_ops = {
     .write = sim_write,
     .read_direct = sim_read_direct,
     .read_cached = sim_read_cached,
+    .share = sim_share,
     .resident = sim_resident,
     .read_ahead = sim_read_ahead,
     .send = sim_send,

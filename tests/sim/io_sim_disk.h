@@ -8,6 +8,7 @@
  *     io_sim_names.c    directories and their pending operations
  *     io_sim_crash.c    what a crash leaves
  *     io_sim_tools.c    damage, inspection, clones
+ *     io_sim_share.c    files handed on to other processes
  *
  * Nodes are named by their index, never by address, so that no decision depends on memory layout
  * and a clone is a copy. Index 0 is the data directory. */
@@ -145,6 +146,8 @@ struct sim_disk {
     bool down;
     sim_send_fn *send; /* NULL: there are no sockets */
     void *send_arg;
+    sim_share_fn *share; /* NULL: there is nobody to share with */
+    void *share_arg;
     struct sim_io *ios; /* Open ones */
     uint32_t io_count;  /* Opened so far */
 
@@ -276,6 +279,9 @@ void sim_file_close(struct sim_io *io, struct sim_file *file);
 void sim_io_abandon(struct sim_io *io);
 /* A sync of the node is queued whose snapshot lies in [from, to). */
 bool sim_io_sync_between(const struct sim_disk *disk, uint32_t node, uint64_t from, uint64_t to);
+
+/* io_sim_share.c */
+int sim_share(struct io_file *file, int *fd);
 
 /* io_sim_memory.c */
 void *sim_alloc(size_t size); /* Zeroed; never NULL */

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "proto/batch.h"
+#include "tests/sim/lessee.h"
 #include "tests/sim/scene.h"
 
 #define ENTRIES_MAX 24u
@@ -203,8 +204,9 @@ static void ask_read(struct client *c)
             call->topic->cursors[call->cursor].asked = true;
         }
     }
-    if ((read->flags & READ_CONSUME) == 0 && scene_chance(s, 40)) {
-        read->flags |= scene_chance(s, 50) ? READ_UNCHECKED : READ_UNCHECKED | READ_MAPPED;
+    if ((read->flags & READ_CONSUME) == 0 && scene_chance(s, c->maps ? 80 : 40)) {
+        read->flags |=
+            scene_chance(s, c->maps ? 10 : 50) ? READ_UNCHECKED : READ_UNCHECKED | READ_MAPPED;
     }
     read->max_bytes = 1u << scene_below(s, 20);
     read->max_entries = 1 + (uint32_t)scene_below(s, UINT64_C(1) << scene_below(s, 12));
@@ -407,17 +409,50 @@ static void ask_simple(struct client *c, uint16_t type)
     ask_send(c, call, &message, NULL, 0);
 }
 
-/* Of leases it cannot have: nobody's process can be watched here, so nothing is leased. */
-static void ask_release(struct client *c)
+/* ---- leases ---- */
+
+static void ask_release(struct client *c, const struct message *message)
 {
-    struct message message = {.type = MESSAGE_RELEASE};
     struct call *call = client_call(c, MESSAGE_RELEASE);
 
     call->space = c->space;
-    call->may = MAY(-TUSK_EINVALID);
-    message.u.release.count = (uint16_t)(1 + scene_below(c->scene, MESSAGE_LEASES_MAX));
-    message.u.release.leases[0] = (uint32_t)scene_below(c->scene, UINT32_MAX);
-    ask_send(c, call, &message, NULL, 0);
+    call->may = lessee_give_back(c, &message->u.release) ? MAY_OK : MAY(-TUSK_EINVALID);
+    if (c->space_deleted) { /* By this client, perhaps: then its leases are none any more */
+        call->may = MAY_OK | MAY(-TUSK_EINVALID);
+    }
+    ask_send(c, call, message, NULL, 0);
+}
+
+void ask_release_due(struct client *c)
+{
+    struct message message = {.type = MESSAGE_RELEASE};
+
+    if (lessee_due(c, &message.u.release) > 0) {
+        ask_release(c, &message);
+    }
+}
+
+/* Any numbers, in any order: leases that it has, and some that it has not, unless one of these may be on its way to
+ * it. */
+static void ask_release_any(struct client *c)
+{
+    struct scene *s = c->scene;
+    struct message message = {.type = MESSAGE_RELEASE};
+    struct message_release *release = &message.u.release;
+    const uint64_t limit = client_places_asked(c) == 0 ? MESSAGE_LEASES_MAX : 0;
+
+    do {
+        const uint64_t most = scene_chance(s, 50) ? MESSAGE_LEASES_MAX : UINT32_MAX;
+
+        release->leases[release->count++] =
+            (uint32_t)(limit > 0 ? scene_below(s, most)
+                                 : random_between(&s->random, MESSAGE_LEASES_MAX, UINT32_MAX));
+    } while (release->count < MESSAGE_LEASES_MAX && scene_chance(s, 60));
+    if (limit > 0 && scene_chance(s, 50)) { /* Twice at once */
+        release->count = 2;
+        release->leases[1] = release->leases[0];
+    }
+    ask_release(c, &message);
 }
 
 static uint16_t choose_type(struct scene *s)
@@ -472,7 +507,7 @@ void ask_something(struct client *c)
         ask_space(c, type);
         break;
     case MESSAGE_RELEASE:
-        ask_release(c);
+        ask_release_any(c);
         break;
     default:
         ask_simple(c, type);

@@ -55,6 +55,9 @@ void ask_hello(struct client *c)
         .space = ask_name(
             c->space_index == 0 && scene_chance(s, 50) ? "" : ledger_space_names[c->space_index]),
         .client = ask_name("simulated"),
+        .features = c->maps               ? FEATURE_UNCHECKED | FEATURE_MAPPED
+                    : scene_chance(s, 30) ? FEATURE_UNCHECKED
+                                          : 0,
     };
     if (c->habit == HABIT_FOREIGN) {
         call->may = MAY(-TUSK_EDENIED);

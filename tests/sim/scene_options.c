@@ -70,6 +70,7 @@ static void choose_taste(struct scene *s)
     taste->nonsense_percent = scene_chance(s, 50) ? 0 : (unsigned)scene_below(s, 8);
     taste->habit_percent = scene_chance(s, 30) ? 0 : (unsigned)scene_below(s, 60);
     taste->vanish_percent = scene_chance(s, 30) ? 0 : (unsigned)scene_below(s, 3);
+    taste->maps_percent = scene_chance(s, 25) ? 0 : (unsigned)between(s, 10, 95);
     taste->depth_max = 1u << scene_below(s, 7);
     taste->gap_bits = 3 + (unsigned)scene_below(s, 12);
     taste->tiny_memory = scene_chance(s, 20);
