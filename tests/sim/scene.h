@@ -133,10 +133,12 @@ struct client {
     struct scene *scene;
     uint64_t number;
     enum client_habit habit;
-    struct lessee *lessee; /* Its process */
-    bool maps;             /* Asks for places */
-    bool has_right;        /* A descriptor came with the frame at hand, */
-    bool right_dropped;    /* but the kernel had none to spare */
+    struct lessee *lessee;        /* Its process */
+    bool maps;                    /* Asks for places */
+    struct ledger_topic *drained; /* Its last read was of, NULL: none, */
+    uint64_t drained_to;          /* and ended at */
+    bool has_right;               /* A descriptor came with the frame at hand, */
+    bool right_dropped;           /* but the kernel had none to spare */
     uint32_t right_file;
     struct sim_link link;
     struct sim_bytes out;

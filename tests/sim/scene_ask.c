@@ -186,6 +186,24 @@ static void ask_append(struct client *c)
 
 /* ---- READ ---- */
 
+/* From the first entry kept, or from where the last read ended: as much as there is, mapped. */
+static void drain(struct client *c, struct call *call, struct message_read *read)
+{
+    struct scene *s = c->scene;
+    const uint64_t start = s->engine_options.offset_start;
+    uint64_t from = call->first > start ? call->first : start;
+
+    if (c->drained == call->topic && c->drained_to >= from && c->drained_to < call->end &&
+        scene_chance(s, 70)) {
+        from = c->drained_to;
+    }
+    read->position = (struct message_position){.kind = POSITION_OFFSET, .value = from};
+    read->flags = READ_UNCHECKED | READ_MAPPED;
+    read->max_bytes = scene_chance(s, 70) ? 1u << 20 : 1u << scene_below(s, 20);
+    read->max_entries = UINT32_MAX;
+    call->may |= MAY(-TUSK_ETRIMMED) | (from > call->end ? MAY(-TUSK_EINVALID) : 0);
+}
+
 static void ask_read(struct client *c)
 {
     struct scene *s = c->scene;
@@ -195,6 +213,12 @@ static void ask_read(struct client *c)
 
     call->may = MAY_OK | MAY(-TUSK_EEND) | MAY(-TUSK_ETOOBIG) | MAY(-TUSK_ETRIMMED);
     read->topic = choose_topic(c, call);
+    read->held = MESSAGE_HELD_NONE;
+    if (c->maps && call->topic != NULL && scene_chance(s, 70)) {
+        drain(c, call, read);
+        ask_send(c, call, &message, NULL, 0);
+        return;
+    }
     read->position = choose_position(c, call, POSITION_CURSOR);
     if (read->position.kind == POSITION_CURSOR) {
         read->cursor = choose_cursor(c, call);
@@ -216,7 +240,6 @@ static void ask_read(struct client *c)
     }
     read->wait_ms =
         scene_chance(s, 30) ? (uint32_t)scene_below(s, UINT64_C(1) << scene_below(s, 13)) : 0;
-    read->held = MESSAGE_HELD_NONE;
     if (call->topic != NULL && call->topic->placed_count > 0 && scene_chance(s, 20) &&
         read->max_entries != UINT32_MAX) {
         read->held = call->topic->placed[scene_below(s, call->topic->placed_count)]->first;
