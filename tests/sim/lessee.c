@@ -103,7 +103,7 @@ void lessee_leave(struct client *c, uint32_t unknown)
     }
     p->dies_us =
         scene_chance(s, 30) ? NEVER : scene_now_us(s) + random_between(&s->random, 1, 1u << 24);
-    p->look_us = scene_now_us(s);
+    p->look_us = held > 0 ? scene_now_us(s) : NEVER;
     scene_log(s, "process of client %llu lives on, with %u leases", (unsigned long long)p->number,
               held);
 }
@@ -120,7 +120,7 @@ void lessee_act(struct scene *s)
             die(s, p);
         } else if (p->left && !p->dead && p->look_us <= now) {
             look_at(s, p, scene_chance(s, 20));
-            p->look_us = now + 1 + scene_below(s, UINT64_C(1) << (s->taste.gap_bits + 5));
+            p->look_us = now + 1 + scene_below(s, scene_chance(s, 50) ? 1u << 15 : 1u << 20);
         }
         if (p->dead && !p->watched && !p->has_client) {
             *at = p->next;

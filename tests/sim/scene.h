@@ -185,7 +185,8 @@ struct scene_taste {
     unsigned nonsense_percent;
     unsigned habit_percent; /* Of clients that are not plain */
     unsigned vanish_percent;
-    unsigned maps_percent; /* Of clients that ask for places */
+    unsigned maps_percent; /* Of clients that ask for places, */
+    bool fills_blocks;     /* and they and their segments are many, and are given up */
     unsigned depth_max;
     unsigned gap_bits; /* Pauses of clients are up to 2^this microseconds */
     bool tiny_memory;

@@ -465,7 +465,8 @@ static void ask_release_any(struct client *c)
     const uint64_t limit = client_places_asked(c) == 0 ? MESSAGE_LEASES_MAX : 0;
 
     do {
-        const uint64_t most = scene_chance(s, 50) ? MESSAGE_LEASES_MAX : UINT32_MAX;
+        static const uint32_t mosts[] = {2, 4, MESSAGE_LEASES_MAX, UINT32_MAX};
+        const uint32_t most = mosts[scene_below(s, 4)];
 
         release->leases[release->count++] =
             (uint32_t)(limit > 0 ? scene_below(s, most)

@@ -71,7 +71,8 @@ static void choose_taste(struct scene *s)
     taste->habit_percent = scene_chance(s, 30) ? 0 : (unsigned)scene_below(s, 60);
     taste->vanish_percent = scene_chance(s, 30) ? 0 : (unsigned)scene_below(s, 3);
     taste->maps_percent = scene_chance(s, 25) ? 0 : (unsigned)between(s, 30, 100);
-    if (taste->maps_percent > 0 && scene_chance(s, 50)) { /* Blocks fill, and are given up */
+    taste->fills_blocks = taste->maps_percent > 0 && scene_chance(s, 50);
+    if (taste->fills_blocks) {
         taste->topics = 1 + (unsigned)scene_below(s, 3);
         taste->entry_max = (unsigned)between(s, 1000, 6000);
         taste->weights[MESSAGE_READ] += 40;
@@ -148,8 +149,8 @@ void scene_choose(struct scene *s)
     engine_options_default(options);
     options->random = random_word;
     options->random_arg = &s->engine_random;
-    options->block_size = 4096u * (uint32_t)between(s, 8, 32);
-    options->blocks_per_segment = (uint32_t)between(s, 1, 6);
+    options->block_size = 4096u * (uint32_t)between(s, 8, s->taste.fills_blocks ? 12 : 32);
+    options->blocks_per_segment = (uint32_t)between(s, 1, s->taste.fills_blocks ? 2 : 6);
     options->offset_start = scene_chance(s, 70) ? 0 : (UINT64_C(1) << 32) - scene_below(s, 300);
     options->topics_max = 64;
     options->cursors_max = 8;
