@@ -196,7 +196,8 @@ size_t sim_shared_read(const struct sim_disk *disk, uint32_t file, uint64_t offs
 
 /* Timing. */
 
-/* How often in a hundred io_read_cached() says TUSK_EBUSY, and stops early (at a page). 10. */
+/* How often in a hundred io_read_cached() says TUSK_EBUSY, and stops early (at a page). 10. What was
+ * asked for by io_read_ahead() is in memory, the last few times. */
 void sim_disk_set_cold(struct sim_disk *disk, unsigned percent);
 /* How often in a hundred a poll moves a submitted operation on: once to run, once to complete. 50;
  * with 0 only io_wait() completes anything, with 100 the first poll completes everything. */

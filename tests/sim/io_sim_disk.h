@@ -23,6 +23,7 @@
 #define SIM_NO_NODE UINT32_MAX
 #define SIM_TRACE_PATH 40u
 #define SIM_FIRST_PID 100u
+#define SIM_WARM 8u /* Ranges that read-ahead keeps in memory */
 
 /* Items of one size out of slabs: a world is made and thrown away a thousand times a second. */
 struct sim_pool {
@@ -175,6 +176,8 @@ struct sim_disk {
     struct sim_range unreadable[SIM_UNREADABLE];
     unsigned unreadable_count;
 
+    struct sim_range warm[SIM_WARM]; /* Asked for, the last ones, in turn; size 0: none */
+    unsigned warm_at;
     unsigned cold_percent;
     unsigned pace_percent;
     uint32_t op_us_max;
@@ -264,6 +267,9 @@ void sim_record(struct sim_disk *disk, const struct sim_call *call, int os_error
 const char *sim_kind_name(enum sim_kind kind);
 uint64_t sim_mix(uint64_t hash, uint64_t value);
 bool sim_is_unreadable(const struct sim_disk *disk, uint32_t node, uint64_t offset, uint64_t size);
+/* Whether the bytes are found not to be in memory, this time. */
+bool sim_is_cold(struct sim_disk *disk, uint32_t node, uint64_t offset, uint64_t size);
+void sim_warm(struct sim_disk *disk, uint32_t node, uint64_t offset, uint64_t size);
 uint64_t sim_unreadable_from(const struct sim_disk *disk, uint32_t node, uint64_t offset);
 
 /* io_sim_calls.c */

@@ -250,7 +250,7 @@ static void live(struct scene *s, uint64_t goal, bool last)
               : s->life == 0 ? (enum scene_plan)scene_below(s, 2)
                              : (enum scene_plan)scene_below(s, 3);
     s->quiet_first = last || scene_chance(s, 30);
-    s->empty_first = scene_chance(s, 50);
+    s->empty_first = last || scene_chance(s, 50);
     s->die_write = 0;
     if (!last && !s->limits.no_cuts && scene_chance(s, 45)) {
         sim_disk_set_policy(s->disk, (enum sim_policy)scene_below(s, SIM_POLICY_COUNT));
