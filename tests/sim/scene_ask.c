@@ -325,6 +325,9 @@ static void ask_topic(struct client *c, uint16_t type)
     } else if (type == MESSAGE_TOPIC_TRIM) {
         message.u.topic_trim.topic = by_id(call);
         message.u.topic_trim.offset = call->topic != NULL ? some_offset(s, call->topic) : 0;
+        if (c->drained != NULL && c->drained == call->topic && scene_chance(s, 60)) {
+            message.u.topic_trim.offset = c->drained_to; /* While it may be leased */
+        }
         call->may |= message.u.topic_trim.offset > call->end ? MAY(-TUSK_EINVALID) : 0;
         if (call->topic != NULL && message.u.topic_trim.offset > call->topic->trim_asked) {
             call->topic->trim_asked = message.u.topic_trim.offset;

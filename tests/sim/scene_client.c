@@ -27,7 +27,9 @@ void client_connect(struct scene *s, unsigned slot)
     c->link.uid = c->habit == HABIT_FOREIGN ? SEAM_UID_FOREIGN : scene_chance(s, 90) ? SEAM_UID : 0;
     c->link.up_room = (size_t)1 << random_between(&s->random, 6, 18);
     c->link.down_room = (size_t)1 << random_between(&s->random, 6, 18);
-    c->space_index = scene_chance(s, 70) ? 0 : (unsigned)scene_below(s, LEDGER_SPACES);
+    c->space_index = scene_chance(s, s->taste.maps_percent > 0 ? 55 : 70)
+                         ? 0
+                         : (unsigned)scene_below(s, LEDGER_SPACES);
     c->doom = NEVER;
     c->partial_us = NEVER;
     c->depth = 1 + scene_below(s, s->taste.depth_max);
