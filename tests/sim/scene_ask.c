@@ -4,7 +4,6 @@
 
 #include "core/check.h"
 #include "proto/batch.h"
-#include "tests/sim/lessee.h"
 #include "tests/sim/scene.h"
 
 #define ENTRIES_MAX 24u
@@ -435,53 +434,6 @@ static void ask_simple(struct client *c, uint16_t type)
     ask_send(c, call, &message, NULL, 0);
 }
 
-/* ---- leases ---- */
-
-static void ask_release(struct client *c, const struct message *message)
-{
-    struct call *call = client_call(c, MESSAGE_RELEASE);
-
-    call->space = c->space;
-    call->may = lessee_give_back(c, &message->u.release) ? MAY_OK : MAY(-TUSK_EINVALID);
-    if (c->space_deleted) { /* By this client, perhaps: then its leases are none any more */
-        call->may = MAY_OK | MAY(-TUSK_EINVALID);
-    }
-    ask_send(c, call, message, NULL, 0);
-}
-
-void ask_release_due(struct client *c)
-{
-    struct message message = {.type = MESSAGE_RELEASE};
-
-    if (lessee_due(c, &message.u.release) > 0) {
-        ask_release(c, &message);
-    }
-}
-
-/* Any numbers, in any order: leases that it has, and some that it has not, unless one of these may be on its way to
- * it. */
-static void ask_release_any(struct client *c)
-{
-    struct scene *s = c->scene;
-    struct message message = {.type = MESSAGE_RELEASE};
-    struct message_release *release = &message.u.release;
-    const uint64_t limit = client_places_asked(c) == 0 ? MESSAGE_LEASES_MAX : 0;
-
-    do {
-        static const uint32_t mosts[] = {2, 4, MESSAGE_LEASES_MAX, UINT32_MAX};
-        const uint32_t most = mosts[scene_below(s, 4)];
-
-        release->leases[release->count++] =
-            (uint32_t)(limit > 0 ? scene_below(s, most)
-                                 : random_between(&s->random, MESSAGE_LEASES_MAX, UINT32_MAX));
-    } while (release->count < MESSAGE_LEASES_MAX && scene_chance(s, 60));
-    if (limit > 0 && scene_chance(s, 50)) { /* Twice at once */
-        release->count = 2;
-        release->leases[1] = release->leases[0];
-    }
-    ask_release(c, &message);
-}
-
 static uint16_t choose_type(struct scene *s)
 {
     uint64_t total = 0;
@@ -534,7 +486,7 @@ void ask_something(struct client *c)
         ask_space(c, type);
         break;
     case MESSAGE_RELEASE:
-        ask_release_any(c);
+        ask_release(c);
         break;
     default:
         ask_simple(c, type);

@@ -87,7 +87,7 @@ int scene_refuse_poll(void *arg, int fd)
     static const int errors[] = {UV_EMFILE, UV_ENOMEM, UV_ENOSPC};
     struct scene *s = arg;
 
-    if (fd < SEAM_FD_PROCESS || !scene_chance(s, 3)) {
+    if (fd < SEAM_FD_PROCESS || !s->serving || !scene_chance(s, 3)) {
         return 0;
     }
     return errors[scene_below(s, 3)];
