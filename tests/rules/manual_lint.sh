@@ -3,7 +3,7 @@
 #
 #     manual_lint.sh BUILD
 set -euo pipefail
-pages=$1/manual
+pages=$1/client/manual
 command -v mandoc >/dev/null || { echo "SKIP: mandoc is not installed"; exit 77; }
 [ -e "$pages/tusk.1" ] || { echo "SKIP: no manual pages were built: scdoc or Python was missing"; exit 77; }
 count=0 said=0

@@ -178,15 +178,15 @@ static bool sim_resident(struct io_file *file, uint64_t offset, size_t size)
     const uint64_t bad = sim_unreadable_from(disk, own->node, offset);
 
     return !sim_io_dead(sim_io_of(file->io)) && (bad == UINT64_MAX || bad >= offset + size) &&
-           !random_chance(&disk->random, disk->cold_percent);
+           !sim_is_cold(disk, own->node, offset, size);
 }
 
-/* What is asked for is as warm as the rest. */
+/* It comes, and stays until others have been asked for. */
 static void sim_read_ahead(struct io_file *file, uint64_t offset, size_t size)
 {
-    (void)file;
-    (void)offset;
-    (void)size;
+    const struct sim_file *own = sim_file_of(file);
+
+    sim_warm(own->disk, own->node, offset, size);
 }
 
 /* A part of it, as a socket takes it. */
@@ -461,6 +461,7 @@ static const struct io_ops sim_ops = {
     .write = sim_write,
     .read_direct = sim_read_direct,
     .read_cached = sim_read_cached,
+    .share = sim_share,
     .resident = sim_resident,
     .read_ahead = sim_read_ahead,
     .send = sim_send,

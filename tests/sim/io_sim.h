@@ -180,9 +180,24 @@ void sim_disk_clear_unreadable(struct sim_disk *disk);
 typedef int sim_send_fn(void *arg, int socket_fd, const void *data, size_t size);
 void sim_disk_set_send(struct sim_disk *disk, sim_send_fn *send, void *arg);
 
+/* Files handed on to other processes. What io_share() does: the file is fn's, until
+ * sim_shared_drop(); fn returns a descriptor, or a negative errno. It is named by a number that
+ * depends only on the calls made. NULL, as at first: it is not supported. */
+typedef int sim_share_fn(void *arg, uint32_t file);
+void sim_disk_set_share(struct sim_disk *disk, sim_share_fn *share, void *arg);
+/* Once more: as often as it was given and kept it is dropped. Until then there are its bytes, with a
+ * name or without, and over every crash. */
+void sim_shared_keep(struct sim_disk *disk, uint32_t file);
+void sim_shared_drop(struct sim_disk *disk, uint32_t file);
+/* What a map of the file shows at offset: what the page cache says. Fewer than size bytes: behind
+ * them the file ends, and touching the map is a fault. */
+size_t sim_shared_read(const struct sim_disk *disk, uint32_t file, uint64_t offset, uint8_t *data,
+                       size_t size);
+
 /* Timing. */
 
-/* How often in a hundred io_read_cached() says TUSK_EBUSY, and stops early (at a page). 10. */
+/* How often in a hundred io_read_cached() says TUSK_EBUSY, and stops early (at a page). 10. What was
+ * asked for by io_read_ahead() is in memory, the last few times. */
 void sim_disk_set_cold(struct sim_disk *disk, unsigned percent);
 /* How often in a hundred a poll moves a submitted operation on: once to run, once to complete. 50;
  * with 0 only io_wait() completes anything, with 100 the first poll completes everything. */

@@ -174,10 +174,10 @@ static int sim_do_read_cached(struct sim_io *io, struct sim_call *call)
     uint64_t size = call->size;
 
     if (call->offset < sim_call_node(io, call)->size &&
-        (bad == call->offset || random_chance(&disk->random, disk->cold_percent))) {
+        (bad == call->offset || sim_is_cold(disk, call->file->node, call->offset, 1))) {
         return EBUSY;
     }
-    if (size > page_end - call->offset && random_chance(&disk->random, disk->cold_percent)) {
+    if (size > page_end - call->offset && sim_is_cold(disk, call->file->node, call->offset, size)) {
         size = page_end - call->offset;
     }
     if (bad != UINT64_MAX && size > bad - call->offset) {

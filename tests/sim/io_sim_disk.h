@@ -8,6 +8,7 @@
  *     io_sim_names.c    directories and their pending operations
  *     io_sim_crash.c    what a crash leaves
  *     io_sim_tools.c    damage, inspection, clones
+ *     io_sim_share.c    files handed on to other processes
  *
  * Nodes are named by their index, never by address, so that no decision depends on memory layout
  * and a clone is a copy. Index 0 is the data directory. */
@@ -22,6 +23,7 @@
 #define SIM_NO_NODE UINT32_MAX
 #define SIM_TRACE_PATH 40u
 #define SIM_FIRST_PID 100u
+#define SIM_WARM 8u /* Ranges that read-ahead keeps in memory */
 
 /* Items of one size out of slabs: a world is made and thrown away a thousand times a second. */
 struct sim_pool {
@@ -145,6 +147,8 @@ struct sim_disk {
     bool down;
     sim_send_fn *send; /* NULL: there are no sockets */
     void *send_arg;
+    sim_share_fn *share; /* NULL: there is nobody to share with */
+    void *share_arg;
     struct sim_io *ios; /* Open ones */
     uint32_t io_count;  /* Opened so far */
 
@@ -172,6 +176,8 @@ struct sim_disk {
     struct sim_range unreadable[SIM_UNREADABLE];
     unsigned unreadable_count;
 
+    struct sim_range warm[SIM_WARM]; /* Asked for, the last ones, in turn; size 0: none */
+    unsigned warm_at;
     unsigned cold_percent;
     unsigned pace_percent;
     uint32_t op_us_max;
@@ -261,6 +267,9 @@ void sim_record(struct sim_disk *disk, const struct sim_call *call, int os_error
 const char *sim_kind_name(enum sim_kind kind);
 uint64_t sim_mix(uint64_t hash, uint64_t value);
 bool sim_is_unreadable(const struct sim_disk *disk, uint32_t node, uint64_t offset, uint64_t size);
+/* Whether the bytes are found not to be in memory, this time. */
+bool sim_is_cold(struct sim_disk *disk, uint32_t node, uint64_t offset, uint64_t size);
+void sim_warm(struct sim_disk *disk, uint32_t node, uint64_t offset, uint64_t size);
 uint64_t sim_unreadable_from(const struct sim_disk *disk, uint32_t node, uint64_t offset);
 
 /* io_sim_calls.c */
@@ -276,6 +285,9 @@ void sim_file_close(struct sim_io *io, struct sim_file *file);
 void sim_io_abandon(struct sim_io *io);
 /* A sync of the node is queued whose snapshot lies in [from, to). */
 bool sim_io_sync_between(const struct sim_disk *disk, uint32_t node, uint64_t from, uint64_t to);
+
+/* io_sim_share.c */
+int sim_share(struct io_file *file, int *fd);
 
 /* io_sim_memory.c */
 void *sim_alloc(size_t size); /* Zeroed; never NULL */

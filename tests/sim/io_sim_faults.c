@@ -221,6 +221,25 @@ uint64_t sim_unreadable_from(const struct sim_disk *disk, uint32_t node, uint64_
     return first;
 }
 
+bool sim_is_cold(struct sim_disk *disk, uint32_t node, uint64_t offset, uint64_t size)
+{
+    for (unsigned i = 0; i < SIM_WARM; i++) {
+        const struct sim_range *range = &disk->warm[i];
+
+        if (range->size > 0 && range->node == node && offset >= range->offset &&
+            offset + size <= range->offset + range->size) {
+            return false;
+        }
+    }
+    return random_chance(&disk->random, disk->cold_percent);
+}
+
+void sim_warm(struct sim_disk *disk, uint32_t node, uint64_t offset, uint64_t size)
+{
+    disk->warm[disk->warm_at] = (struct sim_range){node, offset, size};
+    disk->warm_at = (disk->warm_at + 1) % SIM_WARM;
+}
+
 void sim_disk_set_cold(struct sim_disk *disk, unsigned percent)
 {
     disk->cold_percent = percent;

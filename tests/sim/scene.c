@@ -10,6 +10,7 @@
 #include "core/io.h"
 #include "server/configured.h"
 #include "server/storage.h"
+#include "tests/sim/lessee.h"
 #include "tests/sim/observe.h"
 #include "tests/sim/uv_sim.h"
 
@@ -72,6 +73,11 @@ bool scene_excused(const struct scene *s)
     return s->dead || sim_disk_is_down(s->disk) || sim_disk_fired(s->disk) > s->fired;
 }
 
+bool scene_lost_power(const struct scene *s)
+{
+    return s->dead && s->ending == ENDING_POWER;
+}
+
 /* ---- starting ---- */
 
 static void log_finding(void *arg, const char *name, const char *text)
@@ -91,6 +97,7 @@ static int open_engine(struct scene *s, struct error *err)
 
     CHECK(io_sim_open(&s->io, s->disk) == 0);
     sim_disk_set_send(s->disk, send_bytes, s);
+    sim_disk_set_share(s->disk, scene_share, s);
     s->engine_options.finding = log_finding;
     s->engine_options.finding_arg = s;
     return engine_open(&s->engine, s->io, &s->engine_options, &now, err);
@@ -133,6 +140,7 @@ static void open_through_cuts(struct scene *s)
         scene_log(s, "power cut during start");
         s->ending = s->ending == ENDING_PROCESS ? ENDING_POWER : s->ending;
         close_engine(s);
+        lessee_end_life(s, true);
     }
     sim_disk_cut_at(s->disk, SIM_ALL, 0, SIM_BEFORE);
     if (rc != 0) {
@@ -211,9 +219,11 @@ static void lose_clients(struct scene *s)
     }
 }
 
-static void heal(struct scene *s)
+/* What is in memory is lost, or what is there may be a lie: true. */
+static bool heal(struct scene *s)
 {
     const bool harmed = sim_disk_fired(s->disk) > s->fired;
+    bool cut = harmed || s->ending == ENDING_POWER;
 
     sim_disk_cut_at(s->disk, SIM_ALL, 0, SIM_BEFORE);
     sim_disk_clear_faults(s->disk);
@@ -222,11 +232,13 @@ static void heal(struct scene *s)
     }
     if ((harmed || s->ending == ENDING_CLEAN) && scene_chance(s, 50)) {
         sim_disk_power_cut(s->disk);
+        cut = true;
     }
     if (s->full && scene_chance(s, 50)) {
         sim_disk_set_capacity(s->disk, UINT64_MAX);
         s->full = false;
     }
+    return cut;
 }
 
 static void live(struct scene *s, uint64_t goal, bool last)
@@ -238,6 +250,7 @@ static void live(struct scene *s, uint64_t goal, bool last)
               : s->life == 0 ? (enum scene_plan)scene_below(s, 2)
                              : (enum scene_plan)scene_below(s, 3);
     s->quiet_first = last || scene_chance(s, 30);
+    s->empty_first = last || scene_chance(s, 50);
     s->die_write = 0;
     if (!last && !s->limits.no_cuts && scene_chance(s, 45)) {
         sim_disk_set_policy(s->disk, (enum sim_policy)scene_below(s, SIM_POLICY_COUNT));
@@ -256,11 +269,13 @@ static void live(struct scene *s, uint64_t goal, bool last)
     close_engine(s);
     if (s->server != NULL) {
         s->report->from_cache += s->server->counters.bytes_sent_from_cache;
+        s->report->retired += s->server->counters.blocks_retired;
         server_deinit(s->server);
         free(s->server);
         s->server = NULL;
     }
-    heal(s);
+    scene_check_shared(s);
+    lessee_end_life(s, heal(s));
 }
 
 /* ---- one scene ---- */
@@ -296,6 +311,7 @@ void scene_run(const struct drive_limits *limits, struct scene_report *report)
     report->counted += s->requests >= 200 && s->crashes > 0 ? 1 : 0;
     report->kinds[s->kind]++;
     ledger_deinit(&s->ledger);
+    lessee_deinit(s);
     sim_disk_free(s->disk);
     free(s);
 }

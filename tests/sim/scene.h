@@ -5,8 +5,9 @@
  *
  * Everything in it follows from its seed, on a virtual clock and in one thread.
  *
- * Elsewhere: the loop (uv_sim.h), the connections (sim_net.h), the seams to the system (server_seams.c), what clients
- * do (scene_client.c), ask (scene_ask.c, scene_frame.c) and may be told (scene_reply.c, scene_told.c, scene_read.c), what they know of the store
+ * Elsewhere: the loop (uv_sim.h), the connections (sim_net.h), the seams to the system (server_seams.c,
+ * scene_descriptors.c), the processes of clients and what they map (lessee.h), what clients
+ * do (scene_client.c), ask (scene_ask.c, scene_frame.c, scene_release.c) and may be told (scene_reply.c, scene_told.c, scene_read.c), what they know of the store
  * (ledger.h), the configuration (scene_options.c), many scenes (drive.h). */
 #ifndef TESTS_SIM_SCENE_H
 #define TESTS_SIM_SCENE_H
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "config/config.h"
 #include "core/engine.h"
@@ -37,7 +39,11 @@
 #define SEAM_FD_LISTENER 100000
 #define SEAM_FD_ENGINE 100001
 #define SEAM_FD_CLIENT 100010
+#define SEAM_FD_PROCESS 1000000 /* Of a client's process, by the client's number */
+#define SEAM_FD_SHARED 2000000  /* Of a file that is handed on, by its slot */
 #define SEAM_FD_LIMIT 1024
+#define SEAM_SHARED_MAX 256u
+#define SEAM_PID_FIRST 1000 /* Processes are numbered as their clients are */
 #define SEAM_UID 1000u
 #define SEAM_UID_FOREIGN 65500u
 
@@ -63,6 +69,13 @@ struct scene_report {
     uint64_t crashes;
     uint64_t stops;
     uint64_t failed_disks;
+    uint64_t places; /* Given instead of batches, */
+    uint64_t descriptors;
+    uint64_t looks; /* at what they name, later ones */
+    uint64_t released;
+    uint64_t leases_left;    /* Not released when the connection ended, */
+    uint64_t leases_of_dead; /* or when the process did */
+    uint64_t retired;        /* Of processes that could not be watched in the end */
     uint64_t kept;
     uint64_t lost;
     uint64_t kinds[SCENE_KIND_COUNT];
@@ -120,9 +133,17 @@ struct client {
     struct scene *scene;
     uint64_t number;
     enum client_habit habit;
+    struct lessee *lessee;        /* Its process */
+    bool maps;                    /* Asks for places */
+    struct ledger_topic *drained; /* Its last read was of, NULL: none, */
+    uint64_t drained_to;          /* and ended at */
+    bool has_right;               /* A descriptor came with the frame at hand, */
+    bool right_dropped;           /* but the kernel had none to spare */
+    uint32_t right_file;
     struct sim_link link;
     struct sim_bytes out;
     struct sim_bytes in;
+    uint64_t in_taken; /* Bytes of frames that are through */
     unsigned space_index;
     unsigned last_name;         /* Index of the topic of the last request that named one */
     struct ledger_space *space; /* NULL: HELLO is not answered yet */
@@ -164,6 +185,8 @@ struct scene_taste {
     unsigned nonsense_percent;
     unsigned habit_percent; /* Of clients that are not plain */
     unsigned vanish_percent;
+    unsigned maps_percent; /* Of clients that ask for places, */
+    bool fills_blocks;     /* and they and their segments are many, and are given up */
     unsigned depth_max;
     unsigned gap_bits; /* Pauses of clients are up to 2^this microseconds */
     bool tiny_memory;
@@ -171,6 +194,12 @@ struct scene_taste {
     bool retention;
     bool clock_jumps;
     bool descriptors_short;
+};
+
+/* A file that the daemon has opened to hand it on. */
+struct seam_shared {
+    bool open;
+    uint32_t file;
 };
 
 struct scene {
@@ -195,7 +224,8 @@ struct scene {
     uint64_t requests_goal; /* Of this life: then it ends */
     uint64_t crashes;
     enum scene_plan plan;
-    bool quiet_first; /* Everybody is answered before the life ends */
+    bool quiet_first; /* Everybody is answered before the life ends, */
+    bool empty_first; /* and no process is left */
     bool serving;
     bool dead; /* The process has died, or lost its power */
     bool full; /* It may have no room */
@@ -209,6 +239,8 @@ struct scene {
     unsigned descriptors_short_for;
     enum scene_ending ending;
     struct client *clients[SCENE_CLIENTS];
+    struct lessee *lessees; /* Owned, in the order they came */
+    struct seam_shared shared[SEAM_SHARED_MAX];
     uint64_t client_count; /* Ever */
     struct ledger ledger;
     uint64_t results; /* Hash of everything clients got */
@@ -237,6 +269,8 @@ static inline bool scene_chance(struct scene *scene, unsigned percent)
 }
 /* Errors of the disk are no broken promise now. */
 bool scene_excused(const struct scene *scene);
+/* What was in memory is gone, and with it everybody who could look. */
+bool scene_lost_power(const struct scene *scene);
 
 /* scene_options.c */
 void scene_choose(struct scene *scene);
@@ -246,13 +280,26 @@ void scene_print_options(const struct scene *scene);
 
 /* scene_serve.c: one life, from the first accept to the end of the loop. */
 void scene_serve(struct scene *scene);
+/* A write to a socket: the process may die of it, or is dead. */
+bool scene_dies_writing(struct scene *scene);
 
-/* server_seams.c asks these. */
+/* scene_descriptors.c: what server_seams.c and the loop ask. */
 extern struct scene *seam_scene;
 struct sim_link *scene_link(void *scene, int fd);
 /* The descriptor of a new connection, or -1 with errno. */
 int scene_accept(struct scene *scene);
 int scene_lowest_descriptor(struct scene *scene);
+/* A descriptor that becomes readable when the process is gone, or -1. */
+int scene_watch(struct scene *scene, int pid, int socket_fd);
+/* Send with a descriptor of a file; what sendmsg(2) returns. */
+ssize_t scene_send_right(struct scene *scene, int fd, const void *data, size_t size, int shared);
+void scene_close(struct scene *scene, int fd);
+/* The loop's, and the disk's: see uv_sim.h, io_sim.h. */
+bool scene_readable(void *scene, int fd);
+int scene_refuse_poll(void *scene, int fd);
+int scene_share(void *scene, uint32_t file);
+/* All files handed on are closed. */
+void scene_check_shared(struct scene *scene);
 
 /* scene_client.c */
 void client_connect(struct scene *scene, unsigned slot);
@@ -265,11 +312,17 @@ void client_free(struct client *client);
 bool client_is_quiet(const struct client *client);
 /* Bytes of the call, put behind what the client sends. */
 void client_queue(struct client *client, struct call *call, const void *bytes, size_t size);
+/* How many requests under way may be answered with a place. */
+uint32_t client_places_asked(const struct client *client);
 /* A new call, the last of its client's. */
 struct call *client_call(struct client *client, uint16_t type);
 
 /* scene_ask.c */
 void ask_something(struct client *client);
+/* scene_release.c: what it has had for long enough, if there is anything; */
+void ask_release_due(struct client *client);
+/* and anything, had or not. */
+void ask_release(struct client *client);
 /* scene_frame.c */
 void ask_hello(struct client *client);
 void ask_nonsense(struct client *client);

@@ -185,6 +185,24 @@ static void ask_append(struct client *c)
 
 /* ---- READ ---- */
 
+/* From the first entry kept, or from where the last read ended: as much as there is, mapped. */
+static void drain(struct client *c, struct call *call, struct message_read *read)
+{
+    struct scene *s = c->scene;
+    const uint64_t start = s->engine_options.offset_start;
+    uint64_t from = call->first > start ? call->first : start;
+
+    if (c->drained == call->topic && c->drained_to >= from && c->drained_to < call->end &&
+        scene_chance(s, 70)) {
+        from = c->drained_to;
+    }
+    read->position = (struct message_position){.kind = POSITION_OFFSET, .value = from};
+    read->flags = READ_UNCHECKED | READ_MAPPED;
+    read->max_bytes = scene_chance(s, 70) ? 1u << 20 : 1u << scene_below(s, 20);
+    read->max_entries = UINT32_MAX;
+    call->may |= MAY(-TUSK_ETRIMMED) | (from > call->end ? MAY(-TUSK_EINVALID) : 0);
+}
+
 static void ask_read(struct client *c)
 {
     struct scene *s = c->scene;
@@ -194,6 +212,12 @@ static void ask_read(struct client *c)
 
     call->may = MAY_OK | MAY(-TUSK_EEND) | MAY(-TUSK_ETOOBIG) | MAY(-TUSK_ETRIMMED);
     read->topic = choose_topic(c, call);
+    read->held = MESSAGE_HELD_NONE;
+    if (c->maps && call->topic != NULL && scene_chance(s, 70)) {
+        drain(c, call, read);
+        ask_send(c, call, &message, NULL, 0);
+        return;
+    }
     read->position = choose_position(c, call, POSITION_CURSOR);
     if (read->position.kind == POSITION_CURSOR) {
         read->cursor = choose_cursor(c, call);
@@ -203,8 +227,9 @@ static void ask_read(struct client *c)
             call->topic->cursors[call->cursor].asked = true;
         }
     }
-    if ((read->flags & READ_CONSUME) == 0 && scene_chance(s, 40)) {
-        read->flags |= scene_chance(s, 50) ? READ_UNCHECKED : READ_UNCHECKED | READ_MAPPED;
+    if ((read->flags & READ_CONSUME) == 0 && scene_chance(s, c->maps ? 80 : 40)) {
+        read->flags |=
+            scene_chance(s, c->maps ? 10 : 50) ? READ_UNCHECKED : READ_UNCHECKED | READ_MAPPED;
     }
     read->max_bytes = 1u << scene_below(s, 20);
     read->max_entries = 1 + (uint32_t)scene_below(s, UINT64_C(1) << scene_below(s, 12));
@@ -214,7 +239,6 @@ static void ask_read(struct client *c)
     }
     read->wait_ms =
         scene_chance(s, 30) ? (uint32_t)scene_below(s, UINT64_C(1) << scene_below(s, 13)) : 0;
-    read->held = MESSAGE_HELD_NONE;
     if (call->topic != NULL && call->topic->placed_count > 0 && scene_chance(s, 20) &&
         read->max_entries != UINT32_MAX) {
         read->held = call->topic->placed[scene_below(s, call->topic->placed_count)]->first;
@@ -300,6 +324,9 @@ static void ask_topic(struct client *c, uint16_t type)
     } else if (type == MESSAGE_TOPIC_TRIM) {
         message.u.topic_trim.topic = by_id(call);
         message.u.topic_trim.offset = call->topic != NULL ? some_offset(s, call->topic) : 0;
+        if (c->drained != NULL && c->drained == call->topic && scene_chance(s, 60)) {
+            message.u.topic_trim.offset = c->drained_to; /* While it may be leased */
+        }
         call->may |= message.u.topic_trim.offset > call->end ? MAY(-TUSK_EINVALID) : 0;
         if (call->topic != NULL && message.u.topic_trim.offset > call->topic->trim_asked) {
             call->topic->trim_asked = message.u.topic_trim.offset;
@@ -404,19 +431,6 @@ static void ask_simple(struct client *c, uint16_t type)
 
     call->space = c->space;
     call->may = MAY_OK | (type == MESSAGE_SYNC ? MAY(-TUSK_EBUSY) : 0);
-    ask_send(c, call, &message, NULL, 0);
-}
-
-/* Of leases it cannot have: nobody's process can be watched here, so nothing is leased. */
-static void ask_release(struct client *c)
-{
-    struct message message = {.type = MESSAGE_RELEASE};
-    struct call *call = client_call(c, MESSAGE_RELEASE);
-
-    call->space = c->space;
-    call->may = MAY(-TUSK_EINVALID);
-    message.u.release.count = (uint16_t)(1 + scene_below(c->scene, MESSAGE_LEASES_MAX));
-    message.u.release.leases[0] = (uint32_t)scene_below(c->scene, UINT32_MAX);
     ask_send(c, call, &message, NULL, 0);
 }
 

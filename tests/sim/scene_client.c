@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "tests/sim/lessee.h"
 #include "tests/sim/scene.h"
 
 /* Deadlines are met within a sweep of the server, and a turn. */
@@ -20,11 +21,15 @@ void client_connect(struct scene *s, unsigned slot)
     if (scene_chance(s, s->taste.habit_percent)) {
         c->habit = (enum client_habit)scene_below(s, HABIT_COUNT);
     }
+    c->lessee = lessee_new(s, c->number);
+    c->maps = scene_chance(s, s->taste.maps_percent);
     c->link.fd = SEAM_FD_CLIENT + (int)c->number;
     c->link.uid = c->habit == HABIT_FOREIGN ? SEAM_UID_FOREIGN : scene_chance(s, 90) ? SEAM_UID : 0;
     c->link.up_room = (size_t)1 << random_between(&s->random, 6, 18);
     c->link.down_room = (size_t)1 << random_between(&s->random, 6, 18);
-    c->space_index = scene_chance(s, 70) ? 0 : (unsigned)scene_below(s, LEDGER_SPACES);
+    c->space_index = scene_chance(s, s->taste.maps_percent > 0 ? 55 : 70)
+                         ? 0
+                         : (unsigned)scene_below(s, LEDGER_SPACES);
     c->doom = NEVER;
     c->partial_us = NEVER;
     c->depth = 1 + scene_below(s, s->taste.depth_max);
@@ -73,16 +78,35 @@ void client_queue(struct client *c, struct call *call, const void *bytes, size_t
 
 void client_free(struct client *c)
 {
+    struct sim_right right;
+
     CHECK(c->calls == NULL);
+    CHECK(!c->has_right);
+    while (sim_link_take_right(&c->link, NEVER, &right)) { /* Nobody has taken it */
+        sim_shared_drop(c->scene->disk, right.file);
+    }
+    c->lessee->has_client = false;
     sim_link_deinit(&c->link);
     sim_bytes_deinit(&c->out);
     sim_bytes_deinit(&c->in);
     free(c);
 }
 
+uint32_t client_places_asked(const struct client *c)
+{
+    const struct call *call;
+    uint32_t count = 0;
+
+    for (call = c->calls; call != NULL; call = call->next) {
+        count += c->maps && call->type == MESSAGE_READ ? 1 : 0;
+    }
+    return count;
+}
+
 /* Everything under way stays unanswered. */
 static void give_up(struct client *c)
 {
+    lessee_leave(c, client_places_asked(c));
     while (c->calls != NULL) {
         struct call *call = c->calls;
 
@@ -258,6 +282,7 @@ static void ask(struct client *c)
     if (!c->greeted && scene_chance(s, 50)) {
         return;
     }
+    ask_release_due(c);
     while (burst-- > 0 && c->call_count < c->depth && c->budget > 0 &&
            c->queued - c->sent < 90000) {
         c->budget--;

@@ -46,6 +46,9 @@ void ask_hello(struct client *c)
     const struct ledger_name *name = &s->ledger.names[c->space_index];
     struct call *call = client_call(c, MESSAGE_HELLO);
     struct message message = {.type = MESSAGE_HELLO};
+    const uint64_t features = c->maps               ? FEATURE_UNCHECKED | FEATURE_MAPPED
+                              : scene_chance(s, 30) ? FEATURE_UNCHECKED
+                                                    : 0;
 
     call->space_index = c->space_index;
     call->may = MAY_OK;
@@ -55,6 +58,7 @@ void ask_hello(struct client *c)
         .space = ask_name(
             c->space_index == 0 && scene_chance(s, 50) ? "" : ledger_space_names[c->space_index]),
         .client = ask_name("simulated"),
+        .features = features,
     };
     if (c->habit == HABIT_FOREIGN) {
         call->may = MAY(-TUSK_EDENIED);

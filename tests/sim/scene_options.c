@@ -71,6 +71,14 @@ static void choose_taste(struct scene *s)
     taste->nonsense_percent = scene_chance(s, 50) ? 0 : (unsigned)scene_below(s, 8);
     taste->habit_percent = scene_chance(s, 30) ? 0 : (unsigned)scene_below(s, 60);
     taste->vanish_percent = scene_chance(s, 30) ? 0 : (unsigned)scene_below(s, 3);
+    taste->maps_percent = scene_chance(s, 25) ? 0 : (unsigned)between(s, 30, 100);
+    taste->fills_blocks = taste->maps_percent > 0 && scene_chance(s, 50);
+    if (taste->fills_blocks) {
+        taste->topics = 1 + (unsigned)scene_below(s, 3);
+        taste->entry_max = (unsigned)between(s, 1000, 6000);
+        taste->weights[MESSAGE_READ] += 40;
+        taste->weights[MESSAGE_TOPIC_TRIM] += 1 + (unsigned)scene_below(s, 12);
+    }
     taste->depth_max = 1u << scene_below(s, 7);
     taste->gap_bits = 3 + (unsigned)scene_below(s, 12);
     taste->tiny_memory = scene_chance(s, 20);
@@ -142,8 +150,8 @@ void scene_choose(struct scene *s)
     engine_options_default(options);
     options->random = random_word;
     options->random_arg = &s->engine_random;
-    options->block_size = 4096u * (uint32_t)between(s, 8, 32);
-    options->blocks_per_segment = (uint32_t)between(s, 1, 6);
+    options->block_size = 4096u * (uint32_t)between(s, 8, s->taste.fills_blocks ? 12 : 32);
+    options->blocks_per_segment = (uint32_t)between(s, 1, s->taste.fills_blocks ? 2 : 6);
     options->offset_start = scene_chance(s, 70) ? 0 : (UINT64_C(1) << 32) - scene_below(s, 300);
     options->topics_max = 64;
     options->cursors_max = 8;
@@ -173,13 +181,14 @@ void scene_choose_life(struct scene *s)
     options->ring_size = options->journal_file_min * 4u * (uint32_t)between(s, 1, 4);
     options->direct_threshold = (uint32_t)between(s, 256, scene_chance(s, 40) ? 4096 : 65536);
     options->direct_threshold_each = (uint32_t)between(s, 256, scene_chance(s, 40) ? 4096 : 131072);
-    options->tail_apply_bytes = (uint32_t)between(s, 256, options->ring_size / 8u);
+    options->tail_apply_bytes =
+        (uint32_t)between(s, 256, scene_chance(s, 50) ? 2048 : options->ring_size / 8u);
     options->entry_size_max = scene_chance(s, 70) ? 8u << 20 : (uint32_t)between(s, 100, 9000);
     options->batch_size_max = scene_chance(s, 70) ? 8u << 20 : (uint32_t)between(s, 4096, 60000);
     options->waiting_bytes_max =
         scene_chance(s, 80) ? 256u << 20 : UINT64_C(1) << between(s, 12, 18);
     options->read_bytes_max = s->config.options.read_size_max;
-    options->range_min = (uint32_t)between(s, 1, 8192);
+    options->range_min = (uint32_t)between(s, 1, scene_chance(s, 60) ? 512 : 8192);
     options->inline_sync = scene_chance(s, 50);
     sim_disk_set_cold(s->disk, scene_chance(s, 50) ? 10 : (unsigned)scene_below(s, 101));
     sim_disk_set_pace(s->disk, (unsigned)between(s, 5, 100));

@@ -135,6 +135,8 @@ void reply_read(struct client *c, struct call *call, const struct message_read_r
         fail(c, call, "no more entries than asked for", reply->from);
     }
     check_holes(c, call, topic, reply, count);
+    c->drained = topic;
+    c->drained_to = reply->to;
     ledger_ends_told(topic, reply->end, reply->durable_end);
     if (asked->position.kind == POSITION_CURSOR && same && !topic->cursors[call->cursor].loose) {
         if (reply->epoch < call->epoch ||

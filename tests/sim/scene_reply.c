@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "proto/frame.h"
+#include "tests/sim/lessee.h"
 #include "tests/sim/scene.h"
 
 /* ---- refusals ---- */
@@ -76,6 +77,9 @@ static void refused(struct client *c, struct call *call, int status,
         scene_fail(s, "nothing is refused without its reason", "request %llu of type %u: %s: %.*s",
                    (unsigned long long)call->id, call->type, status_name(status),
                    (int)error->text.size, error->text.data);
+    }
+    if (call->type == MESSAGE_RELEASE) {
+        lessee_given_back(c, &call->message.u.release, status == TUSK_EINVALID);
     }
     if (call->append != NULL && status != TUSK_EUNKNOWN) {
         if (call->append->fate == FATE_TOLD) {
@@ -175,6 +179,26 @@ static void judge_reply(struct client *c, const struct frame *frame, const uint8
     free(call);
 }
 
+/* The descriptor that comes with the frame at hand, unless the kernel has none to spare for the process. */
+static void take_right(struct client *c, uint32_t frame_size)
+{
+    struct sim_right right;
+
+    c->has_right = sim_link_take_right(&c->link, c->in_taken + frame_size, &right);
+    if (!c->has_right) {
+        return;
+    }
+    if (right.at != c->in_taken) {
+        scene_fail(c->scene, "a descriptor comes with the first byte of its reply",
+                   "with byte %llu", (unsigned long long)(right.at - c->in_taken));
+    }
+    c->right_file = right.file;
+    c->right_dropped = scene_chance(c->scene, 2);
+    if (c->right_dropped) {
+        sim_shared_drop(c->scene->disk, right.file);
+    }
+}
+
 bool reply_take(struct client *c)
 {
     const uint8_t *bytes = sim_bytes_data(&c->in);
@@ -201,7 +225,13 @@ bool reply_take(struct client *c)
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
     }
     c->scene->results = random_split(&hash);
+    take_right(c, frame.size);
     judge_reply(c, &frame, bytes + FRAME_HEADER_SIZE);
+    if (c->has_right) {
+        scene_fail(c->scene, "no descriptor comes that is not announced", "with a reply of type %u",
+                   frame.type);
+    }
     sim_bytes_take(&c->in, frame.size);
+    c->in_taken += frame.size;
     return true;
 }

@@ -1,6 +1,5 @@
 /* One life of the daemon in a scene: the world around its loop (uv_sim.h), in which clients act, time passes and
  * the process dies, and what must hold while it serves and when it has stopped. */
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +9,10 @@
 #include "core/namespace.h"
 #include "server/connection.h"
 #include "server/exit_status.h"
+#include "server/lease.h"
 #include "server/limits.h"
 #include "server/listener.h"
+#include "tests/sim/lessee.h"
 #include "tests/sim/scene.h"
 #include "tests/sim/uv_sim.h"
 
@@ -22,72 +23,6 @@
 #define STOP_SLACK_US UINT64_C(15000000)
 /* Timers are of milliseconds, and the clock stands still for a turn, in which the disk may take its time. */
 #define TIMER_SLACK_US UINT64_C(50000)
-
-/* ---- descriptors ---- */
-
-struct sim_link *scene_link(void *arg, int fd)
-{
-    struct scene *s = arg;
-    unsigned i = 0;
-
-    while (i < SCENE_CLIENTS && (s->clients[i] == NULL || s->clients[i]->link.fd != fd)) {
-        i++;
-    }
-    CHECK(i < SCENE_CLIENTS);
-    return &s->clients[i]->link;
-}
-
-static struct client *next_in_queue(struct scene *s)
-{
-    struct client *first = NULL;
-    unsigned i;
-
-    for (i = 0; i < SCENE_CLIENTS; i++) {
-        struct client *c = s->clients[i];
-
-        if (c != NULL && !c->link.accepted && (first == NULL || c->number < first->number)) {
-            first = c;
-        }
-    }
-    return first;
-}
-
-int scene_accept(struct scene *s)
-{
-    struct client *c = next_in_queue(s);
-
-    if (c == NULL) {
-        errno = EAGAIN;
-        return -1;
-    }
-    if (scene_chance(s, 2)) {
-        static const int errors[] = {ECONNABORTED, EINTR, EMFILE, ENOBUFS};
-
-        errno = errors[scene_below(s, 4)];
-        return -1;
-    }
-    c->link.accepted = true;
-    c->taken_on_us = scene_now_us(s);
-    return c->link.fd;
-}
-
-int scene_lowest_descriptor(struct scene *s)
-{
-    if (s->taste.descriptors_short && s->quiet_us == 0 && !s->stopping && scene_chance(s, 30)) {
-        return SEAM_FD_LIMIT - SPARE_FDS;
-    }
-    return 20;
-}
-
-static bool readable(void *arg, int fd)
-{
-    struct scene *s = arg;
-
-    if (fd == SEAM_FD_LISTENER) {
-        return next_in_queue(s) != NULL;
-    }
-    return s->io->in_flight > 0 && scene_now_us(s) >= s->engine_us;
-}
 
 /* ---- dying ---- */
 
@@ -121,7 +56,34 @@ static void writing(void *arg)
     }
 }
 
+bool scene_dies_writing(struct scene *s)
+{
+    writing(s);
+    return dead(s);
+}
+
 /* ---- the world goes on ---- */
+
+static const struct namespace *find_space(const struct scene *s, unsigned index)
+{
+    return engine_namespace_find(s->engine, ledger_space_names[index],
+                                 strlen(ledger_space_names[index]));
+}
+
+/* How often blocks are held for somebody who reads them. */
+static uint64_t count_pins(const struct namespace *ns)
+{
+    uint64_t pins = 0;
+    uint32_t i;
+    uint32_t k;
+
+    for (i = 0; i < ns->space.count; i++) {
+        for (k = 0; k < ns->blocks_per_segment; k++) {
+            pins += ns->space.segments[i]->slots[k].pins;
+        }
+    }
+    return pins;
+}
 
 /* Everybody has been answered, and has gone. */
 static bool all_quiet(struct scene *s)
@@ -147,6 +109,34 @@ static bool all_quiet(struct scene *s)
     return true;
 }
 
+/* Blocks that were given up are free: nobody has leased them, and what is not watched any more is
+ * known. */
+static bool space_is_back(struct scene *s)
+{
+    uint64_t freeing = 0;
+    uint64_t live;
+    uint64_t left;
+    unsigned i;
+
+    lessee_end_left(s);
+    lease_count(s->server, &live, &left);
+    for (i = 0; i < LEDGER_SPACES; i++) {
+        const struct namespace *ns = find_space(s, i);
+
+        freeing += ns != NULL && ns->state == ENGINE_SERVING ? ns->space.freeing_count : 0;
+    }
+    if (live + left == 0 && freeing <= s->server->counters.blocks_retired) {
+        return true;
+    }
+    if (scene_now_us(s) - s->quiet_us > QUIET_MAX_US) {
+        scene_fail(s, "what nobody reads is free again",
+                   "%llu leases, %llu left behind, %llu blocks to be freed, %llu retired",
+                   (unsigned long long)live, (unsigned long long)left, (unsigned long long)freeing,
+                   (unsigned long long)s->server->counters.blocks_retired);
+    }
+    return false;
+}
+
 /* The life has had its requests: end it. */
 static void follow_plan(struct scene *s)
 {
@@ -157,9 +147,11 @@ static void follow_plan(struct scene *s)
         scene_log(s, "everybody comes to an end");
         s->quiet_us = scene_now_us(s);
     }
-    if (s->quiet_first && !scene_excused(s) && !all_quiet(s)) {
+    if (s->quiet_first && !scene_excused(s) &&
+        (!all_quiet(s) || (s->empty_first && !s->full && !space_is_back(s)))) {
         return;
     }
+    lessee_look_at_all(s);
     switch (s->plan) {
     case PLAN_POWER:
         die(s, ENDING_POWER);
@@ -202,6 +194,9 @@ static void act(struct scene *s)
             client_act(c);
         }
     }
+    if (!dead(s)) {
+        lessee_act(s);
+    }
     if (s->taste.clock_jumps && scene_chance(s, 1)) {
         s->wall_offset += (int64_t)scene_below(s, 4000000) - 2000000;
     }
@@ -213,6 +208,28 @@ static void act(struct scene *s)
     }
     if (s->stopping && scene_chance(s, 1)) {
         (void)uv_sim_raise(scene_chance(s, 50) ? SIGTERM : SIGHUP);
+    }
+}
+
+/* Only leases hold blocks: what is on its way, and what is read, has gone with the connections. */
+static void check_pins(struct scene *s)
+{
+    const uint64_t retired = s->server->counters.blocks_retired;
+    struct lessee_counts counts = {.retired = retired};
+    uint64_t pins = 0;
+    unsigned i;
+
+    lease_count(s->server, &counts.live, &counts.left);
+    lessee_check_left(s, &counts);
+    for (i = 0; i < LEDGER_SPACES; i++) {
+        const struct namespace *ns = find_space(s, i);
+
+        pins += ns == NULL ? 0 : count_pins(ns);
+    }
+    if (pins < counts.left || pins > counts.left + retired) {
+        scene_fail(s, "who does not read holds no block",
+                   "%llu held, %llu left behind, %llu retired", (unsigned long long)pins,
+                   (unsigned long long)counts.left, (unsigned long long)retired);
     }
 }
 
@@ -230,14 +247,14 @@ static void check_empty(struct scene *s)
                    server->pool.promised_bytes);
     }
     for (i = 0; i < LEDGER_SPACES; i++) {
-        const struct namespace *ns =
-            engine_namespace_find(s->engine, ledger_space_names[i], strlen(ledger_space_names[i]));
+        const struct namespace *ns = find_space(s, i);
 
         if (ns != NULL && ns->users != 0) {
             scene_fail(s, "a namespace is used by connections only", "%s: by %u",
                        ledger_space_names[i], ns->users);
         }
     }
+    check_pins(s);
 }
 
 /* A turn begins: the engine will be told its time, the loop sleeps no longer than the engine wants, and not at all
@@ -309,7 +326,7 @@ static uint64_t next_moment(struct scene *s, uint64_t until_us)
             until_us = at;
         }
     }
-    return until_us;
+    return lessee_next(s, until_us);
 }
 
 static void wait(void *arg, uint64_t until_us)
@@ -378,7 +395,8 @@ static void begin(struct scene *s)
         .arg = s,
         .now_us = now_us,
         .wait = wait,
-        .readable = readable,
+        .readable = scene_readable,
+        .refuse = scene_refuse_poll,
         .link = scene_link,
         .dead = dead,
         .writing = writing,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/check.h"
+#include "tests/sim/lessee.h"
 #include "tests/sim/scene.h"
 
 _Noreturn void reply_unreadable(struct client *c, const struct call *call)
@@ -77,6 +78,10 @@ static void hello_reply(struct client *c, struct call *call, const uint8_t *body
          space->consistency.value != c->hello.consistency)) {
         scene_fail(s, "settings are what they were set to", "fsync %lld, consistency %u",
                    (long long)c->hello.fsync_ms, c->hello.consistency);
+    }
+    if ((c->hello.features & ~call->message.u.hello.features) != 0) {
+        scene_fail(s, "nothing is granted that was not asked for", "features %llu",
+                   (unsigned long long)c->hello.features);
     }
     c->greeted = true;
     c->space = space;
@@ -282,18 +287,35 @@ static void space_list_reply(struct client *c, struct call *call, const uint8_t 
     }
 }
 
+static bool is_named(const struct message_stat *stat, const char *name)
+{
+    return stat->name.size == strlen(name) && memcmp(stat->name.data, name, strlen(name)) == 0;
+}
+
 static void stats_reply(struct client *c, struct call *call, const uint8_t *body, size_t size)
 {
     struct message_reader reader;
     struct message_stat stat;
+    struct lessee_counts counts = {.live = NEVER, .left = NEVER, .retired = NEVER};
     int rc = message_stats_begin(&reader, body, size);
 
     while (rc == 0 && (rc = message_stats_next(&reader, &stat)) == 1) {
         rc = 0;
+        if (is_named(&stat, "leases")) {
+            counts.live = stat.value;
+        } else if (is_named(&stat, "leases_left_behind")) {
+            counts.left = stat.value;
+        } else if (is_named(&stat, "blocks_retired")) {
+            counts.retired = stat.value;
+        }
     }
     if (rc < 0) {
         reply_unreadable(c, call);
     }
+    if (counts.live == NEVER || counts.left == NEVER || counts.retired == NEVER) {
+        return; /* Without memory the list is short */
+    }
+    lessee_check_counts(c->scene, &counts, call->asked);
 }
 
 static void config_reply(struct client *c, struct call *call, const uint8_t *body, size_t size)
@@ -342,6 +364,9 @@ static void space_changed(struct client *c, struct call *call)
     struct ledger_setting *consistency = &name->consistency;
 
     if (call->type == MESSAGE_NAMESPACE_DELETE) {
+        if (call->space_index == c->space_index) {
+            lessee_space_deleted(c);
+        }
         name->presence = SPACE_ABSENT;
         name->absent_since = ++s->event;
         name->changing = false;
@@ -390,7 +415,9 @@ void reply_told(struct client *c, struct call *call, const uint8_t *body, size_t
         if (message_read_reply_decode(&read, body, size) != 0) {
             reply_unreadable(c, call);
         }
-        reply_read(c, call, &read);
+        if (!read.placed || lessee_take(c, call, &read)) {
+            reply_read(c, call, &read);
+        }
         return;
     case MESSAGE_CHECKPOINT:
     case MESSAGE_SEEK:
@@ -424,6 +451,9 @@ void reply_told(struct client *c, struct call *call, const uint8_t *body, size_t
         return;
     case MESSAGE_SYNC:
         synced(c, call);
+        break;
+    case MESSAGE_RELEASE:
+        lessee_given_back(c, &call->message.u.release, true);
         break;
     case MESSAGE_TOPIC_DELETE:
         if (call->topic == NULL) {

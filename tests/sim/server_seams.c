@@ -1,8 +1,8 @@
 /* What stands between the server's sources and the operating system in the simulation, and nowhere else: the
- * clocks, the log, systemd, and the few system calls of the listener and of a new connection, which the linker
- * redirects here (--wrap, see CMakeLists.txt). A descriptor below SEAM_FD_FIRST is a real one, and passed on.
+ * clocks, the log, systemd, and the few system calls of the listener, of a new connection and of what is handed on,
+ * which the linker redirects here (--wrap, see CMakeLists.txt). A descriptor below SEAM_FD_FIRST is a real one, and passed on.
  *
- * Elsewhere: the loop (uv_sim.h), what is behind the descriptors (scene.h). */
+ * Elsewhere: the loop (uv_sim.h), what is behind the descriptors (scene_descriptors.c). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "core/check.h"
 #include "server/clock.h"
 #include "server/log.h"
 #include "server/notify.h"
@@ -78,13 +79,9 @@ uint64_t notify_watchdog_interval_ms(void)
 
 /* ---- process.h ---- */
 
-/* Nobody can be watched, so nothing is leased: what clients map is not simulated here (but that held ranges stay is,
- * in the engine's simulation). */
 int process_watch(pid_t pid, int socket_fd)
 {
-    (void)pid;
-    (void)socket_fd;
-    return -1;
+    return scene_watch(seam_scene, pid, socket_fd);
 }
 
 /* ---- system calls ---- */
@@ -97,6 +94,8 @@ int __real_close(int fd);
 int __real_fcntl(int fd, int command, ...);
 int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *size);
 int __real_getrlimit(int resource, struct rlimit *limit);
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 int __wrap_close(int fd);
 int __wrap_fcntl(int fd, int command, ...);
 int __wrap_fcntl64(int fd, int command, ...);
@@ -108,7 +107,29 @@ void (*__wrap_signal(int number, void (*handler)(int)))(int);
 
 int __wrap_close(int fd)
 {
-    return fd < SEAM_FD_FIRST ? __real_close(fd) : 0;
+    if (fd < SEAM_FD_FIRST) {
+        return __real_close(fd);
+    }
+    scene_close(seam_scene, fd);
+    return 0;
+}
+
+/* The server sends by this what comes with a descriptor, and nothing else. */
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    const struct cmsghdr *header;
+    int shared;
+
+    if (fd < SEAM_FD_FIRST) {
+        return __real_sendmsg(fd, message, flags);
+    }
+    header = CMSG_FIRSTHDR(message);
+    CHECK(message->msg_iovlen == 1);
+    CHECK(header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS);
+    CHECK(header->cmsg_len == CMSG_LEN(sizeof shared));
+    memcpy(&shared, CMSG_DATA(header), sizeof shared);
+    return scene_send_right(seam_scene, fd, message->msg_iov[0].iov_base,
+                            message->msg_iov[0].iov_len, shared);
 }
 
 /* The listener asks for the lowest free descriptor, to learn how many are left. */
@@ -148,7 +169,9 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
         errno = ENOPROTOOPT;
         return -1;
     }
-    peer = (struct ucred){.pid = fd, .uid = scene_link(seam_scene, fd)->uid, .gid = 1};
+    peer = (struct ucred){.pid = SEAM_PID_FIRST + (fd - SEAM_FD_CLIENT),
+                          .uid = scene_link(seam_scene, fd)->uid,
+                          .gid = 1};
     memcpy(value, &peer, sizeof peer);
     return 0;
 }

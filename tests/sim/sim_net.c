@@ -38,6 +38,7 @@ void sim_link_deinit(struct sim_link *link)
 {
     sim_bytes_deinit(&link->up);
     sim_bytes_deinit(&link->down);
+    sim_bytes_deinit(&link->rights);
 }
 
 static size_t least(size_t a, size_t b)
@@ -72,7 +73,32 @@ int sim_link_write(struct sim_link *link, const void *data, size_t size)
     }
     size = least(size, link->down_room - held);
     sim_bytes_put(&link->down, data, size);
+    link->written += size;
     return (int)size;
+}
+
+int sim_link_write_right(struct sim_link *link, const void *data, size_t size, uint32_t file)
+{
+    const struct sim_right right = {.at = link->written, .file = file};
+    const int taken = sim_link_write(link, data, size);
+
+    if (taken > 0) {
+        sim_bytes_put(&link->rights, &right, sizeof right);
+    }
+    return taken;
+}
+
+bool sim_link_take_right(struct sim_link *link, uint64_t before, struct sim_right *right)
+{
+    if (sim_bytes_size(&link->rights) == 0) {
+        return false;
+    }
+    memcpy(right, sim_bytes_data(&link->rights), sizeof *right);
+    if (right->at >= before) {
+        return false;
+    }
+    sim_bytes_take(&link->rights, sizeof *right);
+    return true;
 }
 
 bool sim_link_readable(const struct sim_link *link)

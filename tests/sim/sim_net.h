@@ -37,11 +37,19 @@ void sim_bytes_put(struct sim_bytes *bytes, const void *data, size_t size);
 void sim_bytes_take(struct sim_bytes *bytes, size_t size);
 void sim_bytes_deinit(struct sim_bytes *bytes);
 
+/* A descriptor on its way to the client: the file behind it. */
+struct sim_right {
+    uint64_t at; /* The byte it comes with, counted from the first that the server wrote */
+    uint32_t file;
+};
+
 struct sim_link {
     int fd;       /* The server's */
     uint32_t uid; /* Of the client, as the kernel says */
     struct sim_bytes up;
     struct sim_bytes down;
+    struct sim_bytes rights; /* In order; what they hold is the link's until it is taken */
+    uint64_t written;        /* Bytes, by the server */
     size_t up_room;
     size_t down_room;
     bool accepted;
@@ -56,11 +64,15 @@ void sim_link_deinit(struct sim_link *link);
 /* The server's end. Bytes, 0 at the end, or a negative errno. */
 int sim_link_read(struct sim_link *link, void *data, size_t size);
 int sim_link_write(struct sim_link *link, const void *data, size_t size);
+/* The same, and a descriptor comes with the first byte, if any is taken. */
+int sim_link_write_right(struct sim_link *link, const void *data, size_t size, uint32_t file);
 bool sim_link_readable(const struct sim_link *link);
 bool sim_link_writable(const struct sim_link *link);
 
 /* The client's end: how many bytes of size can be written now, and writing them. */
 size_t sim_link_send(struct sim_link *link, const void *data, size_t size);
+/* The first descriptor of those that come with a byte before `before`. False: there is none. */
+bool sim_link_take_right(struct sim_link *link, uint64_t before, struct sim_right *right);
 /* The client closes, without reading what is there. */
 void sim_link_vanish(struct sim_link *link);
 

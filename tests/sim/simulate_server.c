@@ -37,6 +37,13 @@ static void add(void *to, const void *from)
     sum->crashes += part->crashes;
     sum->stops += part->stops;
     sum->failed_disks += part->failed_disks;
+    sum->places += part->places;
+    sum->descriptors += part->descriptors;
+    sum->looks += part->looks;
+    sum->released += part->released;
+    sum->leases_left += part->leases_left;
+    sum->leases_of_dead += part->leases_of_dead;
+    sum->retired += part->retired;
     sum->kept += part->kept;
     sum->lost += part->lost;
     for (i = 0; i < SCENE_KIND_COUNT; i++) {
@@ -55,17 +62,23 @@ static void print(const void *sum)
     const struct scene_report *r = sum;
     unsigned i;
 
-    printf("scenes %llu (%llu with 200 requests and a crash), requests %llu, replies %llu (%llu "
-           "bytes of "
-           "them from the cache), connections %llu (closed by the server %llu)\nlives %llu, "
-           "crashes %llu (%llu of them a "
-           "failed disk), stops %llu; appends kept %llu, rightly lost %llu\nkinds:",
-           (unsigned long long)r->scenes, (unsigned long long)r->counted,
-           (unsigned long long)r->requests, (unsigned long long)r->replies,
-           (unsigned long long)r->from_cache, (unsigned long long)r->connections,
-           (unsigned long long)r->cut, (unsigned long long)r->lives, (unsigned long long)r->crashes,
-           (unsigned long long)r->failed_disks, (unsigned long long)r->stops,
-           (unsigned long long)r->kept, (unsigned long long)r->lost);
+    printf(
+        "scenes %llu (%llu with 200 requests and a crash), requests %llu, replies %llu (%llu "
+        "bytes of "
+        "them from the cache), connections %llu (closed by the server %llu)\nlives %llu, "
+        "crashes %llu (%llu of them a "
+        "failed disk), stops %llu; appends kept %llu, rightly lost %llu\nplaces given %llu "
+        "(descriptors %llu), looked at again %llu; leases released %llu, left when the connection "
+        "ended %llu, when the process died %llu, retired %llu\nkinds:",
+        (unsigned long long)r->scenes, (unsigned long long)r->counted,
+        (unsigned long long)r->requests, (unsigned long long)r->replies,
+        (unsigned long long)r->from_cache, (unsigned long long)r->connections,
+        (unsigned long long)r->cut, (unsigned long long)r->lives, (unsigned long long)r->crashes,
+        (unsigned long long)r->failed_disks, (unsigned long long)r->stops,
+        (unsigned long long)r->kept, (unsigned long long)r->lost, (unsigned long long)r->places,
+        (unsigned long long)r->descriptors, (unsigned long long)r->looks,
+        (unsigned long long)r->released, (unsigned long long)r->leases_left,
+        (unsigned long long)r->leases_of_dead, (unsigned long long)r->retired);
     for (i = 0; i < SCENE_KIND_COUNT; i++) {
         printf(" %s %llu", scene_kind_name((enum scene_kind)i), (unsigned long long)r->kinds[i]);
     }

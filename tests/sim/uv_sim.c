@@ -172,6 +172,11 @@ int uv_timer_start(uv_timer_t *handle, uv_timer_cb on, uint64_t timeout, uint64_
 
 int uv_poll_init(uv_loop_t *loop, uv_poll_t *handle, int fd)
 {
+    const int rc = uv_sim.host.refuse(uv_sim.host.arg, fd);
+
+    if (rc != 0) {
+        return rc;
+    }
     uv_sim_add(loop, (uv_handle_t *)handle, UV_POLL);
     uv_sim_handle((uv_handle_t *)handle)->number = fd;
     return 0;
@@ -180,9 +185,13 @@ int uv_poll_init(uv_loop_t *loop, uv_poll_t *handle, int fd)
 int uv_poll_start(uv_poll_t *handle, int events, uv_poll_cb on)
 {
     struct sim_handle *h = uv_sim_handle((uv_handle_t *)handle);
+    const int rc = uv_sim.host.refuse(uv_sim.host.arg, h->number);
 
     CHECK(events == UV_READABLE);
     CHECK(!h->closing);
+    if (rc != 0) {
+        return rc;
+    }
     h->active = true;
     h->on.poll = on;
     return 0;

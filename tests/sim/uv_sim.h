@@ -29,6 +29,8 @@ struct uv_sim_host {
     void (*wait)(void *arg, uint64_t until_us);
     /* A descriptor that is polled is readable. */
     bool (*readable)(void *arg, int fd);
+    /* Polling a descriptor fails: a negative UV_E*; 0: it does not. */
+    int (*refuse)(void *arg, int fd);
     /* The connection behind a descriptor. */
     struct sim_link *(*link)(void *arg, int fd);
     /* The process has died: uv_run() returns, and what it still writes goes nowhere. */
