@@ -22,8 +22,9 @@
 #include "tests/soak/work.h"
 #include "tests/support/daemon.h"
 
-#define LOOKS 25u
+#define LOOKS 25u             /* At least so many, evenly */
 #define WARM_UP_MAX 20000000u /* Operations */
+#define WARM_UP_LOOKS 5u      /* At least so many of them are of the warm-up */
 
 /* total_bytes_max of the daemon here: what its connections have under way. The allocator keeps
  * what the fullest moment took, in pieces, and a fuller moment may come late. Over 10^8 operations
@@ -203,6 +204,9 @@ static void stop_daemon(void)
 
 static void run(uint64_t seed)
 {
+    const uint64_t step = soak.goal / LOOKS < WARM_UP_MAX / WARM_UP_LOOKS
+                              ? soak.goal / LOOKS
+                              : WARM_UP_MAX / WARM_UP_LOOKS;
     uint64_t next = 0;
     uint64_t operations = 0;
 
@@ -211,7 +215,7 @@ static void run(uint64_t seed)
     while (operations < soak.goal && !interrupted) {
         if (operations >= next) {
             look_at_it();
-            next += soak.goal / LOOKS;
+            next += step;
         }
         work_turn(&soak.work);
         operations = work_operations(&soak.work);
