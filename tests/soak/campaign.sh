@@ -4,7 +4,7 @@
 #   campaign.sh PROGRAM STATE LEDGER
 #
 # PROGRAM is tusk_soak, STATE a folder for its output, LEDGER the table. By environment: OPS, how many operations
-# (by default 10^8); SEED (by default the time, so that each campaign sees others). Interrupt it at any time: it
+# (by default 10^8); SEED (by default the time, so that each campaign sees others); SMALL=1: with --small. Interrupt it at any time: it
 # ends with a last look, and the ledger says how far it came. Nothing is resumed: it is about a single life.
 set -u
 program=$1
@@ -15,7 +15,7 @@ commit=$(git -C "$(dirname "$ledger")" describe --always --dirty 2>/dev/null || 
 seed=${SEED:-$(date +%s)}
 log=$state/soak-$seed.log
 
-"$program" --seed "$seed" --ops "${OPS:-100000000}" --verbose >"$log" 2>&1 &
+"$program" --seed "$seed" --ops "${OPS:-100000000}" ${SMALL:+--small} --verbose >"$log" 2>&1 &
 child=$!
 trap 'kill -TERM $child' INT TERM
 wait $child

@@ -1,15 +1,16 @@
 /* tusk_soak: a daemon lives long, and takes no more than it took at first.
  *
- *     tusk_soak [--ops N] [--seed N] [--verbose]
+ *     tusk_soak [--ops N] [--seed N] [--small] [--verbose]
  *
  * One life of a real daemon with small blocks; clients append, read, consume, trim, delete and
  * leave (work.h). An operation is an entry appended, an entry read and checked, or another
- * request. After every so many of them everything is brought back to the same small state, and
- * /proc, the disk and STATS are looked at. The looks of the warm-up, a quarter of the whole, say
- * what there is; behind it nothing may grow beyond the bounds below. SIGINT and SIGTERM end it
- * early, with a last look. The last line says what was done; the figures before "then" are those
- * of the warm-up, and descriptors are those of no file. Exit status 1: something grew, or was not
- * as promised; the daemon's log is printed, and its directory kept. */
+ * request; with --small, where batches are, most are requests. After every so many of them
+ * everything is brought back to the same small state, and /proc, the disk and STATS are looked at.
+ * The looks of the warm-up, a quarter of the whole, say what there is; behind it nothing may grow
+ * beyond the bounds below. SIGINT and SIGTERM end it early, with a last look. The last line says
+ * what was done; the figures before "then" are those of the warm-up, and descriptors are those of
+ * no file. Exit status 1: something grew, or was not as promised; the daemon's log is printed, and
+ * its directory kept. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -47,12 +48,14 @@ struct look {
     uint64_t segments;
     uint64_t blocks_used;
     uint64_t buffer_bytes;
+    uint64_t requests; /* That the daemon has had */
 };
 
 struct soak {
     struct daemon daemon;
     struct work work;
     uint64_t goal;
+    bool small;
     bool verbose;
     struct look warm; /* The most of the warm-up */
     struct look last;
@@ -88,6 +91,7 @@ static void take_look(struct look *look)
     look->segments = work_stat(work, "segments");
     look->blocks_used = work_stat(work, "blocks_used");
     look->buffer_bytes = work_stat(work, "buffer_bytes");
+    look->requests = work_stat(work, "requests");
     if (!watch_process(soak.daemon.pid, &look->daemon) || !watch_process(getpid(), &look->self) ||
         !watch_directory(soak.daemon.data_dir, &look->disk_kib)) {
         work_broken("the daemon cannot be looked at");
@@ -211,7 +215,7 @@ static void run(uint64_t seed)
     uint64_t operations = 0;
 
     start_daemon();
-    work_open(&soak.work, seed, soak.daemon.socket);
+    work_open(&soak.work, seed, soak.small, soak.daemon.socket);
     while (operations < soak.goal && !interrupted) {
         if (operations >= next) {
             look_at_it();
@@ -239,8 +243,8 @@ static bool parse(int argc, char **argv, uint64_t *seed)
                                                              : NULL;
         char *end;
 
-        if (strcmp(argv[i], "--verbose") == 0) {
-            soak.verbose = true;
+        if (strcmp(argv[i], "--verbose") == 0 || strcmp(argv[i], "--small") == 0) {
+            *(argv[i][2] == 'v' ? &soak.verbose : &soak.small) = true;
             continue;
         }
         if (to == NULL || i + 1 == argc) {
@@ -261,7 +265,7 @@ int main(int argc, char **argv)
 
     soak.goal = 500000;
     if (!parse(argc, argv, &seed)) {
-        (void)fprintf(stderr, "usage: tusk_soak [--ops N] [--seed N] [--verbose]\n");
+        (void)fprintf(stderr, "usage: tusk_soak [--ops N] [--seed N] [--small] [--verbose]\n");
         return 2;
     }
     (void)signal(SIGPIPE, SIG_IGN);
@@ -269,14 +273,15 @@ int main(int argc, char **argv)
     (void)signal(SIGTERM, interrupt);
     (void)printf("seed %" PRIu64 "\n", seed);
     run(seed);
-    (void)printf(
-        "soak: seed %" PRIu64 ", %" PRIu64 " operations in one life (%" PRIu64
-        " entries appended, %" PRIu64 " read, %" PRIu64 " other requests); resident %" PRIu64
-        " KiB, then %" PRIu64 "; descriptors %" PRIu64 ", then %" PRIu64 "; disk %" PRIu64
-        " KiB; %u looks, %u judged; 0 violations\n",
-        seed, work_operations(&soak.work), counts->appended, counts->read, counts->requests,
-        soak.warm.daemon.resident_kib, soak.last.daemon.resident_kib, soak.warm.daemon.descriptors,
-        soak.last.daemon.descriptors, soak.last.disk_kib, soak.looks, soak.judged);
+    (void)printf("soak: seed %" PRIu64 "%s, %" PRIu64 " operations in one life (%" PRIu64
+                 " entries appended, %" PRIu64 " read, %" PRIu64 " others; %" PRIu64
+                 " requests in all); resident %" PRIu64 " KiB, then %" PRIu64
+                 "; descriptors %" PRIu64 ", then %" PRIu64 "; disk %" PRIu64
+                 " KiB; %u looks, %u judged; 0 violations\n",
+                 seed, soak.small ? ", small" : "", work_operations(&soak.work), counts->appended,
+                 counts->read, counts->requests, soak.last.requests, soak.warm.daemon.resident_kib,
+                 soak.last.daemon.resident_kib, soak.warm.daemon.descriptors,
+                 soak.last.daemon.descriptors, soak.last.disk_kib, soak.looks, soak.judged);
     stop_daemon();
     return 0;
 }

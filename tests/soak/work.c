@@ -190,12 +190,13 @@ void work_turn(struct work *work)
 
 /* ---- the whole ---- */
 
-void work_open(struct work *work, uint64_t seed, const char *socket)
+void work_open(struct work *work, uint64_t seed, bool small, const char *socket)
 {
     unsigned i;
 
     memset(work, 0, sizeof *work);
     work->seed = seed;
+    work->small = small;
     work->socket = socket;
     random_init(&work->random, seed);
     work->clients[0] = connect_to(work, NULL);

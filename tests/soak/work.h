@@ -42,6 +42,7 @@ struct work_counts {
 struct work {
     const char *socket; /* Borrowed */
     uint64_t seed;
+    bool small; /* Few entries a request, so that most operations are requests */
     struct random random;
     struct tusk *clients[WORK_CLIENTS]; /* NULL: closed; opened when it is drawn */
     struct work_topic topics[WORK_TOPICS];
@@ -50,7 +51,7 @@ struct work {
 };
 
 /* Connect, and make the lasting topics. */
-void work_open(struct work *work, uint64_t seed, const char *socket);
+void work_open(struct work *work, uint64_t seed, bool small, const char *socket);
 /* Do one thing. */
 void work_turn(struct work *work);
 /* Bring the daemon back to what is the same each time: only the lasting topics, trimmed to their

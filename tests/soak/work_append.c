@@ -69,7 +69,7 @@ void append_pipelined(struct work *work, struct tusk *t, struct work_topic *topi
 {
     static struct gathered batch;
     const unsigned batches = (unsigned)random_between(&work->random, 1, PIPELINE_MAX);
-    const uint32_t most = random_chance(&work->random, 30) ? 5 : BATCH_COUNT_MAX;
+    const uint32_t most = work->small || random_chance(&work->random, 30) ? 5 : BATCH_COUNT_MAX;
     struct expected expected[PIPELINE_MAX];
     unsigned i;
 
@@ -118,8 +118,8 @@ void append_singly(struct work *work, struct tusk *t, struct work_topic *topic)
 void append_by_producer(struct work *work, struct tusk *t, struct work_topic *topic)
 {
     static uint8_t data[ENTRY_SIZE_MAX];
-    const uint64_t count =
-        random_between(&work->random, 1, random_chance(&work->random, 50) ? 30000 : 300);
+    const bool many = !work->small && random_chance(&work->random, 50);
+    const uint64_t count = random_between(&work->random, 1, many ? 30000 : work->small ? 10 : 300);
     const struct tusk_producer_options options = {
         .size = sizeof options,
         .topic = topic->name,
