@@ -30,7 +30,6 @@ int failure_set(struct tusk_failure *failure, int code, const char *format, ...)
 int failure_errno(struct tusk_failure *failure, int code, int error, const char *format, ...)
 {
     va_list args;
-    char buffer[128];
     size_t used;
 
     if (failure == NULL) {
@@ -41,7 +40,7 @@ int failure_errno(struct tusk_failure *failure, int code, int error, const char 
     va_end(args);
     used = strlen(failure->text);
     (void)snprintf(failure->text + used, sizeof failure->text - used, ": %s",
-                   strerror_r(error, buffer, sizeof buffer));
+                   strerror(error)); /* Of two kinds of strerror_r() none fits every libc */
     return code;
 }
 

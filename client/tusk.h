@@ -158,7 +158,12 @@ TUSK_API int tusk_connect_fd(int fd, const struct tusk_options *options, struct 
                              struct tusk_failure *failure);
 /* End the connection and free everything of it. NULL is allowed. Requests still pending
  * complete first, with the codes of a broken connection (see "Pipelined"): flush before.
- * Close its producers and consumers before, too. EINVALID from inside a callback. */
+ * Close its producers and consumers before, too. EINVALID from inside a callback.
+ *
+ * What the daemon lent to a consumer (see TUSK_CONSUMER_NO_MAP) with a reply that was not taken is
+ * given back, where that can be said at once; what cannot be the daemon keeps until this process
+ * ends. A program that stays, and has closed a consumer in the middle, is sure of it when it calls
+ * tusk_process() before, until tusk_in_flight() is 0. */
 TUSK_API int tusk_close(struct tusk *t);
 
 /* The last failure on this connection; code TUSK_OK if there was none. Valid until the next

@@ -26,7 +26,6 @@ int error_set(struct error *err, int code, const char *format, ...)
 int error_errno(struct error *err, int os_error, const char *format, ...)
 {
     const int code = error_code_of(os_error);
-    char reason[64];
     va_list args;
     size_t used;
 
@@ -40,8 +39,9 @@ int error_errno(struct error *err, int os_error, const char *format, ...)
     (void)vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
     used = strlen(err->text);
-    (void)snprintf(err->text + used, sizeof err->text - used, ": %s",
-                   strerror_r(os_error, reason, sizeof reason));
+    /* Not strerror_r(), of which there are two kinds. This one knows of threads, too: musl's, and
+     * glibc's since 2.32. */
+    (void)snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(os_error));
     return code;
 }
 

@@ -16,6 +16,11 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#ifndef RWF_NOWAIT /* musl before 1.2.5 has no preadv2(): as if the kernel had none */
+#define RWF_NOWAIT 0
+#define preadv2(fd, iov, count, offset, flags) ((void)(iov), errno = ENOSYS, (ssize_t)-1)
+#endif
+
 #define IO_CALL_FILE_MODE 0600u
 #define IO_CALL_DIR_MODE 0700u
 /* How a file is created: by O_EXCL it is new, so it is a regular file and no link was followed. */

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/seal.h"
+#include "proto/bytes.h"
 
 /* ---- tables ---- */
 
@@ -298,9 +299,7 @@ int namespace_create(struct namespace *ns, const struct engine_settings *setting
     CHECK(ns->topic_count == 0);
     CHECK(ns->journal.files == NULL);
     for (i = 0; i < ENGINE_STORE_ID_SIZE / 8u; i++) {
-        const uint64_t word = engine_random(ns->engine);
-
-        memcpy(ns->store_id + 8u * i, &word, sizeof word);
+        put_u64(ns->store_id + 8u * i, engine_random(ns->engine));
     }
     ns->block_size = ns->options->block_size;
     ns->blocks_per_segment = ns->options->blocks_per_segment;

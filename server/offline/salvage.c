@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,15 @@
 #define BLOCKS_PER_SEGMENT_MAX 10000u /* Of an engine */
 #define PATH_SIZE 4096
 #define DEFAULT_NAME "default"
+
+#ifndef RENAME_NOREPLACE
+/* musl has the number of the call only. */
+#define RENAME_NOREPLACE 1u
+static int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+    return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+}
+#endif
 
 void salvage_tell(struct salvage *salvage, const struct topic *topic, uint64_t from, uint64_t to,
                   const char *why)

@@ -4,6 +4,7 @@
 #ifndef TESTS_SIM_RANDOM_H
 #define TESTS_SIM_RANDOM_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -76,11 +77,11 @@ static inline void random_fill(struct random *random, void *data, size_t size)
     uint64_t word;
 
     for (; size >= sizeof word; at += sizeof word, size -= sizeof word) {
-        word = random_u64(&local);
+        word = htole64(random_u64(&local));
         memcpy(at, &word, sizeof word);
     }
     if (size > 0) {
-        word = random_u64(&local);
+        word = htole64(random_u64(&local));
         memcpy(at, &word, size);
     }
     *random = local;

@@ -32,8 +32,8 @@ static void expect(struct fixture *f, const char *path, int status, const char *
 
     offline_dump_disk(f, path, OUT_TEXT, PAYLOAD_TEXT, &said);
     if (said.status != status || (text != NULL && !said_has(&said, text))) {
-        fail_msg("%s: exit %d, wanted %d with \"%s\"; %s\n%.4000s", path, said.status, status, text,
-                 f->err.text, said.text);
+        fail_msg("%s: exit %d, wanted %d with \"%s\"; %s\n%.4000s", path, said.status, status,
+                 text != NULL ? text : "", f->err.text, said.text);
     }
     said_free(&said);
 }
