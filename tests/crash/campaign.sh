@@ -5,7 +5,7 @@
 #
 # PROGRAMS is the folder of the programs, STATE a folder for what was done so far, LEDGER the table.
 # Goals by environment: KILLS, CUTS (each of four file systems), STATES (each of three), ERRORS (each
-# of three); 0 leaves one out. SEED is the first seed of campaigns that begin; by default the time,
+# of three), LAZY; 0 leaves one out. SEED is the first seed of campaigns that begin; by default the time,
 # so that each campaign sees others. Interrupt it at any time: what was done is in the ledger, and the
 # next call goes on behind it.
 set -u
@@ -82,4 +82,5 @@ done
 for fs in ext4 xfs btrfs; do
     campaign disk_error "$fs" "${ERRORS:-200}" 12 runs
 done
+campaign lazy_fs "" "${LAZY:-2000}" 40 cuts
 exit $failed
