@@ -127,7 +127,8 @@ static bool leave(struct lazy_fs *fs, fuse_req_t request, int error)
 {
     if (strikes_now(fs)) {
         strike_as_planned(fs, request);
-        error = EIO;
+        /* Who is killed hears nothing; but the kernel does, and goes on with what it then knows. */
+        error = fs->down ? EIO : error;
     }
     fs->written = NULL;
     (void)pthread_mutex_unlock(&fs->lock);
@@ -247,7 +248,7 @@ static void remove_directory(fuse_req_t request, fuse_ino_t parent, const char *
 static void rename_file(fuse_req_t request, fuse_ino_t parent, const char *name,
                         fuse_ino_t parent_to, const char *to, unsigned flags)
 {
-    struct lazy_fs *fs = enter(request, LAZY_AT_NAME);
+    struct lazy_fs *fs = enter(request, LAZY_AT_RENAME);
     int error = flags != 0 ? EINVAL : parent != parent_to ? EXDEV : 0;
 
     if (fs == NULL) {

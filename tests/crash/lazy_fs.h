@@ -25,8 +25,16 @@ enum lazy_fault {
     LAZY_FAULTS
 };
 
-/* Requests of which one meets the cut. A torn write is a write. */
-enum lazy_moment { LAZY_AT_WRITE, LAZY_AT_SYNC, LAZY_AT_NAME, LAZY_MOMENTS, LAZY_AT_OTHER };
+/* Requests of which one meets the cut. A torn write is a write; the sync of a directory is a sync;
+ * renames are few, and most rests on them. */
+enum lazy_moment {
+    LAZY_AT_WRITE,
+    LAZY_AT_SYNC,
+    LAZY_AT_NAME, /* Made or removed */
+    LAZY_AT_RENAME,
+    LAZY_MOMENTS,
+    LAZY_AT_OTHER
+};
 
 struct lazy_plan {
     enum lazy_fault fault;

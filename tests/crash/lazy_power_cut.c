@@ -99,7 +99,7 @@ static enum lazy_fault find_fault(const char *name)
 static struct lazy_plan draw_plan(struct random *random, const char *only)
 {
     static const unsigned bits[LAZY_MOMENTS] = {
-        [LAZY_AT_WRITE] = 10, [LAZY_AT_SYNC] = 8, [LAZY_AT_NAME] = 5};
+        [LAZY_AT_WRITE] = 10, [LAZY_AT_SYNC] = 8, [LAZY_AT_NAME] = 5, [LAZY_AT_RENAME] = 3};
     static const unsigned kept[] = {0, 10, 50, 90, 100};
     struct lazy_plan plan = {
         .fault =
@@ -357,11 +357,12 @@ static uint64_t run_store(const struct report_options *options, uint64_t seed, u
         }
     }
     if (options->verbose) {
-        (void)printf("seed %llu: %llu writes, %llu syncs, %llu changes of names\n",
-                     (unsigned long long)seed,
-                     (unsigned long long)place->fs.requests[LAZY_AT_WRITE],
-                     (unsigned long long)place->fs.requests[LAZY_AT_SYNC],
-                     (unsigned long long)place->fs.requests[LAZY_AT_NAME]);
+        (void)printf(
+            "seed %llu: %llu writes, %llu syncs, %llu names made or removed, %llu renamed\n",
+            (unsigned long long)seed, (unsigned long long)place->fs.requests[LAZY_AT_WRITE],
+            (unsigned long long)place->fs.requests[LAZY_AT_SYNC],
+            (unsigned long long)place->fs.requests[LAZY_AT_NAME],
+            (unsigned long long)place->fs.requests[LAZY_AT_RENAME]);
     }
     if (report_violations() > 0) {
         store_print_log(store);
