@@ -495,6 +495,7 @@ bool lazy_fs_mount(struct lazy_fs *fs, const char *dir, const char **why)
     (void)snprintf(fs->dir, sizeof fs->dir, "%s", dir);
     fs->down = false;
     fs->session = fuse_session_new(&args, &operations, sizeof operations, fs);
+    fuse_opt_free_args(&args);
     report_need(fs->session != NULL, "make a FUSE session");
     if (fuse_session_mount(fs->session, dir) != 0) {
         fuse_session_destroy(fs->session);
@@ -509,6 +510,7 @@ void lazy_fs_unmount(struct lazy_fs *fs)
 {
     report_need(mount_off(fs->dir), "unmount");
     (void)pthread_join(fs->server, NULL);
+    fuse_session_unmount(fs->session); /* Which finds that it is done */
     fuse_session_destroy(fs->session);
     fs->session = NULL;
 }
