@@ -1,16 +1,44 @@
 #include "server/data_dir.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/error.h"
 
+#define PATH_SIZE 4096 /* Of the kernel */
+
+/* All that is acknowledged as durable lies below this one name, and no sync of what lies below
+ * covers it: a power cut could take the whole directory. 0, or an errno. */
+static int sync_parent(const char *path)
+{
+    char parent[PATH_SIZE];
+    const int size = snprintf(parent, sizeof parent, "%s/..", path);
+    int fd;
+    int rc;
+
+    if (size < 0 || size >= (int)sizeof parent) {
+        return ENAMETOOLONG;
+    }
+    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno;
+    }
+    rc = fsync(fd) == 0 ? 0 : errno;
+    (void)close(fd); /* Read-only */
+    return rc;
+}
+
 int data_dir_prepare(const char *path, struct error *err)
 {
+    const bool made = mkdir(path, S_IRWXU) == 0;
     struct stat there;
+    int rc;
 
-    if (mkdir(path, S_IRWXU) != 0 && errno != EEXIST) {
+    if (!made && errno != EEXIST) {
         return error_errno(err, errno, "create data directory \"%s\"", path);
     }
     if (stat(path, &there) != 0) {
@@ -30,5 +58,8 @@ int data_dir_prepare(const char *path, struct error *err)
                          "or change the data (chmod 0700)",
                          path, (unsigned)(there.st_mode & 07777));
     }
-    return 0;
+    /* One that was there may be left by a start that died here; but the directory above need not be
+     * ours to open, and then its maker has seen to the name. */
+    rc = sync_parent(path);
+    return rc == 0 || !made ? 0 : error_errno(err, rc, "sync the directory above \"%s\"", path);
 }

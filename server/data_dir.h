@@ -4,8 +4,9 @@
 
 struct error;
 
-/* Make the last part of path, 0700, if it is not there; else check that it is a directory of ours
- * with no rights for others. TUSK_EINVALID: it is not; other codes: it cannot be made. */
+/* Make the last part of path, 0700, if it is not there, and make its name durable; else check that
+ * it is a directory of ours with no rights for others. TUSK_EINVALID: it is not; other codes: it
+ * cannot be made. */
 int data_dir_prepare(const char *path, struct error *err);
 
 #endif

@@ -5,9 +5,10 @@
 #
 # PROGRAMS is the folder of the programs, STATE a folder for what was done so far, LEDGER the table.
 # Goals by environment: KILLS, CUTS (each of four file systems), STATES (each of three), ERRORS (each
-# of three), POINTS (parts, of 800, of the points to kill at); 0 leaves one out. SEED is the first seed of campaigns that begin; by default the time,
-# so that each campaign sees others. Interrupt it at any time: what was done is in the ledger, and the
-# next call goes on behind it.
+# of three), LAZY (cuts of the file system that forgets), POINTS (parts, of 800, of the points to kill
+# at); 0 leaves one out. SEED is the first seed of campaigns that begin; by default the time, so that
+# each campaign sees others. Interrupt it at any time: what was done is in the ledger, and the next
+# call goes on behind it.
 set -u
 programs=$1
 state=$2
@@ -115,4 +116,5 @@ for fs in ext4 xfs btrfs; do
     campaign disk_error "$fs" "${ERRORS:-200}" 12 runs
 done
 campaign_points "${POINTS:-800}"
+campaign lazy_fs "" "${LAZY:-2000}" 40 cuts
 exit $failed

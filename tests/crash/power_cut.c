@@ -57,19 +57,6 @@ static void remove_place(struct place *place)
     report_remove(place->dir);
 }
 
-/* The daemon dies and is back just before the cut: what it then serves must survive, although nobody
- * asked for a sync. */
-static bool die_first(struct store *store)
-{
-    store_kill(store);
-    store_unload(store);
-    if (!store_start(store)) {
-        return false;
-    }
-    store_judge(store, ENDING_KILL, UINT64_MAX, true);
-    return true;
-}
-
 /* Cut under load; then the daemon, whose disk is gone, dies too, and all is mounted again. */
 static bool cut(struct place *place, struct store *store)
 {
@@ -78,7 +65,8 @@ static bool cut(struct place *place, struct store *store)
 
     store_load(store, 1u << random_below(random, 7), (uint32_t)random_below(random, 3) * 500);
     report_pause_us(random_between(random, 1000, random_chance(random, 60) ? 100000 : 500000));
-    if (random_chance(random, 20) && !die_first(store)) {
+    /* What it serves when it is back must survive, although nobody asked for a sync. */
+    if (random_chance(random, 20) && !store_die(store)) {
         return false;
     }
     report_need(mount_cut_power(place->mount, &cuts), "cut the power");

@@ -165,6 +165,17 @@ void store_judge(struct store *store, enum ending ending, uint64_t cut, bool set
     found_free(&found);
 }
 
+bool store_die(struct store *store)
+{
+    store_kill(store);
+    store_unload(store);
+    if (!store_start(store)) {
+        return false;
+    }
+    store_judge(store, ENDING_KILL, UINT64_MAX, true);
+    return true;
+}
+
 static bool digest_now(struct store *store, uint64_t *digest)
 {
     static struct found found;

@@ -44,6 +44,8 @@ void store_load(struct store *store, uint32_t window, uint32_t pause_us);
 void store_unload(struct store *store);
 /* Hold the running daemon against the model; then settle it if told to. */
 void store_judge(struct store *store, enum ending ending, uint64_t cut, bool settle);
+/* The daemon dies and is back, and what that may not lose is there. False: it did not start. */
+bool store_die(struct store *store);
 /* Kill, start again, and expect to find exactly the same. */
 void store_expect_same_again(struct store *store);
 /* Each namespace takes a durable append, at an offset that was never issued. Changes no
