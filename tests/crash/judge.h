@@ -77,6 +77,9 @@ void judge_check(struct judgement *judgement);
 /* What was found is from now on what there is: kept for good, or lost for good. A new life begins. */
 void judge_settle(struct judgement *judgement);
 void judge_free(struct judgement *judgement);
+/* Whether a batch that is not there may be gone by retention. */
+bool judge_may_be_gone(const struct judgement *judgement, const struct client *client,
+                       const struct sent *sent);
 /* judge_cursor.c */
 void judge_cursors(struct judgement *judgement);
 /* judge_check.c, for judge_cursor.c */

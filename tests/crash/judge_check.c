@@ -27,6 +27,15 @@ static const struct found_topic *topic_of(const struct judgement *j, const struc
     return &j->found->topics[client->space][topic];
 }
 
+bool judge_may_be_gone(const struct judgement *judgement, const struct client *client,
+                       const struct sent *sent)
+{
+    const struct found_topic *topic = topic_of(judgement, client, sent->topic);
+
+    return judgement->model->spaces[client->space].consumed && topic->exists &&
+           (sent->fate != FATE_ACKED || sent->first_offset < topic->first);
+}
+
 /* ---- what was promised ---- */
 
 static void raise_to(uint64_t *value, uint64_t to)
@@ -187,12 +196,10 @@ static void check_found(struct judgement *j, const struct client *client, uint32
 static void check_missing(struct judgement *j, const struct client *client, uint32_t number)
 {
     const struct sent *sent = &client->sent[number];
-    const struct space *space = &j->model->spaces[client->space];
     const struct found_topic *topic = topic_of(j, client, sent->topic);
 
-    if (space->consumed && topic->exists &&
-        (sent->fate != FATE_ACKED || sent->first_offset < topic->first)) {
-        return; /* Gone by retention, or perhaps */
+    if (judge_may_be_gone(j, client, sent)) {
+        return;
     }
     if (must_be_there(j, client, sent)) {
         report_violation(BATCH

@@ -139,7 +139,7 @@ static void settle_client(struct judgement *j, struct client *client)
             sent->first_offset = place;
             sent->topic_id = topic->topic_id;
         } else {
-            sent->settled = SETTLED_LOST;
+            sent->settled = judge_may_be_gone(j, client, sent) ? SETTLED_GONE : SETTLED_LOST;
         }
     }
     for (i = 0; i < client->moved_count; i++) {

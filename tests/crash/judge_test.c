@@ -227,6 +227,44 @@ static void what_should_not_be_there_is_noticed(void **state)
     assert_true(noticed(scene));
 }
 
+static void settle(struct scene *scene)
+{
+    struct judgement judgement = {.model = &scene->model,
+                                  .found = &scene->found,
+                                  .ending = scene->ending,
+                                  .cut = UINT64_MAX,
+                                  .where = "test"};
+
+    judge_check(&judgement);
+    judge_settle(&judgement);
+    judge_free(&judgement);
+}
+
+/* Retention is not durable at once: what it took may be back after a crash, where it was. What was
+ * lost may not, nor anything where nothing goes by retention. */
+static void what_retention_took_may_come_back(void **state)
+{
+    struct scene *scene = *state;
+    struct found_topic *topic = topic_1(scene);
+    const struct found_entry first[2] = {topic->entries[0], topic->entries[1]};
+    const struct sent *sent = scene->model.clients[0].sent;
+
+    scene->model.spaces[0].consumed = true;
+    remove_entry(topic, 0);
+    remove_entry(topic, 0);
+    topic->first = 2;
+    assert_false(noticed(scene));
+    settle(scene);
+    assert_int_equal(sent[0].settled, SETTLED_GONE);
+    memmove(topic->entries + 2, topic->entries, topic->count * sizeof *topic->entries);
+    memcpy(topic->entries, first, sizeof first);
+    topic->count += 2;
+    topic->first = 0;
+    assert_false(noticed(scene));
+    topic->entries[0].index = 1; /* But only as it was */
+    assert_true(noticed(scene));
+}
+
 /* An offset below what was issued in an earlier life, and one that two lost batches were given. */
 static void offsets_issued_twice_are_noticed(void **state)
 {
@@ -332,6 +370,7 @@ int main(void)
         SCENE(holes_are_noticed),
         SCENE(halves_doubles_and_inventions_are_noticed),
         SCENE(what_should_not_be_there_is_noticed),
+        SCENE(what_retention_took_may_come_back),
         SCENE(offsets_issued_twice_are_noticed),
         SCENE(strict_cursors_stay_where_they_were_acknowledged),
         SCENE(loose_cursors_stay_within_their_bound),

@@ -28,7 +28,13 @@ enum fate {
     FATE_REFUSED, /* Told, or known, not to be stored */
 };
 
-enum settled { SETTLED_NOT, SETTLED_PRESENT, SETTLED_LOST };
+enum settled {
+    SETTLED_NOT,
+    SETTLED_PRESENT,
+    SETTLED_LOST,
+    /* Retention took it, or may have: that is not durable at once, so a crash may bring it back. */
+    SETTLED_GONE,
+};
 
 /* One batch; its number is its place in the client's array. */
 struct sent {

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "proto/batch.h"
+#include "tests/sim/lessee.h"
 #include "tests/sim/scene.h"
 
 #define ENTRIES_MAX 24u
@@ -452,7 +453,8 @@ static uint16_t choose_type(struct scene *s)
 
 void ask_something(struct client *c)
 {
-    const uint16_t type = choose_type(c->scene);
+    const bool wants_places = c->maps && c->lessee->hoards && scene_chance(c->scene, 85);
+    const uint16_t type = wants_places ? MESSAGE_READ : choose_type(c->scene);
 
     switch (type) {
     case MESSAGE_APPEND:

@@ -33,7 +33,7 @@ void client_connect(struct scene *s, unsigned slot)
     c->doom = NEVER;
     c->partial_us = NEVER;
     c->depth = 1 + scene_below(s, s->taste.depth_max);
-    c->budget = random_between(&s->random, 3, 120);
+    c->budget = random_between(&s->random, 3, 120) + (c->lessee->hoards ? 100 : 0);
     c->began_us = scene_now_us(s);
     c->wake_us = c->began_us;
     c->leave_us = c->began_us + random_between(&s->random, 1, UINT64_C(1) << 25);
