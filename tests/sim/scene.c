@@ -244,6 +244,10 @@ static bool heal(struct scene *s)
 static void live(struct scene *s, uint64_t goal, bool last)
 {
     s->requests_goal = goal < s->limits.requests_max ? goal : s->limits.requests_max;
+    if (last) { /* A start that finds the disk full refuses for a while what would fit by then */
+        sim_disk_set_capacity(s->disk, UINT64_MAX);
+        s->full = false;
+    }
     start(s);
     apply_defaults(s);
     s->plan = last           ? PLAN_STOP
@@ -260,9 +264,6 @@ static void live(struct scene *s, uint64_t goal, bool last)
     }
     if (!last) {
         scene_arm_faults(s);
-    } else {
-        sim_disk_set_capacity(s->disk, UINT64_MAX);
-        s->full = false;
     }
     scene_serve(s);
     lose_clients(s);
