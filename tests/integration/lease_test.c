@@ -264,7 +264,8 @@ static void release_of_all_is_for_good(void **state)
     waiting.u.read.flags = LEASE_FLAGS;
     waiting.u.read.wait_ms = WIRE_WAIT_MS;
     assert_int_not_equal(wire_send(&wire, &waiting), 0);
-    assert_int_equal(lease_release(&wire, NULL, 0), 0); /* Answered before the read that waits */
+    assert_int_equal(lease_release(&wire, &got.reply.place.lease, 0),
+                     0); /* Before the read that waits */
     assert_int_equal(wire_stat(&other, "leases"), 0);
     lease_fill_blocks(&other, "t", 1);
     assert_true(wire_receive(&wire, &reply));
