@@ -213,15 +213,16 @@ static bool look_up(const struct access_rule *rule, uint32_t *id)
 static uint32_t read_overflow_id(const char *path)
 {
     FILE *file = fopen(path, "re");
-    unsigned value = OVERFLOW_ID;
+    char text[32] = "";
+    uint32_t id = OVERFLOW_ID;
 
     if (file != NULL) {
-        if (fscanf(file, "%u", &value) != 1) {
-            value = OVERFLOW_ID;
+        if (fgets(text, sizeof text, file) != NULL) {
+            text[strcspn(text, "\n")] = '\0';
         }
         (void)fclose(file); /* Nothing was written to it */
     }
-    return value;
+    return access_number(text, &id) && id != 0 ? id : OVERFLOW_ID;
 }
 
 uint32_t access_overflow_uid(void)

@@ -125,8 +125,8 @@ static int set_namespace(struct fixture *f, uint16_t key, uint64_t value)
 {
     const struct engine_setting setting = {key, value};
     struct engine_command command = {
-        /* cppcheck-suppress danglingLifetime ; both end with the function */
         .kind = ENGINE_NAMESPACE_SET,
+        /* cppcheck-suppress danglingLifetime ; both end with the function */
         .settings = &setting,
         .settings_count = 1};
 
@@ -357,8 +357,8 @@ static void what_is_not_shown_yet_is_not_found(void **state)
     assert_false(read.finished);
     submit_two(f, &two,
                (struct engine_command){
-                   /* cppcheck-suppress danglingLifetime ; both end with the function */
                    .kind = ENGINE_NAMESPACE_SET,
+                   /* cppcheck-suppress danglingLifetime ; both end with the function */
                    .settings = &setting,
                    .settings_count = 1});
     fixture_turn(f);
