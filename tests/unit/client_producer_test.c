@@ -141,7 +141,7 @@ static void a_long_run_is_stored_in_order(void **state)
 {
     struct tusk_producer_info info = {.size = sizeof info};
     struct peer *peer = *state;
-    struct tusk_producer *producer = open_producer(peer, 100, 0, 1000000, 2);
+    struct tusk_producer *producer = open_producer(peer, 100, 0, 60000000, 2);
     uint64_t next = 0;
     uint64_t i;
 
