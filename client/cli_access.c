@@ -2,6 +2,7 @@
 #include "client/cli.h"
 #include "client/cli_table.h"
 
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,14 @@ static void table_rights(struct table *table, uint32_t rights)
         }
     }
     table_text(table, text[0] != '\0' ? text : "none");
+}
+
+/* The daemon does not look up who asks about himself. */
+static const char *name_of(const struct tusk_access *access)
+{
+    const struct passwd *user = access->user[0] == '\0' ? getpwuid(access->uid) : NULL;
+
+    return user != NULL ? user->pw_name : access->user;
 }
 
 static int show(struct cli *cli, const char *user, const char *space)
@@ -41,7 +50,7 @@ static int show(struct cli *cli, const char *user, const char *space)
     }
     table_begin(&table, cli, columns, sizeof columns / sizeof columns[0]);
     table_number(&table, access.uid);
-    table_text(&table, access.user);
+    table_text(&table, name_of(&access));
     table_text(&table, space != NULL ? space : "default");
     table_rights(&table, access.rights);
     table_text(&table, access.why);

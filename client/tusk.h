@@ -413,9 +413,10 @@ struct tusk_config_item {
 struct tusk_access {
     size_t size;
     uint32_t uid;
-    uint32_t rights;                   /* TUSK_RIGHT_* */
-    char user[TUSK_NAME_SIZE_MAX + 1]; /* As the daemon's system knows the user; may be "" */
-    char why[TUSK_NAME_SIZE_MAX + 1];  /* The rule that gives it, or why none does */
+    uint32_t rights; /* TUSK_RIGHT_* */
+    char user[TUSK_NAME_SIZE_MAX +
+              1]; /* Of somebody else, as the daemon's system knows him, or "" */
+    char why[TUSK_NAME_SIZE_MAX + 1]; /* The rule that gives it, or why none does */
 };
 
 /* Called for each item of a list; the item lives until it returns. Not 0 ends the list, which

@@ -1,7 +1,7 @@
-/* ACCESS: what a user may do with a namespace, and why. */
+/* ACCESS: what a user may do with a namespace, and why. Who asks about himself is not looked up:
+ * that may take the system long (a directory in the network), and everybody waits for the loop. */
 #include <errno.h>
 #include <grp.h>
-#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,6 @@ enum dispatch_result dispatch_access(struct connection *connection, struct reply
     struct passwd *user = NULL;
     struct access_who who;
     struct passwd room;
-    char number[16];
     char why[OPTIONS_ORIGIN_SIZE + 32];
     uint8_t *body;
 
@@ -102,16 +101,15 @@ enum dispatch_result dispatch_access(struct connection *connection, struct reply
         }
         who = (struct access_who){.uid = reply.uid};
         find_groups(user, &who);
-    } else {
-        (void)snprintf(number, sizeof number, "%" PRIu32, connection->uid);
-        (void)look_up(&(struct message_name){.data = number, .size = (uint16_t)strlen(number)},
-                      &reply.uid, &room, &user);
     }
     reply.rights = (uint16_t)rights_of(connection->server, &who, space.data, space.size, &rule);
     explain(&who, rule, reply.rights, why, sizeof why);
     reply.why = (struct message_name){.data = why, .size = (uint16_t)strlen(why)};
     reply.user = (struct message_name){.data = user != NULL ? user->pw_name : ""};
     reply.user.size = (uint16_t)strnlen(reply.user.data, MESSAGE_NAME_SIZE_MAX);
+    if (!message_utf8_valid(reply.user.data, reply.user.size)) {
+        reply.user.size = 0; /* The reply could not be decoded */
+    }
     body = reply_begin(connection, to, message_access_reply_size(&reply));
     if (body != NULL) {
         (void)message_access_reply_encode(body, &reply);
