@@ -155,7 +155,7 @@ void access_parse(struct config *config, struct access_rules *rules, const char 
         access_free(rules); /* Another file is overruled */
         rules->origin = *origin;
     }
-    if (strcmp(value, "none") == 0) {
+    if (strcmp(value, "none") == 0 && rules->count == 0) {
         return;
     }
     do {

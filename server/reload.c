@@ -111,6 +111,25 @@ static void say_settings(const struct reload_space *space)
     }
 }
 
+/* Who may do what with a namespace, if that changes. "": where no section says anything. */
+static void say_access(const struct config *before, const struct config *after, const char *name)
+{
+    char old[OPTIONS_PATH_SIZE];
+    char new[OPTIONS_PATH_SIZE];
+    char text[2 * OPTIONS_PATH_SIZE + CONFIG_NAME_SIZE_MAX + 64];
+
+    if (access_same(access_of(before, name), access_of(after, name))) {
+        return;
+    }
+    access_rules_text(access_of(before, name), old, sizeof old);
+    access_rules_text(access_of(after, name), new, sizeof new);
+    (void)snprintf(text, sizeof text,
+                   name[0] != '\0' ? "namespace \"%s\": allow: %s -> %s"
+                                   : "defaults%s: allow: %s -> %s",
+                   name, old, new);
+    log_each(LOG_LEVEL_INFO, "reload", text);
+}
+
 /* Everything has been set: what is in force becomes what was read. In place, because others
  * borrow the options. */
 static void finish(struct reload *reload)
@@ -123,6 +142,17 @@ static void finish(struct reload *reload)
 
     for (space = 0; space < reload->space_count; space++) {
         say_settings(&reload->spaces[space]);
+    }
+    say_access(config, next, "");
+    for (space = 0; space < next->namespace_count; space++) {
+        say_access(config, next, next->namespaces[space].name);
+    }
+    for (space = 0; space < config->namespace_count; space++) {
+        const char *name = config->namespaces[space].name;
+
+        if (config_namespace_find(next, name) == NULL) { /* Its section went */
+            say_access(config, next, name);
+        }
     }
     for (i = 0; i < OPTION_COUNT; i++) {
         if (!options_same(&config->options, &next->options, i)) {

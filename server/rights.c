@@ -9,7 +9,6 @@
 #include "config/config.h"
 #include "core/engine.h"
 #include "server/connection.h"
-#include "server/dispatch.h"
 #include "server/server.h"
 
 #define GROUPS_MAX 65536u /* The kernel's (NGROUPS_MAX), without the first one */
@@ -77,9 +76,7 @@ void rights_refresh(struct server *server)
             engine_namespace_info(connection->ns, &info);
             connection->rights = rights_on(connection, info.name, strlen(info.name));
             if ((had & ~connection->rights) != 0) {
-                /* What it waits for may not be delivered any more. */
-                dispatch_cancel_reads(connection);
-                connection_finish(connection);
+                connection_finish(connection); /* What it waits for is not delivered any more */
             }
         }
     }

@@ -425,6 +425,8 @@ static void a_reload_changes_rights(void **state)
     assert_true(wire_send(&alice, &waiting) != 0);
     (void)configure(daemon, "[defaults]\nallow = user:4001 append; user:4002 read,append\n");
     reload(daemon);
+    assert_true(daemon_logged(daemon, "defaults: allow: user:4001 read,append; user:4002 read -> "
+                                      "user:4001 append; user:4002 read,append"));
     (void)wire_expect_closed(&alice); /* It waits for what it may not have any more */
     assert_int_equal(wire_append_one(&bob, "t", "now he may"), 0);
     wire_close(&alice);
