@@ -92,6 +92,17 @@ static void stop_reading(struct connection *connection)
     }
 }
 
+static void pause_again(struct connection *connection)
+{
+    struct server *server = connection->server;
+
+    if (!connection->in_paused) {
+        connection->in_paused = true;
+        connection->paused_next = server->paused;
+        server->paused = connection;
+    }
+}
+
 void connection_finish(struct connection *connection)
 {
     connection->finishing = true;
@@ -101,6 +112,20 @@ void connection_finish(struct connection *connection)
     input_drop(connection);
     dispatch_cancel_reads(connection);
     connection_settle(connection);
+}
+
+void connection_deafen(struct connection *connection)
+{
+    if (connection->finishing || !lease_any(connection)) {
+        connection_close(connection, NULL);
+        return;
+    }
+    connection->deaf = true;
+    output_release_ranges(connection);
+    output_drop(connection);
+    connection->output_deadline = deadline(connection, connection->server->options->output_timeout);
+    pause_again(connection); /* Limits that it waited for do not matter any more */
+    server_want_turn(connection->server);
 }
 
 void connection_settle(struct connection *connection)
@@ -121,6 +146,9 @@ static bool limited(const struct connection *connection)
     const struct server *server = connection->server;
     const struct options *options = server->options;
 
+    if (connection->deaf) {
+        return false; /* Little is done for it, and nothing sent */
+    }
     if (connection->requests_count >= options->requests_max ||
         connection->requests_bytes >= options->request_bytes_max ||
         connection->output_bytes + connection->replies_bytes >= options->output_bytes_max) {
@@ -129,17 +157,6 @@ static bool limited(const struct connection *connection)
     /* When memory is short, whoever has something under way waits for that to end. */
     return pool_short(&server->pool) &&
            (connection->requests_count > 0 || connection->output != NULL);
-}
-
-static void pause_again(struct connection *connection)
-{
-    struct server *server = connection->server;
-
-    if (!connection->in_paused) {
-        connection->in_paused = true;
-        connection->paused_next = server->paused;
-        server->paused = connection;
-    }
 }
 
 static void pause_input(struct connection *connection)
@@ -233,6 +250,10 @@ static void on_end(struct connection *connection, ssize_t result)
         pause_input(connection);
         connection->starved = true;
         connection->frame_deadline = running;
+        return;
+    }
+    if (connection->deaf) {
+        connection_close(connection, NULL);
         return;
     }
     if (result != UV_EOF) {

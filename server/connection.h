@@ -3,6 +3,9 @@
  *     accepted ---> HELLO ---> serving ---> finishing (replies still leave) ---> closed
  *         \-- a deadline, a breach of protocol, an error of the socket ------------^
  *
+ * A client that went while replies were owed to it is *deaf*: they are dropped. As long as it has
+ * leases, what it sent before it went is still read: its last words may give them back.
+ *
  * Back-pressure: while a limit is reached (requests or bytes in flight, output not taken, memory,
  * a congested namespace) the connection is *paused*: not read from, and what was read already stays
  * in its input. At the end of each turn it is asked again.
@@ -50,6 +53,7 @@ struct connection {
     bool greeted;         /* HELLO has been answered with success */
     bool starved;         /* Paused because there was no memory to read into */
     bool reading;         /* uv_read_start() is in force */
+    bool deaf;            /* It takes no replies any more; only RELEASE is still done for it */
     bool finishing;       /* Close when nothing is in flight and the output is gone */
     bool closing;         /* uv_close() has been called */
     struct namespace *ns; /* Borrowed, counted by engine_namespace_use(); NULL: none */
@@ -90,6 +94,8 @@ bool connection_accept(struct server *server, int fd);
 void connection_finish(struct connection *connection);
 /* Close now. reason goes to the log; NULL: the client went by itself. */
 void connection_close(struct connection *connection, const char *reason);
+/* Nothing can be sent any more, because the client went: read what it gives back, and close. */
+void connection_deafen(struct connection *connection);
 /* At the end of a turn: take on waiting input if limits allow. True if something was dispatched. */
 bool connection_resume(struct connection *connection);
 /* Something was sent, answered or dropped: at the end of the turn, look whether a finishing

@@ -114,6 +114,9 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
     const char *why = NULL;
     int rc;
 
+    if (connection->deaf && frame->type != MESSAGE_RELEASE) {
+        return DISPATCH_TAKEN; /* Nobody would learn what became of it */
+    }
     if (!check_order(connection, to)) {
         return DISPATCH_TAKEN;
     }

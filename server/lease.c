@@ -105,6 +105,11 @@ static void end_all(struct leases *leases)
     server_want_turn(leases->server);
 }
 
+bool lease_any(const struct connection *connection)
+{
+    return connection->leases != NULL && connection->leases->count > 0;
+}
+
 void lease_release_all(struct connection *connection)
 {
     if (connection->leases != NULL) {

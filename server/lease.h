@@ -25,6 +25,8 @@ bool lease_possible(struct connection *connection);
 uint32_t lease_take(struct connection *connection, struct engine_range *range);
 /* False: there is no such lease. */
 bool lease_release(struct connection *connection, uint32_t lease);
+/* Whether the connection has one. */
+bool lease_any(const struct connection *connection);
 /* All of them. */
 void lease_release_all(struct connection *connection);
 /* Whether the client has a segment's descriptor, as PROTOCOL.md says that it keeps them; and that

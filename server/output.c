@@ -129,7 +129,7 @@ void output_release_ranges(struct connection *connection)
 {
     struct buffer *at;
 
-    CHECK(connection->closing);
+    CHECK(connection->closing || connection->deaf);
     for (at = connection->output; at != NULL; at = at->next) {
         if (at->is_range) {
             release_range(connection->server, at);
@@ -210,6 +210,17 @@ static unsigned gather(const struct connection *connection, uv_buf_t *vectors)
     return count;
 }
 
+/* result: a negative errno, as libuv's. Whether a client that is gone read what was sent before is
+ * its business. */
+static void send_failed(struct connection *connection, int result)
+{
+    if (result == UV_EPIPE || result == UV_ECONNRESET) {
+        connection_deafen(connection);
+    } else {
+        connection_close(connection, uv_strerror(result));
+    }
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct connection *connection = write->data;
@@ -226,7 +237,7 @@ static void on_written(uv_write_t *write, int status)
         return; /* The chain is dropped when the handle has closed */
     }
     if (status != 0) {
-        connection_close(connection, uv_strerror(status));
+        send_failed(connection, status);
         return;
     }
     consume(connection, size);
@@ -323,7 +334,7 @@ static bool send_range(struct connection *connection)
         return true;
     }
     if (rc == TUSK_EUNREACHABLE) {
-        connection_close(connection, NULL);
+        connection_deafen(connection);
         return false;
     }
     return split_range(connection, rc == TUSK_EBUSY ? PIECE_SIZE : COPY_SIZE);
@@ -361,8 +372,7 @@ static bool send_attached(struct connection *connection)
         return true;
     }
     if (sent < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ETOOMANYREFS) {
-        connection_close(connection,
-                         errno == EPIPE || errno == ECONNRESET ? NULL : strerror(errno));
+        send_failed(connection, -errno);
         return false;
     }
     look_later(connection); /* It has as long as for any other reply */
@@ -380,9 +390,7 @@ static bool send_buffers(struct connection *connection)
         return false;
     }
     if (sent < 0) {
-        /* The client is gone; whether it will read what was sent before is its business. */
-        connection_close(connection,
-                         sent == UV_EPIPE || sent == UV_ECONNRESET ? NULL : uv_strerror(sent));
+        send_failed(connection, sent);
         return false;
     }
     consume(connection, (size_t)sent);
@@ -392,6 +400,11 @@ static bool send_buffers(struct connection *connection)
 void output_flush(struct connection *connection)
 {
     connection->output_later = false;
+    if (connection->deaf) {
+        output_release_ranges(connection);
+        output_drop(connection);
+        return;
+    }
     while (connection->output != NULL && connection->writing == 0 && !connection->closing) {
         const struct buffer *first = connection->output;
         const bool go_on = first->is_range        ? send_range(connection)

@@ -161,6 +161,61 @@ static void a_process_that_lives_keeps_what_it_leased(void **state)
     wire_close(&good);
 }
 
+/* A daemon that takes one request after the other. */
+static void start_patient(struct daemon *daemon)
+{
+    const char *arguments[DAEMON_ARGUMENTS_MAX] = {"--set", "requests_max=1"};
+    unsigned i;
+
+    for (i = 0; lease_options[i] != NULL; i++) {
+        arguments[i + 2] = lease_options[i];
+    }
+    daemon_stop(daemon);
+    daemon_start_with(daemon, arguments);
+}
+
+/* Tell a daemon that does not run: an append, whose reply nobody takes, and that all leases are
+ * given back. */
+static void leave_words_behind(struct daemon *daemon, struct wire *wire)
+{
+    const char *text = "last";
+    const struct message farewell = {.type = MESSAGE_RELEASE, .u.release = {.count = 0}};
+    struct message append;
+    uint8_t *bytes;
+
+    assert_int_equal(kill(daemon->pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(daemon->pid, NULL, WUNTRACED), daemon->pid);
+    append = wire_append_message("t", &text, 1, &bytes);
+    assert_int_not_equal(wire_send(wire, &append), 0);
+    assert_int_not_equal(wire_send(wire, &farewell), 0);
+    wire_close(wire);
+    free(bytes);
+    assert_int_equal(kill(daemon->pid, SIGCONT), 0);
+}
+
+/* A client gives everything back and goes, while the daemon still owes it a reply. That the reply
+ * cannot be sent any more does not keep the daemon from reading what came before the end. */
+static void what_a_client_gives_back_last_is_taken(void **state)
+{
+    struct daemon *daemon = *state;
+    struct lease_got got;
+    struct wire good;
+    struct wire wire;
+
+    start_patient(daemon);
+    wire_open(&good, daemon->socket, "default");
+    lease_fill_blocks(&good, "t", 1);
+    (void)lease_open(&wire, daemon, "default", LEASE_FEATURES);
+    got = lease_read_place(&wire, 0);
+    assert_int_equal(close(got.fd), 0);
+    assert_int_equal(wire_stat(&good, "leases"), 1);
+    leave_words_behind(daemon, &wire);
+    lease_await(&good, "leases", 0);
+    assert_int_equal(wire_stat(&good, "leases_left_behind"), 0);
+    lease_await(&good, "connections", 1);
+    wire_close(&good);
+}
+
 /* Leave one lease after the other behind, each by a connection of its own, and wait. */
 static void leave_often(const struct daemon *daemon, const char *space, int orders, int answers)
 {
@@ -314,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LEASE_TEST(a_killed_client_gives_its_blocks_back),
         LEASE_TEST(a_process_that_lives_keeps_what_it_leased),
+        LEASE_TEST(what_a_client_gives_back_last_is_taken),
         LEASE_TEST(what_cannot_be_watched_is_kept_until_the_next_start),
         LEASE_TEST(a_daemon_stops_while_blocks_are_leased),
         LEASE_TEST(a_namespace_is_deleted_under_those_who_left),
