@@ -34,7 +34,7 @@ static const struct argp_option cli_options[] = {
     {"socket", 's', "PATH", 0, "Socket of the daemon", 90},
     {"namespace", 'n', "NS", 0, "Namespace", 90},
     {"output", 'o', "FORMAT", 0, "table, json, jsonl or raw", 90},
-    {"timeout", KEY_TIMEOUT, "SECONDS", 0, "Longest wait for an answer (5)", 90},
+    {"timeout", KEY_TIMEOUT, "SECONDS", 0, "Longest wait for an answer ($TUSK_TIMEOUT, 5)", 90},
     {"quiet", 'q', NULL, 0, "Say nothing but errors", 90},
     {"verbose", 'v', NULL, 0, "Say more", 90},
     {"no-color", KEY_NO_COLOR, NULL, 0, "No colors", 90},
@@ -55,10 +55,20 @@ static int output_from(const char *text, enum cli_output *output)
     return -1;
 }
 
+bool cli_timeout_from(const char *text, int *timeout_ms)
+{
+    double seconds;
+
+    if (parse_seconds(text, &seconds) != 0 || seconds <= 0 || seconds > 1e6) {
+        return false;
+    }
+    *timeout_ms = (int)(seconds * 1000) > 0 ? (int)(seconds * 1000) : 1;
+    return true;
+}
+
 static error_t cli_option(int key, char *arg, struct argp_state *state)
 {
     struct cli *cli = state->input;
-    double seconds;
 
     switch (key) {
     case 's':
@@ -73,10 +83,9 @@ static error_t cli_option(int key, char *arg, struct argp_state *state)
         }
         return 0;
     case KEY_TIMEOUT:
-        if (parse_seconds(arg, &seconds) != 0 || seconds <= 0 || seconds > 1e6) {
+        if (!cli_timeout_from(arg, &cli->timeout_ms)) {
             argp_error(state, "timeout '%s'; it is a number of seconds, such as 5 or 0.5", arg);
         }
-        cli->timeout_ms = (int)(seconds * 1000) > 0 ? (int)(seconds * 1000) : 1;
         cli->timeout_given = true;
         return 0;
     case 'q':

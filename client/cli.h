@@ -48,6 +48,9 @@ void cli_catch_interrupt(void);
 extern const struct argp cli_argp;
 extern const struct argp_child cli_children[];
 
+/* A number of seconds. False: it is none. */
+bool cli_timeout_from(const char *text, int *timeout_ms);
+
 /* Parse a command's arguments; usage errors exit with CLI_USAGE. input's first member is a
  * struct cli *, which the global options go to. */
 void cli_parse(const struct argp *argp, int argc, char **argv, void *input);

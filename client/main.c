@@ -42,7 +42,7 @@ static void print_help(void)
                ", ./tusk.sock)\n"
                "  -n, --namespace NS    namespace ($TUSK_NAMESPACE, default)\n"
                "  -o, --output FORMAT   table, json, jsonl or raw\n"
-               "      --timeout SECONDS longest wait for an answer (5)\n"
+               "      --timeout SECONDS longest wait for an answer ($TUSK_TIMEOUT, 5)\n"
                "  -q, --quiet           say nothing but errors\n"
                "  -v, --verbose         say more\n"
                "      --no-color        no colors\n"
@@ -107,9 +107,14 @@ int main(int argc, char **argv)
                       .space = environment("TUSK_NAMESPACE"),
                       .timeout_ms = 5000,
                       .color = true};
+    const char *timeout = environment("TUSK_TIMEOUT");
     struct top top = {.cli = &cli};
     int rc;
 
+    if (timeout != NULL && !cli_timeout_from(timeout, &cli.timeout_ms)) {
+        cli_say("TUSK_TIMEOUT is '%s'; it is a number of seconds, such as 5 or 0.5", timeout);
+        return CLI_USAGE;
+    }
     argp_err_exit_status = CLI_USAGE;
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP, NULL, &top) != 0) {
         return CLI_USAGE;

@@ -23,7 +23,7 @@ static void silence_before_hello_is_cut(void **state)
     daemon_start(daemon, "--set", "hello_timeout=100ms", NULL);
     wire_open(&silent, daemon->socket, NULL);
     wire_open(&half, daemon->socket, NULL);
-    assert_true(wire_send_bytes(&half, "\x30\x00\x00", 3));
+    (void)wire_send_bytes(&half, "\x30\x00\x00", 3); /* A busy machine may be too late for that */
     expect_cut(daemon, &silent, "hello_timeout");
     expect_cut(daemon, &half, "hello_timeout");
 }
@@ -169,11 +169,11 @@ static void idle_connections_are_cut_on_request(void **state)
     struct wire waiting;
     struct wire idle;
 
-    daemon_start(daemon, "--set", "idle_timeout=1s", NULL);
+    daemon_start(daemon, "--set", "idle_timeout=3s", NULL);
     wire_open(&waiting, daemon->socket, "default");
     assert_int_equal(wire_append_one(&waiting, "t", "x"), 0);
     read.u.read.wait_ms =
-        2500; /* Longer than idle_timeout, which is long enough for a busy machine */
+        7000; /* Longer than idle_timeout, which is long enough for a busy machine */
     assert_true(wire_send(&waiting, &read) != 0);
     wire_open(&idle, daemon->socket, "default");
     expect_cut(daemon, &idle, "idle_timeout");

@@ -17,6 +17,7 @@ finish() {
 trap finish EXIT
 unset TUSK_NAMESPACE TUSK_DATA_DIR TUSK_LOG
 export TUSK_SOCKET=$dir/tusk.sock
+export TUSK_TIMEOUT=100 # However slow the machine is
 
 fail() {
     printf 'FAIL: %s\n' "$*"

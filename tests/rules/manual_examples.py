@@ -215,7 +215,8 @@ def main():
         library = next((top / "usr").rglob("libtusk.so")).parent
         (top / "usr/bin/cc").symlink_to(shutil.which(cc))
         environment = {"PATH": f"{top}/usr/bin:{os.environ['PATH']}", "HOME": str(top), "LC_ALL": "C.UTF-8", "TZ": "UTC",
-                       "TERM": "dumb", "TUSK_SOCKET": "tusk.sock", "PKG_CONFIG_PATH": f"{library}/pkgconfig",
+                       "TERM": "dumb", "TUSK_SOCKET": "tusk.sock", "TUSK_TIMEOUT": "100",
+                       "PKG_CONFIG_PATH": f"{library}/pkgconfig",
                        "LD_LIBRARY_PATH": str(library)}
         for name, text, scdoc in documents(source):
             steps = steps_of(text, scdoc)
