@@ -85,19 +85,14 @@ static void die(struct scene *s, struct lessee *p)
     end(s, p);
 }
 
-void lessee_leave(struct client *c, uint32_t unknown)
+/* The connection has ended. */
+static void leave(struct scene *s, struct lessee *p)
 {
-    struct lessee *p = c->lessee;
-    struct scene *s = c->scene;
     const uint32_t held = held_count(p);
 
-    if (p->left) {
-        return;
-    }
     p->left = true;
-    p->unknown += unknown;
     s->report->leases_left += held;
-    if (scene_lost_power(s) || held + p->unknown == 0 || scene_chance(s, 40)) {
+    if (scene_lost_power(s) || scene_chance(s, 40)) {
         die(s, p);
         return;
     }
@@ -106,6 +101,45 @@ void lessee_leave(struct client *c, uint32_t unknown)
     p->look_us = held > 0 ? scene_now_us(s) : NEVER;
     scene_log(s, "process of client %llu lives on, with %u leases", (unsigned long long)p->number,
               held);
+}
+
+void lessee_leave(struct client *c, uint32_t unknown)
+{
+    struct lessee *p = c->lessee;
+    struct scene *s = c->scene;
+
+    if (p->left) {
+        return;
+    }
+    p->unknown += unknown;
+    if (held_count(p) + p->unknown == 0) {
+        p->left = true;
+        die(s, p);
+        return;
+    }
+    leave(s, p);
+}
+
+void lessee_bid_farewell(struct client *c, bool certain)
+{
+    struct lessee *p = c->lessee;
+    unsigned i;
+
+    CHECK(!p->left);
+    p->farewell = certain;
+    p->unknown = certain ? 0 : p->unknown + client_places_asked(c);
+    for (i = 0; i < MESSAGE_LEASES_MAX; i++) {
+        struct leased *leased = &p->leases[i];
+
+        if (leased->state == LEASE_HELD) {
+            lessee_look(c->scene, p, leased, true);
+            lessee_unmap(c->scene, leased);
+            leased->state = LEASE_GIVEN_BACK;
+        }
+        leased->state = certain ? LEASE_NONE : leased->state;
+    }
+    c->scene->report->farewells++;
+    leave(c->scene, p);
 }
 
 void lessee_act(struct scene *s)

@@ -53,6 +53,7 @@ struct lessee {
     uint64_t number; /* Its client's; the process id follows from it */
     bool has_client; /* Its client is there, or what is left of it */
     bool left;
+    bool farewell; /* It gave all back when it left */
     bool dead;
     bool watched;     /* The daemon has a descriptor of it */
     bool unwatchable; /* It could have none */
@@ -73,6 +74,9 @@ struct lessee *lessee_new(struct scene *scene, uint64_t number);
 struct lessee *lessee_find(const struct scene *scene, uint64_t number);
 /* The client's connection ends, with these leases perhaps on their way to it. */
 void lessee_leave(struct client *client, uint32_t unknown);
+/* The same, and the last that the daemon was told is that all leases are given back; certain: it
+ * will hear that. */
+void lessee_bid_farewell(struct client *client, bool certain);
 /* Those that left read, and die. */
 void lessee_act(struct scene *scene);
 /* When the next one does, at the latest until_us. */

@@ -303,6 +303,9 @@ static uint64_t count_possible(const struct scene *s, const struct lessee *p)
     uint64_t count = p->unknown;
     unsigned i;
 
+    if (p->farewell && (s->stopping || scene_excused(s))) {
+        return MESSAGE_LEASES_MAX; /* A daemon that stops may have read no further */
+    }
     for (i = 0; i < MESSAGE_LEASES_MAX; i++) {
         count += p->leases[i].state != LEASE_NONE ? 1 : 0;
     }

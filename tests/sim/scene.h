@@ -75,6 +75,7 @@ struct scene_report {
     uint64_t released;
     uint64_t leases_left;    /* Not released when the connection ended, */
     uint64_t leases_of_dead; /* or when the process did */
+    uint64_t farewells;      /* Clients that gave all back as the last thing they said */
     uint64_t retired;        /* Of processes that could not be watched in the end */
     uint64_t kept;
     uint64_t lost;
@@ -323,6 +324,7 @@ void ask_something(struct client *client);
 void ask_release_due(struct client *client);
 /* and anything, had or not. */
 void ask_release(struct client *client);
+void ask_release_all(struct client *client);
 /* scene_frame.c */
 void ask_hello(struct client *client);
 void ask_nonsense(struct client *client);

@@ -181,8 +181,26 @@ void client_lose(struct client *c, bool takes_rest)
     give_up(c);
 }
 
+/* Give everything back as the last thing. */
+static void say_farewell(struct client *c)
+{
+    struct scene *s = c->scene;
+    size_t part;
+
+    ask_release_all(c);
+    part = sim_link_send(&c->link, sim_bytes_data(&c->out), sim_bytes_size(&c->out));
+    sim_bytes_take(&c->out, part);
+    c->sent += part;
+    lessee_bid_farewell(c, c->sent == c->queued && c->doom == NEVER && !c->may_be_cut &&
+                               !timed_out(c) && !s->taste.tiny_memory && !s->stopping &&
+                               !scene_excused(s));
+}
+
 static void vanish(struct client *c)
 {
+    if (c->maps && c->greeted && !c->link.server_gone && scene_chance(c->scene, 50)) {
+        say_farewell(c);
+    }
     scene_log(c->scene, "client %llu vanishes, %llu of %llu bytes sent",
               (unsigned long long)c->number, (unsigned long long)c->sent,
               (unsigned long long)c->queued);

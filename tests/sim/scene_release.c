@@ -46,3 +46,14 @@ void ask_release(struct client *c)
     }
     send_release(c, &message);
 }
+
+/* All that it has, and all that it would get of what it asked. */
+void ask_release_all(struct client *c)
+{
+    const struct message message = {.type = MESSAGE_RELEASE};
+    struct call *call = client_call(c, MESSAGE_RELEASE);
+
+    call->space = c->space;
+    call->may = MAY_OK;
+    ask_send(c, call, &message, NULL, 0);
+}

@@ -43,6 +43,7 @@ static void add(void *to, const void *from)
     sum->released += part->released;
     sum->leases_left += part->leases_left;
     sum->leases_of_dead += part->leases_of_dead;
+    sum->farewells += part->farewells;
     sum->retired += part->retired;
     sum->kept += part->kept;
     sum->lost += part->lost;
@@ -69,7 +70,8 @@ static void print(const void *sum)
         "crashes %llu (%llu of them a "
         "failed disk), stops %llu; appends kept %llu, rightly lost %llu\nplaces given %llu "
         "(descriptors %llu), looked at again %llu; leases released %llu, left when the connection "
-        "ended %llu, when the process died %llu, retired %llu\nkinds:",
+        "ended %llu, when the process died %llu, all given back at last by %llu, retired %llu\n"
+        "kinds:",
         (unsigned long long)r->scenes, (unsigned long long)r->counted,
         (unsigned long long)r->requests, (unsigned long long)r->replies,
         (unsigned long long)r->from_cache, (unsigned long long)r->connections,
@@ -78,7 +80,8 @@ static void print(const void *sum)
         (unsigned long long)r->kept, (unsigned long long)r->lost, (unsigned long long)r->places,
         (unsigned long long)r->descriptors, (unsigned long long)r->looks,
         (unsigned long long)r->released, (unsigned long long)r->leases_left,
-        (unsigned long long)r->leases_of_dead, (unsigned long long)r->retired);
+        (unsigned long long)r->leases_of_dead, (unsigned long long)r->farewells,
+        (unsigned long long)r->retired);
     for (i = 0; i < SCENE_KIND_COUNT; i++) {
         printf(" %s %llu", scene_kind_name((enum scene_kind)i), (unsigned long long)r->kinds[i]);
     }
