@@ -142,6 +142,100 @@ static void a_turn_applies_a_bounded_part(void **state)
     assert_true(most <= TAIL_APPLY_TURN + (16u << 10));
 }
 
+/* ---- a turn that is larger than the ring ---- */
+
+enum { FLOOD_SIZE = 3000 };
+
+struct flood {
+    uint8_t data[FLOOD_SIZE];
+    uint64_t expected;
+};
+
+/* Entries that say their number. */
+static void flood_fill(struct flood *flood, uint64_t number)
+{
+    memset(flood->data, (int)(number % 251), sizeof flood->data);
+    memcpy(flood->data, &number, sizeof number);
+}
+
+static void flood_check(void *arg, uint64_t offset, const uint8_t *data, uint32_t size)
+{
+    struct flood *flood = arg;
+
+    flood_fill(flood, offset);
+    assert_int_equal(offset, flood->expected);
+    assert_int_equal(size, FLOOD_SIZE);
+    assert_memory_equal(data, flood->data, FLOOD_SIZE);
+    flood->expected++;
+}
+
+static void flood_expect(struct fixture *f, const char *topic, uint64_t count)
+{
+    struct flood flood = {.expected = 0};
+
+    assert_int_equal(fixture_read_all(f, topic, 1u << 20, flood_check, &flood), count);
+    assert_int_equal(flood.expected, count);
+}
+
+/* Append so many entries in one turn, to one topic after the other, each behind those it has. */
+static void flood_topics(struct fixture *f, const char *const *topics, unsigned topic_count,
+                         uint64_t *ends, unsigned count)
+{
+    struct fixture_append *appends = calloc(count, sizeof *appends);
+    struct flood flood;
+    unsigned i;
+
+    assert_non_null(appends);
+    for (i = 0; i < count; i++) {
+        const struct batch_entry entry = {.data = flood.data, .size = FLOOD_SIZE};
+
+        flood_fill(&flood, ends[i % topic_count]++);
+        fixture_append_begin(f, &appends[i], topics[i % topic_count], &entry, 1);
+    }
+    for (i = 0; i < count; i++) {
+        assert_int_equal(fixture_append_end(f, &appends[i]), 0);
+    }
+    free(appends);
+}
+
+/* A journal file may be larger than the ring: then a turn fits the file, and its own first batches have
+ * left memory before its last ones come. They are written first, and read from their blocks. */
+static void a_turn_larger_than_the_ring_loses_nothing(void **state)
+{
+    static const char *const topics[] = {"a", "b", "c"};
+    struct fixture *f = *state;
+    uint64_t ends[3] = {0};
+    uint64_t before;
+    unsigned i;
+
+    f->options.settings.fsync_ms = 1000;
+    f->options.block_size = 1u << 20;
+    f->options.journal_file_min = 64u << 10;
+    f->options.journal_file_max = 2u << 20;
+    f->options.journal_size_max = 64u << 20;
+    f->options.manifest_journal_bytes = 32u << 20;
+    f->options.ring_size = 256u << 10;
+    f->options.tail_apply_bytes = 32u << 10;
+    f->options.direct_threshold = 128u << 10;
+    f->options.unsynced_bytes_max = 32u << 20;
+    fixture_open(f);
+    while (f->ns->journal.current->size < 2u << 20) { /* They grow with the load */
+        flood_topics(f, topics, 3, ends, 30);
+    }
+    for (i = 0; i < 2; i++) {
+        before = f->ns->ring.head;
+        flood_topics(f, topics, i == 0 ? 3 : 1, ends, 300);
+        assert_true(f->ns->ring.head - before > 3 * f->options.ring_size);
+    }
+    for (i = 0; i < 3; i++) {
+        flood_expect(f, topics[i], ends[i]);
+    }
+    fixture_kill(f);
+    for (i = 0; i < 3; i++) {
+        flood_expect(f, topics[i], ends[i]);
+    }
+}
+
 /* A topic that is deleted with a tail leaves nothing behind that another topic could read. */
 static void a_deleted_topics_tail_is_gone(void **state)
 {
@@ -170,6 +264,7 @@ int main(void)
         FIXTURE_TEST(a_direct_write_takes_the_tail_along),
         FIXTURE_TEST(the_ring_never_overtakes_a_tail),
         FIXTURE_TEST(a_turn_applies_a_bounded_part),
+        FIXTURE_TEST(a_turn_larger_than_the_ring_loses_nothing),
         FIXTURE_TEST(a_deleted_topics_tail_is_gone),
     };
 
