@@ -138,6 +138,15 @@ static void check_all_answered(struct client *c)
     }
 }
 
+/* It has waited for an answer for so long. */
+static bool waits_since(const struct client *c, uint64_t us)
+{
+    const struct call *call = c->calls;
+
+    return call != NULL && call->stream_end <= c->sent &&
+           scene_now_us(c->scene) - call->asked_us >= us;
+}
+
 static bool timed_out(const struct client *c)
 {
     const struct options *options = &c->scene->config.options;
@@ -147,7 +156,8 @@ static bool timed_out(const struct client *c)
     return (!c->greeted && now - c->began_us >= options->hello_timeout * 500) ||
            (c->partial_us != NEVER && now - c->partial_us >= options->frame_timeout * 500) ||
            now - c->taken_us >= options->output_timeout * 500 ||
-           (options->idle_timeout != 0 && now - c->sent_us >= options->idle_timeout * 500);
+           (options->idle_timeout != 0 && now - c->sent_us >= options->idle_timeout * 500 &&
+            !waits_since(c, options->idle_timeout * 500));
 }
 
 /* The server has closed, and all it sent was taken. */
