@@ -7,7 +7,8 @@
  *
  * Elsewhere: the loop (uv_sim.h), the connections (sim_net.h), the seams to the system (server_seams.c,
  * scene_descriptors.c), the processes of clients and what they map (lessee.h), what clients
- * do (scene_client.c), ask (scene_ask.c, scene_frame.c, scene_release.c) and may be told (scene_reply.c, scene_told.c, scene_read.c), what they know of the store
+ * do (scene_client.c), ask (scene_ask.c, scene_frame.c, scene_release.c,
+ * scene_access.c) and may be told (scene_reply.c, scene_told.c, scene_read.c), what they know of the store
  * (ledger.h), the configuration (scene_options.c), many scenes (drive.h). */
 #ifndef TESTS_SIM_SCENE_H
 #define TESTS_SIM_SCENE_H
@@ -325,6 +326,9 @@ void ask_release_due(struct client *client);
 /* and anything, had or not. */
 void ask_release(struct client *client);
 void ask_release_all(struct client *client);
+/* scene_access.c */
+void ask_access(struct client *client);
+void reply_access(struct client *client, struct call *call, const uint8_t *body, size_t size);
 /* scene_frame.c */
 void ask_hello(struct client *client);
 void ask_nonsense(struct client *client);

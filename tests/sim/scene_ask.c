@@ -490,6 +490,9 @@ void ask_something(struct client *c)
     case MESSAGE_RELEASE:
         ask_release(c);
         break;
+    case MESSAGE_ACCESS:
+        ask_access(c);
+        break;
     default:
         ask_simple(c, type);
         break;

@@ -58,7 +58,6 @@ static void choose_taste(struct scene *s)
     }
     taste->weights[0] = 0;
     taste->weights[MESSAGE_HELLO] = 0;
-    taste->weights[MESSAGE_ACCESS] = 0; /* It asks this machine who its users are */
     taste->weights[MESSAGE_APPEND] = 20 + (unsigned)scene_below(s, 60);
     taste->weights[MESSAGE_READ] = 5 + (unsigned)scene_below(s, 40);
     taste->weights[MESSAGE_TOPIC_DELETE] = scene_below(s, 3) == 0 ? 1 : 0;

@@ -399,11 +399,42 @@ static void space_changed(struct client *c, struct call *call)
     consistency->since = s->event;
 }
 
+/* What is there. False: it is another kind of reply. */
+static bool told_what_is_there(struct client *c, struct call *call, const uint8_t *body,
+                               size_t size)
+{
+    switch (call->type) {
+    case MESSAGE_TOPIC_LIST:
+        topic_list_reply(c, call, body, size);
+        return true;
+    case MESSAGE_CURSOR_LIST:
+        cursor_list_reply(c, call, body, size);
+        return true;
+    case MESSAGE_NAMESPACE_LIST:
+        space_list_reply(c, call, body, size);
+        return true;
+    case MESSAGE_STATS:
+        stats_reply(c, call, body, size);
+        return true;
+    case MESSAGE_CONFIG:
+        config_reply(c, call, body, size);
+        return true;
+    case MESSAGE_ACCESS:
+        reply_access(c, call, body, size);
+        return true;
+    default:
+        return false;
+    }
+}
+
 void reply_told(struct client *c, struct call *call, const uint8_t *body, size_t size)
 {
     struct message_topic_info info;
     struct message_read_reply read;
 
+    if (told_what_is_there(c, call, body, size)) {
+        return;
+    }
     switch (call->type) {
     case MESSAGE_HELLO:
         hello_reply(c, call, body, size);
@@ -433,21 +464,6 @@ void reply_told(struct client *c, struct call *call, const uint8_t *body, size_t
             reply_unreadable(c, call);
         }
         check_info(c, call, &info);
-        return;
-    case MESSAGE_TOPIC_LIST:
-        topic_list_reply(c, call, body, size);
-        return;
-    case MESSAGE_CURSOR_LIST:
-        cursor_list_reply(c, call, body, size);
-        return;
-    case MESSAGE_NAMESPACE_LIST:
-        space_list_reply(c, call, body, size);
-        return;
-    case MESSAGE_STATS:
-        stats_reply(c, call, body, size);
-        return;
-    case MESSAGE_CONFIG:
-        config_reply(c, call, body, size);
         return;
     case MESSAGE_SYNC:
         synced(c, call);
