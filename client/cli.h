@@ -95,6 +95,7 @@ int cli_whoami(struct cli *cli, int argc, char **argv);
 int cli_acl(struct cli *cli, int argc, char **argv);
 int cli_stat(struct cli *cli, int argc, char **argv);
 int cli_ping(struct cli *cli, int argc, char **argv);
+int cli_explain(struct cli *cli, int argc, char **argv);
 int cli_bench(struct cli *cli, int argc, char **argv);
 /* verify, dump, salvage: this process becomes tusk-store. */
 int cli_offline(struct cli *cli, int argc, char **argv);

@@ -24,6 +24,7 @@ static const struct cli_command commands[] = {
     {"stat", cli_stat, "The daemon's counters"},
     {"ping", cli_ping, "Measure a round trip to the daemon"},
     {"bench", cli_bench, "Measure append, read, latency, or end to end"},
+    {"explain", cli_explain, "What an error or exit status means, and what to do"},
     {"verify", cli_offline, "Without a daemon: read a whole store and tell what is damaged"},
     {"dump", cli_offline, "Without a daemon: describe a file of a store, byte by byte"},
     {"salvage", cli_offline, "Without a daemon: take what validates into a new store"},
