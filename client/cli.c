@@ -1,5 +1,6 @@
 #include "client/cli.h"
 
+#include "client/cli_complete.h"
 #include "client/cli_parse.h"
 
 #include <errno.h>
@@ -98,6 +99,11 @@ const struct argp_child cli_children[] = {{&cli_argp, 0, "Global options:", 90},
 
 void cli_parse(const struct argp *argp, int argc, char **argv, void *input)
 {
+    struct cli *cli = *(struct cli **)input;
+
+    if (cli->completing) {
+        cli_complete_arguments(cli, argp, argc, argv);
+    }
     argp_err_exit_status = CLI_USAGE;
     if (argp_parse(argp, argc, argv, 0, NULL, input) != 0) {
         exit(CLI_USAGE);
@@ -296,6 +302,9 @@ int cli_dispatch(struct cli *cli, const struct cli_command *commands, size_t cou
     char name[64];
     size_t i;
 
+    if (cli->completing) {
+        return cli_complete_command(cli, commands, count, prefix, argc, argv);
+    }
     for (i = 0; argc > 1 && i < count; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
             (void)snprintf(name, sizeof name, "%s %s", prefix, argv[1]);

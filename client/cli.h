@@ -37,7 +37,8 @@ struct cli {
     bool quiet;
     bool verbose;
     bool color;
-    struct tusk *t; /* After cli_connect(); closed by main */
+    bool completing; /* Nothing is done: say what may be typed next (cli_complete.h) */
+    struct tusk *t;  /* After cli_connect(); closed by main */
 };
 
 /* Set by SIGINT and SIGTERM after cli_catch_interrupt(). */
@@ -96,6 +97,7 @@ int cli_acl(struct cli *cli, int argc, char **argv);
 int cli_stat(struct cli *cli, int argc, char **argv);
 int cli_ping(struct cli *cli, int argc, char **argv);
 int cli_explain(struct cli *cli, int argc, char **argv);
+int cli_completion(struct cli *cli, int argc, char **argv);
 int cli_bench(struct cli *cli, int argc, char **argv);
 /* verify, dump, salvage: this process becomes tusk-store. */
 int cli_offline(struct cli *cli, int argc, char **argv);
@@ -110,6 +112,8 @@ struct cli_command {
 /* Run the command that argv[1] names, with argv[0] "tusk ... NAME". prefix: "tusk topic". */
 int cli_dispatch(struct cli *cli, const struct cli_command *commands, size_t count,
                  const char *prefix, int argc, char **argv);
+/* The command that argv[1] names, of all there are (main.c). */
+int cli_run(struct cli *cli, int argc, char **argv);
 /* Name and help of each command, a line each. */
 void cli_list_commands(const struct cli_command *commands, size_t count);
 

@@ -64,14 +64,18 @@ int cli_offline(struct cli *cli, int argc, char **argv)
     }
     words[count++] = (char *)(uintptr_t) "tusk";
     words[count++] = space == NULL ? argv[0] : space + 1;
-    words[count++] = (char *)(uintptr_t) "-o";
-    words[count++] = (char *)(uintptr_t)output_name(cli->output);
-    if (cli->quiet) {
+    if (cli->completing) {
+        words[count++] = (char *)(uintptr_t) "--next";
+    } else {
+        words[count++] = (char *)(uintptr_t) "-o";
+        words[count++] = (char *)(uintptr_t)output_name(cli->output);
+    }
+    if (cli->quiet && !cli->completing) {
         words[count++] = (char *)(uintptr_t) "-q";
     }
     /* The environment names the namespace that one talks to; files are looked at whole unless told
      * otherwise. */
-    if (cli->space != NULL && cli->space != namespace_given) {
+    if (cli->space != NULL && cli->space != namespace_given && !cli->completing) {
         words[count++] = (char *)(uintptr_t) "-n";
         words[count++] = (char *)(uintptr_t)cli->space;
     }

@@ -25,6 +25,7 @@ static const struct cli_command commands[] = {
     {"ping", cli_ping, "Measure a round trip to the daemon"},
     {"bench", cli_bench, "Measure append, read, latency, or end to end"},
     {"explain", cli_explain, "What an error or exit status means, and what to do"},
+    {"completion", cli_completion, "What makes bash, zsh or fish complete the words of tusk"},
     {"verify", cli_offline, "Without a daemon: read a whole store and tell what is damaged"},
     {"dump", cli_offline, "Without a daemon: describe a file of a store, byte by byte"},
     {"salvage", cli_offline, "Without a daemon: take what validates into a new store"},
@@ -33,6 +34,11 @@ static const struct cli_command commands[] = {
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 #define USAGE "Usage: tusk [OPTION...] COMMAND [ARGUMENT...]"
+
+int cli_run(struct cli *cli, int argc, char **argv)
+{
+    return cli_dispatch(cli, commands, COMMAND_COUNT, "tusk", argc, argv);
+}
 
 static void print_help(void)
 {
@@ -119,8 +125,7 @@ int main(int argc, char **argv)
         print_help();
         return CLI_USAGE;
     }
-    rc = cli_dispatch(&cli, commands, COMMAND_COUNT, "tusk", argc - top.command + 1,
-                      argv + top.command - 1);
+    rc = cli_run(&cli, argc - top.command + 1, argv + top.command - 1);
     (void)tusk_close(cli.t);
     if (rc == CLI_DONE) {
         rc = cli_flush_output();
