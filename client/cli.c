@@ -251,35 +251,42 @@ int cli_flush_output(void)
 
 /* ---- Connection ---- */
 
-int cli_connect(struct cli *cli)
+int cli_try_connect(struct cli *cli, struct tusk_failure *failure)
 {
     const char *const places[] = {TUSK_SOCKET_DEFAULT, "./tusk.sock"};
     struct tusk_options options = {.size = sizeof options,
                                    .space = cli->space,
                                    .client = "tusk",
                                    .timeout_ms = cli->timeout_ms};
-    struct tusk_failure failure;
     struct tusk_failure second;
     int rc;
 
     options.path = cli->socket != NULL ? cli->socket : places[0];
-    rc = tusk_connect(&options, &cli->t, &failure);
+    rc = tusk_connect(&options, &cli->t, failure);
     if (rc == TUSK_EUNREACHABLE && cli->socket == NULL) {
         options.path = places[1];
         rc = tusk_connect(&options, &cli->t, &second);
-        if (rc != TUSK_OK && rc != TUSK_EUNREACHABLE) {
-            failure = second;
+        if (rc == TUSK_EUNREACHABLE) {
+            const size_t used = strlen(failure->text);
+
+            (void)snprintf(failure->text + used, sizeof failure->text - used, " (nor at %s)",
+                           places[1]);
+        } else if (rc != TUSK_OK) {
+            *failure = second;
         }
     }
-    if (rc == TUSK_OK) {
-        if (cli->verbose) {
-            cli_say("connected to %s", options.path);
-        }
-        return CLI_DONE;
+    if (rc == TUSK_OK && cli->verbose) {
+        cli_say("connected to %s", options.path);
     }
-    if (rc == TUSK_EUNREACHABLE && cli->socket == NULL) {
-        cli_say("%s (nor at %s)%s", failure.text, places[1], cli_hint(rc));
-    } else {
+    return rc;
+}
+
+int cli_connect(struct cli *cli)
+{
+    struct tusk_failure failure;
+    const int rc = cli_try_connect(cli, &failure);
+
+    if (rc != TUSK_OK) {
         cli_say("%s%s", failure.text, cli_hint(rc));
     }
     return cli_exit_code(rc);

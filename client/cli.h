@@ -66,6 +66,8 @@ void cli_parse_words(struct cli *cli, struct cli_words *words, const char *usage
 /* What -o means here: table for a terminal, else raw. */
 enum cli_output cli_output_kind(const struct cli *cli);
 
+/* TUSK_OK and cli->t, or a code and *failure: nothing is told. */
+int cli_try_connect(struct cli *cli, struct tusk_failure *failure);
 /* CLI_DONE and cli->t, or the exit code after telling why not. */
 int cli_connect(struct cli *cli);
 /* Tell that `what` failed with the connection's last error; the exit code of code. */
@@ -98,6 +100,7 @@ int cli_stat(struct cli *cli, int argc, char **argv);
 int cli_ping(struct cli *cli, int argc, char **argv);
 int cli_explain(struct cli *cli, int argc, char **argv);
 int cli_completion(struct cli *cli, int argc, char **argv);
+int cli_check(struct cli *cli, int argc, char **argv);
 int cli_bench(struct cli *cli, int argc, char **argv);
 /* verify, dump, salvage: this process becomes tusk-store. */
 int cli_offline(struct cli *cli, int argc, char **argv);

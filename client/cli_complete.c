@@ -17,8 +17,16 @@
 
 #define COMPLETE_TIMEOUT_MS 1000 /* Of the daemon: somebody waits with a finger on the key */
 
+/* A name that would break the line is left out. */
 static void candidate(const char *word, size_t size, const char *help)
 {
+    size_t i;
+
+    for (i = 0; i < size; i++) {
+        if ((unsigned char)word[i] < 0x20) {
+            return;
+        }
+    }
     (void)printf("%.*s\t%s\n", (int)size, word, help);
 }
 
@@ -50,7 +58,7 @@ static int list_namespace_name(void *user, const struct tusk_namespace_info *inf
     return 0;
 }
 
-/* A daemon that does not answer has no names; nothing is told about that in the middle of a line. */
+/* A daemon that does not answer has no names; nothing is said of it in the middle of a line. */
 static bool connected(const struct completing *completing)
 {
     struct cli *cli = completing->cli;

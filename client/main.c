@@ -23,6 +23,7 @@ static const struct cli_command commands[] = {
     {"acl", cli_acl, "What a user may do, and by which rule"},
     {"stat", cli_stat, "The daemon's counters"},
     {"ping", cli_ping, "Measure a round trip to the daemon"},
+    {"check", cli_check, "Whether all is well, for Nagios and the like"},
     {"bench", cli_bench, "Measure append, read, latency, or end to end"},
     {"explain", cli_explain, "What an error or exit status means, and what to do"},
     {"completion", cli_completion, "What makes bash, zsh or fish complete the words of tusk"},

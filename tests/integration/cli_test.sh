@@ -129,13 +129,6 @@ nonsense_is_refused_with_a_remedy() {
     done
 }
 
-# spoil TEXT: while the daemon is down, one byte of the last batch that holds it changes.
-spoil() {
-    local at
-    at=$(grep -abo "$1" "$dir"/data/ns/default/*.seg | tail -n 1 | cut -d: -f1)
-    printf X | dd of="$(ls "$dir"/data/ns/default/*.seg)" bs=1 seek="$at" conv=notrunc status=none
-}
-
 # Reading damage exits 8 and names the range, and with --skip-damage it goes on and names the same. A cursor passes
 # damage that is the last there is to read.
 damage_is_told() {

@@ -82,3 +82,10 @@ fail() {
     echo "FAIL: $*"
     failures=$((failures + 1))
 }
+
+# spoil TEXT: while the daemon is down, one byte of the last batch that holds it changes.
+spoil() {
+    local at
+    at=$(grep -abo "$1" "$dir"/data/ns/default/*.seg | tail -n 1 | cut -d: -f1)
+    printf X | dd of="$(ls "$dir"/data/ns/default/*.seg)" bs=1 seek="$at" conv=notrunc status=none
+}

@@ -55,9 +55,10 @@ offered() {
 
 # offers CANDIDATE WORD...: CANDIDATE is one of them.
 offers() {
-    local wanted=$1
+    local wanted=$1 got
     shift
-    offered "$@" | grep -qxF -e "$wanted" || fail "'tusk $*' is not completed with $wanted: $(offered "$@" | tr '\n' ' ')"
+    got=$(offered "$@")
+    grep -qxF -e "$wanted" <<<"$got" || fail "'tusk $*' is not completed with $wanted: $got"
 }
 
 # options_offered COMMAND...: every option that --help tells of.
@@ -78,7 +79,7 @@ completion_offers_what_help_tells() {
     commands=$("$tusk" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
     for command in $commands; do
         offers "$command" ''
-        below=$("$tusk" "$command" --help | grep -q 'COMMAND \.\.\.' && "$tusk" "$command" --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
+        below=$("$tusk" "$command" --help | sed -n '1{/COMMAND \.\.\./!q};s/^  \([a-z]*\) .*/\1/p')
         [ -n "$below" ] || options_offered "$command"
         for below in $below; do
             offers "$below" "$command" ''
@@ -137,14 +138,109 @@ scripts_are_what_the_shells_read() {
     expect 2 '' "$tusk" completion bash zsh
 }
 
+# ---- check ----
+
+# What the machine decides is let be: --disk 101 and --unsynced 1000 are never reached.
+calm=(--disk 101 --unsynced 1000)
+
+all_is_well_is_a_line_with_figures() {
+    local figures='lag=0;;;0 quota=0%;80;95;0;100 disk=+([0-9])%;101;;0;100 damage=0;1;1;0 unsynced=+([0-9]).[0-9][0-9][0-9]s;1000.000;;0'
+    expect 0 "TUSK OK - the daemon answers, and all is well | $figures" "$tusk" check "${calm[@]}"
+}
+
+# From a threshold on, and not before.
+lag_has_thresholds() {
+    expect 0 '0 0' "$tusk" append $'late\n|' x
+    expect 0 '*' "$tusk" cursor create $'late\n|' billing
+    expect 0 '1 9' "$tusk" append $'late\n|' 1 2 3 4 5 6 7 8 9
+    expect 0 '*| lag=10;11;*' "$tusk" check "${calm[@]}" --lag 11,12
+    expect 1 "TUSK WARNING - cursor 'billing' of late.. is 10 entries behind | lag=10;10;11;0 *" "$tusk" check "${calm[@]}" --lag 10,11
+    expect 2 "TUSK CRITICAL - cursor 'billing' of late.. is 10 entries behind | lag=10;;10;0 *" "$tusk" check "${calm[@]}" --lag ,10
+    expect 0 '10	2' "$tusk" seek $'late\n|' 10 -c billing
+    expect 0 'TUSK OK *' "$tusk" check "${calm[@]}" --lag 1,2
+}
+
+# Of any namespace, whichever the check is connected to.
+quota_has_thresholds() {
+    expect 0 '' "$tusk" ns create half quota-bytes=20M
+    expect 0 '0 0' "$tusk" -n half append t x
+    expect 1 'TUSK WARNING - namespace half has used 50% of its quota |* quota=50%;50;51;0;100 *' "$tusk" check "${calm[@]}" --quota 50,51
+    expect 2 'TUSK CRITICAL - namespace half *' "$tusk" check "${calm[@]}" --quota 49,50
+    expect 0 'TUSK OK *' "$tusk" check "${calm[@]}" --quota 51
+    expect 0 '' "$tusk" --timeout 18 ns delete half
+}
+
+disk_has_thresholds() {
+    expect 1 "TUSK WARNING - the file system of $dir/data is +([0-9])% full |*" "$tusk" check "${calm[@]}" --disk 0
+    expect 2 'TUSK CRITICAL - the file system of *' "$tusk" check "${calm[@]}" --disk 0,0
+}
+
+# What was read and damaged since the daemon started.
+damage_is_critical() {
+    expect 0 '0 0' "$tusk" append damaged 'the entry that is damaged'
+    stop
+    spoil 'the entry that is damaged'
+    start
+    expect 0 'TUSK OK *' "$tusk" check "${calm[@]}"
+    expect 8 '' "$tusk" read damaged
+    expect 2 'TUSK CRITICAL - +([0-9]) reads met damage since the daemon started |* damage=+([0-9]);1;1;0 *' "$tusk" check "${calm[@]}"
+    expect 0 'TUSK OK *' "$tusk" check "${calm[@]}" --damage 1000
+}
+
+# With a schedule of hours, what was appended gets older and older.
+unsynced_has_thresholds() {
+    local tries=0
+    stop
+    start --fsync 3600000
+    expect 0 'TUSK OK *' "$tusk" check --disk 101 --unsynced 0.05,0.1
+    expect 0 '*' "$tusk" append aging x
+    until [[ $("$tusk" check --disk 101 --unsynced 0.05,0.1) == 'TUSK CRITICAL - something is written and not on disk for '*' s |'* ]]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 1000 ] || { fail "what is not synced does not get older"; return; }
+    done
+    expect 0 '' "$tusk" sync
+    expect 0 'TUSK OK *' "$tusk" check --disk 101 --unsynced 0.05,0.1
+    stop
+    start
+}
+
+# Without an answer it is critical; what cannot be looked at, or was asked for wrongly, is unknown.
+trouble_with_the_check_is_told_apart() {
+    expect 2 "TUSK CRITICAL - *$dir/nobody*" "$tusk" -s "$dir/nobody" check
+    expect 3 'TUSK UNKNOWN - *nowhere*' "$tusk" -n nowhere check
+    local words
+    for words in '--lag x' '--lag 2,1' '--lag ,' '--lag -1' '--quota 1,2,3' 'x' '--nonsense'; do
+        # shellcheck disable=SC2086
+        expect 3 '' "$tusk" check $words
+    done
+    stop
+    pushd "$dir" >/dev/null || exit 1
+    start --data-dir data
+    popd >/dev/null || exit 1
+    expect 0 'TUSK OK *unsynced=*' "$tusk" check --unsynced 1000
+    expect 3 'TUSK UNKNOWN - the data directory data cannot be looked at from here |*' "$tusk" check "${calm[@]}"
+    expect 1 'TUSK WARNING - 0 reads met damage since the daemon started; the data directory data *' "$tusk" check "${calm[@]}" --damage 0
+    if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+        chmod 711 "$dir" && chmod 666 "$TUSK_SOCKET" && cp "$tusk" "$dir/tusk"
+        expect 3 'TUSK UNKNOWN - *' setpriv --reuid 65534 --clear-groups "$dir/tusk" check
+    fi
+}
+
 shopt -s extglob
 every_error_is_explained
 explanations_have_columns_for_programs
 scripts_are_what_the_shells_read
 completion_offers_what_help_tells
 start
+all_is_well_is_a_line_with_figures
+lag_has_thresholds
 completion_offers_what_may_stand_there
 completion_is_silent_without_a_daemon
+quota_has_thresholds
+disk_has_thresholds
+damage_is_critical
+unsynced_has_thresholds
+trouble_with_the_check_is_told_apart
 stop || fail "the stop was not clean: $(cat "$dir/log")"
 echo "$failures failures"
 [ "$failures" -eq 0 ]
