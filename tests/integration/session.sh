@@ -89,3 +89,11 @@ spoil() {
     at=$(grep -abo "$1" "$dir"/data/ns/default/*.seg | tail -n 1 | cut -d: -f1)
     printf X | dd of="$(ls "$dir"/data/ns/default/*.seg)" bs=1 seek="$at" conv=notrunc status=none
 }
+
+# await COMMAND...: until it succeeds, for at most a minute.
+await() {
+    local end=$((SECONDS + 60))
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || { fail "it did not come to pass: $*"; return 1; }
+    done
+}

@@ -226,6 +226,38 @@ trouble_with_the_check_is_told_apart() {
     fi
 }
 
+# ---- stat --watch ----
+
+# The first look has nothing to compare with; a later one tells how fast what was appended came. SIGINT ends it, with 130.
+rates_come_with_every_look_but_the_first() {
+    local pid status
+    "$tusk" stat --watch=0.01 -o jsonl >"$dir/looks" 2>&1 &
+    pid=$!
+    await grep -q '"name":"append_entries","value":[0-9]*,"per_second":null}' "$dir/looks"
+    expect 0 '*' "$tusk" append watched 1 2 3 4 5
+    await grep -qE '"name":"append_entries","value":[0-9]+,"per_second":[0-9]*[1-9][0-9.]*}' "$dir/looks"
+    kill -INT "$pid"
+    wait "$pid"
+    status=$?
+    [ "$status" -eq 130 ] || fail "stat --watch ended with $status"
+    [ "$(grep -c '"append_entries",.*null}' "$dir/looks")" -eq 1 ] || fail "a later look has no rate"
+    ! grep -q $'\033' "$dir/looks" || fail "a file got what moves a terminal's cursor"
+    [[ $(tail -n 1 "$dir/looks") == '{"time":"'*'}' ]] || fail "the last line is not whole: $(tail -n 1 "$dir/looks")"
+}
+
+watching_takes_seconds_in_each_way() {
+    local words
+    for words in --watch '--watch 60' '--watch=60' '-w 60' -w60; do
+        # shellcheck disable=SC2086
+        interrupted INT "*	journal_lsn	+([0-9])	-*" "$tusk" stat $words -o raw
+    done
+    for words in '--watch x' '--watch=0' '--watch 1 2' '1' '-w 1e9'; do
+        # shellcheck disable=SC2086
+        expect 2 '' "$tusk" stat $words
+    done
+    expect 0 '*	*' "$tusk" stat -o raw
+}
+
 shopt -s extglob
 every_error_is_explained
 explanations_have_columns_for_programs
@@ -241,6 +273,8 @@ disk_has_thresholds
 damage_is_critical
 unsynced_has_thresholds
 trouble_with_the_check_is_told_apart
+rates_come_with_every_look_but_the_first
+watching_takes_seconds_in_each_way
 stop || fail "the stop was not clean: $(cat "$dir/log")"
 echo "$failures failures"
 [ "$failures" -eq 0 ]
