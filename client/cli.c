@@ -29,6 +29,8 @@ void cli_catch_interrupt(void)
 
 /* ---- Options ---- */
 
+static bool color_off; /* --no-color, for those who know no struct cli */
+
 enum { KEY_TIMEOUT = 0x1000, KEY_NO_COLOR };
 
 static const struct argp_option cli_options[] = {
@@ -38,7 +40,7 @@ static const struct argp_option cli_options[] = {
     {"timeout", KEY_TIMEOUT, "SECONDS", 0, "Longest wait for an answer (5)", 90},
     {"quiet", 'q', NULL, 0, "Say nothing but errors", 90},
     {"verbose", 'v', NULL, 0, "Say more", 90},
-    {"no-color", KEY_NO_COLOR, NULL, 0, "No colors", 90},
+    {"no-color", KEY_NO_COLOR, NULL, 0, "No colors, at a terminal either", 90},
     {0},
 };
 
@@ -87,7 +89,7 @@ static error_t cli_option(int key, char *arg, struct argp_state *state)
         cli->verbose = true;
         return 0;
     case KEY_NO_COLOR:
-        cli->color = false;
+        cli->no_color = color_off = true;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -152,30 +154,56 @@ enum cli_output cli_output_kind(const struct cli *cli)
     return isatty(STDOUT_FILENO) ? OUTPUT_TABLE : OUTPUT_RAW;
 }
 
+/* ---- Colors ---- */
+
+static bool is_set(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && *value != '\0';
+}
+
+/* NO_COLOR: https://no-color.org */
+bool cli_colored(FILE *file)
+{
+    return !color_off && !is_set("NO_COLOR") && is_set("TERM") &&
+           strcmp(getenv("TERM"), "dumb") != 0 && isatty(fileno(file));
+}
+
+void cli_head(bool begin)
+{
+    if (cli_colored(stdout)) {
+        (void)fputs(begin ? "\033[1m" : "\033[0m", stdout);
+    }
+}
+
 /* ---- Errors ---- */
+
+static void say(bool error, const char *format, va_list args)
+{
+    (void)fflush(stdout);
+    (void)fputs(error && cli_colored(stderr) ? "\033[1;31mtusk:\033[0m " : "tusk: ", stderr);
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
+}
 
 void cli_say(const char *format, ...)
 {
     va_list args;
 
-    (void)fflush(stdout);
-    (void)fputs("tusk: ", stderr);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    say(true, format, args);
     va_end(args);
-    (void)fputc('\n', stderr);
 }
 
 void cli_note(const struct cli *cli, const char *format, ...)
 {
     va_list args;
-    char text[1024];
 
     if (!cli->quiet) {
         va_start(args, format);
-        (void)vsnprintf(text, sizeof text, format, args);
+        say(false, format, args);
         va_end(args);
-        cli_say("%s", text);
     }
 }
 

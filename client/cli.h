@@ -11,6 +11,7 @@
 #include <argp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 enum cli_exit {
     CLI_DONE = 0,
@@ -36,7 +37,7 @@ struct cli {
     bool timeout_given;
     bool quiet;
     bool verbose;
-    bool color;
+    bool no_color;
     bool completing; /* Nothing is done: say what may be typed next (cli_complete.h) */
     struct tusk *t;  /* After cli_connect(); closed by main */
 };
@@ -73,9 +74,13 @@ int cli_connect(struct cli *cli);
 /* Tell that `what` failed with the connection's last error; the exit code of code. */
 __attribute__((format(printf, 3, 4))) int cli_fail(const struct cli *cli, int code,
                                                    const char *what, ...);
-/* "tusk: " and a sentence on standard error. */
+/* Whether colors may go there: a terminal that is not dumb, and neither --no-color nor NO_COLOR. */
+bool cli_colored(FILE *file);
+/* Around the head of a table on standard output, which stands out where there are colors. */
+void cli_head(bool begin);
+/* "tusk: " and a sentence on standard error; what failed, red where there are colors. */
 __attribute__((format(printf, 1, 2))) void cli_say(const char *format, ...);
-/* The same, unless -q. */
+/* The same of what is no failure, unless -q, and never red. */
 __attribute__((format(printf, 2, 3))) void cli_note(const struct cli *cli, const char *format, ...);
 int cli_exit_code(int code);
 /* Flush standard output. CLI_DONE, or CLI_FAILED after telling why. */

@@ -198,8 +198,10 @@ static void tell(struct explanation *explanation, const char *kind, const char *
                  const char *text, const struct status_help *help)
 {
     if (explanation->prose) {
-        (void)printf("%s%s %d%s%s: %s\n", explanation->told > 0 ? "\n" : "", kind, number,
-                     *name != '\0' ? ", " : "", name, text);
+        (void)fputs(explanation->told > 0 ? "\n" : "", stdout);
+        cli_head(true);
+        (void)printf("%s %d%s%s: %s\n", kind, number, *name != '\0' ? ", " : "", name, text);
+        cli_head(false);
         print_wrapped("Meaning", help->meaning);
         print_wrapped("Why", help->why);
         print_wrapped("What now", help->remedy);

@@ -54,7 +54,7 @@ static void print_help(void)
                "      --timeout SECONDS longest wait for an answer (5)\n"
                "  -q, --quiet           say nothing but errors\n"
                "  -v, --verbose         say more\n"
-               "      --no-color        no colors\n"
+               "      --no-color        no colors, at a terminal either\n"
                "      --version\n"
                "\n'tusk COMMAND --help' says more about a command.");
 }
@@ -114,8 +114,7 @@ int main(int argc, char **argv)
         .options = top_options, .parser = top_option, .children = cli_children};
     struct cli cli = {.socket = environment("TUSK_SOCKET"),
                       .space = environment("TUSK_NAMESPACE"),
-                      .timeout_ms = 5000,
-                      .color = true};
+                      .timeout_ms = 5000};
     struct top top = {.cli = &cli};
     int rc;
 

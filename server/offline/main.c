@@ -215,9 +215,11 @@ static int take_option(struct offline_options *options, const struct command *co
     case 'q':
         options->quiet = true;
         return -1;
-    case 'v':
     case KEY_NO_COLOR:
-        return -1; /* tusk's; there is nothing to them here */
+        options->no_color = true;
+        return -1;
+    case 'v':
+        return -1; /* tusk's; there is nothing to it here */
     case KEY_THREADS:
         return threads_from(arg, &options->threads) == 0 ? -1 : OFFLINE_USAGE;
     case KEY_PAYLOAD:

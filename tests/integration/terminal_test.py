@@ -191,14 +191,14 @@ class Terminal:
             self.more(0.05)
         return True
 
-    def ended(self, status):
+    def ended(self, status=None):
         end = time.monotonic() + PATIENCE_S
         while self.process.poll() is None and time.monotonic() < end:
             self.more(0.05)
         self.more(0)
         if self.process.poll() is None:
             self.process.kill()
-        if self.process.wait() != status:
+        if self.process.wait() != status and status is not None:
             fail(f"{' '.join(self.words[1:])}: exit status {self.process.returncode}, not {status}:\n{self.screen.text()}")
         if termios.tcgetattr(self.slave) != self.before:
             fail(f"{' '.join(self.words[1:])}: the terminal's settings are not what they were")
@@ -296,7 +296,7 @@ def top_gives_the_terminal_back_however_it_ends(daemon):
     top.until("the screen", lambda text: "zürich" in text)
     daemon.stop()
     top.ended(6)
-    if b"tusk: top: " not in top.all:
+    if b" top: " not in top.all:
         fail(f"top does not say why it ended: {top.all[-200:]}")
     daemon.start()
 
@@ -305,10 +305,39 @@ def top_needs_a_terminal_that_it_knows():
     done = subprocess.run([tusk, "top"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     if done.returncode != 2 or "top needs a terminal" not in done.stderr or done.stdout:
         fail(f"top without a terminal: {done}")
-    top = Terminal(tusk, "top", term="no-such-terminal")
+    # ncurses keeps what it had got when newterm() fails.
+    top = Terminal(tusk, "top", term="no-such-terminal", ASAN_OPTIONS="detect_leaks=0")
     top.ended(2)
     if b"no-such-terminal" not in top.all:
         fail(f"top does not say which terminal it does not know: {top.all}")
+
+
+# ---- colors ----
+
+
+def told(words, **environment):
+    """All that is written, by a program that ends."""
+    program = Terminal(tusk, *words, **environment)
+    program.ended()
+    return program.all
+
+
+def colors_are_for_terminals_that_want_them():
+    for words, color in ((["-n", "nowhere", "topics"], b"\x1b[1;31mtusk:\x1b[0m there"), (["verify", "/nowhere"], b"\x1b[1;31mtusk:\x1b[0m "),
+                         (["topics"], b"\x1b[1mTOPIC"), (["read", "aachen"], b"\x1b[1m      OFFSET"), (["explain", "QUOTA"], b"\x1b[1mstatus")):
+        if color not in told(words):
+            fail(f"{words}: no color at a terminal: {told(words)}")
+        for plain in (told(["--no-color", *words]), told([*words, "--no-color"]), told(words, NO_COLOR="1"),
+                      told(words, term="dumb")):
+            if b"\x1b[" in plain or len(plain) < 20:
+                fail(f"{words}: there is color, or nothing, where there should be none: {plain}")
+        if color not in told(words, NO_COLOR=""):
+            fail(f"{words}: an empty NO_COLOR takes the color")
+        piped = subprocess.run([tusk, *words], capture_output=True, env=os.environ | {"TERM": "xterm"}, timeout=PATIENCE_S, check=False)
+        if b"\x1b" in piped.stdout + piped.stderr:
+            fail(f"{words}: color in a pipe: {piped}")
+    if b"\x1b[" in told(["topics", "-o", "raw"]) + told(["topics", "-o", "json"]):
+        fail("columns for programs have color")
 
 
 # ---- stat --watch ----
@@ -344,7 +373,7 @@ def bash_completes_as_one_types():
 
 def main():
     with tempfile.TemporaryDirectory() as directory:
-        for name in [name for name in os.environ if name.startswith("TUSK_")]:
+        for name in [name for name in os.environ if name.startswith("TUSK_") or name == "NO_COLOR"]:
             del os.environ[name]
         os.environ["TUSK_SOCKET"] = directory + "/tusk.sock"
         daemon = Daemon(directory)
@@ -357,6 +386,7 @@ def main():
         top_helps_and_follows_the_terminals_size()
         top_gives_the_terminal_back_however_it_ends(daemon)
         top_needs_a_terminal_that_it_knows()
+        colors_are_for_terminals_that_want_them()
         watching_replaces_what_it_showed()
         bash_completes_as_one_types()
         daemon.stop()
