@@ -1,5 +1,6 @@
 #include "client/cli.h"
 
+#include "client/cli_complete.h"
 #include "client/cli_parse.h"
 
 #include <errno.h>
@@ -28,6 +29,8 @@ void cli_catch_interrupt(void)
 
 /* ---- Options ---- */
 
+static bool color_off; /* --no-color, for those who know no struct cli */
+
 enum { KEY_TIMEOUT = 0x1000, KEY_NO_COLOR };
 
 static const struct argp_option cli_options[] = {
@@ -37,7 +40,7 @@ static const struct argp_option cli_options[] = {
     {"timeout", KEY_TIMEOUT, "SECONDS", 0, "Longest wait for an answer ($TUSK_TIMEOUT, 5)", 90},
     {"quiet", 'q', NULL, 0, "Say nothing but errors", 90},
     {"verbose", 'v', NULL, 0, "Say more", 90},
-    {"no-color", KEY_NO_COLOR, NULL, 0, "No colors", 90},
+    {"no-color", KEY_NO_COLOR, NULL, 0, "No colors, at a terminal either", 90},
     {0},
 };
 
@@ -95,7 +98,7 @@ static error_t cli_option(int key, char *arg, struct argp_state *state)
         cli->verbose = true;
         return 0;
     case KEY_NO_COLOR:
-        cli->color = false;
+        cli->no_color = color_off = true;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -107,6 +110,11 @@ const struct argp_child cli_children[] = {{&cli_argp, 0, "Global options:", 90},
 
 void cli_parse(const struct argp *argp, int argc, char **argv, void *input)
 {
+    struct cli *cli = *(struct cli **)input;
+
+    if (cli->completing) {
+        cli_complete_arguments(cli, argp, argc, argv);
+    }
     argp_err_exit_status = CLI_USAGE;
     if (argp_parse(argp, argc, argv, 0, NULL, input) != 0) {
         exit(CLI_USAGE);
@@ -155,30 +163,56 @@ enum cli_output cli_output_kind(const struct cli *cli)
     return isatty(STDOUT_FILENO) ? OUTPUT_TABLE : OUTPUT_RAW;
 }
 
+/* ---- Colors ---- */
+
+static bool is_set(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && *value != '\0';
+}
+
+/* NO_COLOR: https://no-color.org */
+bool cli_colored(FILE *file)
+{
+    return !color_off && !is_set("NO_COLOR") && is_set("TERM") &&
+           strcmp(getenv("TERM"), "dumb") != 0 && isatty(fileno(file));
+}
+
+void cli_head(bool begin)
+{
+    if (cli_colored(stdout)) {
+        (void)fputs(begin ? "\033[1m" : "\033[0m", stdout);
+    }
+}
+
 /* ---- Errors ---- */
+
+static void say(bool error, const char *format, va_list args)
+{
+    (void)fflush(stdout);
+    (void)fputs(error && cli_colored(stderr) ? "\033[1;31mtusk:\033[0m " : "tusk: ", stderr);
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
+}
 
 void cli_say(const char *format, ...)
 {
     va_list args;
 
-    (void)fflush(stdout);
-    (void)fputs("tusk: ", stderr);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    say(true, format, args);
     va_end(args);
-    (void)fputc('\n', stderr);
 }
 
 void cli_note(const struct cli *cli, const char *format, ...)
 {
     va_list args;
-    char text[1024];
 
     if (!cli->quiet) {
         va_start(args, format);
-        (void)vsnprintf(text, sizeof text, format, args);
+        say(false, format, args);
         va_end(args);
-        cli_say("%s", text);
     }
 }
 
@@ -254,35 +288,42 @@ int cli_flush_output(void)
 
 /* ---- Connection ---- */
 
-int cli_connect(struct cli *cli)
+int cli_try_connect(struct cli *cli, struct tusk_failure *failure)
 {
     const char *const places[] = {TUSK_SOCKET_DEFAULT, "./tusk.sock"};
     struct tusk_options options = {.size = sizeof options,
                                    .space = cli->space,
                                    .client = "tusk",
                                    .timeout_ms = cli->timeout_ms};
-    struct tusk_failure failure;
     struct tusk_failure second;
     int rc;
 
     options.path = cli->socket != NULL ? cli->socket : places[0];
-    rc = tusk_connect(&options, &cli->t, &failure);
+    rc = tusk_connect(&options, &cli->t, failure);
     if (rc == TUSK_EUNREACHABLE && cli->socket == NULL) {
         options.path = places[1];
         rc = tusk_connect(&options, &cli->t, &second);
-        if (rc != TUSK_OK && rc != TUSK_EUNREACHABLE) {
-            failure = second;
+        if (rc == TUSK_EUNREACHABLE) {
+            const size_t used = strlen(failure->text);
+
+            (void)snprintf(failure->text + used, sizeof failure->text - used, " (nor at %s)",
+                           places[1]);
+        } else if (rc != TUSK_OK) {
+            *failure = second;
         }
     }
-    if (rc == TUSK_OK) {
-        if (cli->verbose) {
-            cli_say("connected to %s", options.path);
-        }
-        return CLI_DONE;
+    if (rc == TUSK_OK && cli->verbose) {
+        cli_say("connected to %s", options.path);
     }
-    if (rc == TUSK_EUNREACHABLE && cli->socket == NULL) {
-        cli_say("%s (nor at %s)%s", failure.text, places[1], cli_hint(rc));
-    } else {
+    return rc;
+}
+
+int cli_connect(struct cli *cli)
+{
+    struct tusk_failure failure;
+    const int rc = cli_try_connect(cli, &failure);
+
+    if (rc != TUSK_OK) {
         cli_say("%s%s", failure.text, cli_hint(rc));
     }
     return cli_exit_code(rc);
@@ -305,6 +346,9 @@ int cli_dispatch(struct cli *cli, const struct cli_command *commands, size_t cou
     char name[64];
     size_t i;
 
+    if (cli->completing) {
+        return cli_complete_command(cli, commands, count, prefix, argc, argv);
+    }
     for (i = 0; argc > 1 && i < count; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
             (void)snprintf(name, sizeof name, "%s %s", prefix, argv[1]);

@@ -11,6 +11,7 @@
 #include <argp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 enum cli_exit {
     CLI_DONE = 0,
@@ -36,8 +37,9 @@ struct cli {
     bool timeout_given;
     bool quiet;
     bool verbose;
-    bool color;
-    struct tusk *t; /* After cli_connect(); closed by main */
+    bool no_color;
+    bool completing; /* Nothing is done: say what may be typed next (cli_complete.h) */
+    struct tusk *t;  /* After cli_connect(); closed by main */
 };
 
 /* Set by SIGINT and SIGTERM after cli_catch_interrupt(). */
@@ -68,14 +70,20 @@ void cli_parse_words(struct cli *cli, struct cli_words *words, const char *usage
 /* What -o means here: table for a terminal, else raw. */
 enum cli_output cli_output_kind(const struct cli *cli);
 
+/* TUSK_OK and cli->t, or a code and *failure: nothing is told. */
+int cli_try_connect(struct cli *cli, struct tusk_failure *failure);
 /* CLI_DONE and cli->t, or the exit code after telling why not. */
 int cli_connect(struct cli *cli);
 /* Tell that `what` failed with the connection's last error; the exit code of code. */
 __attribute__((format(printf, 3, 4))) int cli_fail(const struct cli *cli, int code,
                                                    const char *what, ...);
-/* "tusk: " and a sentence on standard error. */
+/* Whether colors may go there: a terminal that is not dumb, and neither --no-color nor NO_COLOR. */
+bool cli_colored(FILE *file);
+/* Around the head of a table on standard output, which stands out where there are colors. */
+void cli_head(bool begin);
+/* "tusk: " and a sentence on standard error; what failed, red where there are colors. */
 __attribute__((format(printf, 1, 2))) void cli_say(const char *format, ...);
-/* The same, unless -q. */
+/* The same of what is no failure, unless -q, and never red. */
 __attribute__((format(printf, 2, 3))) void cli_note(const struct cli *cli, const char *format, ...);
 int cli_exit_code(int code);
 /* Flush standard output. CLI_DONE, or CLI_FAILED after telling why. */
@@ -97,7 +105,11 @@ int cli_config(struct cli *cli, int argc, char **argv);
 int cli_whoami(struct cli *cli, int argc, char **argv);
 int cli_acl(struct cli *cli, int argc, char **argv);
 int cli_stat(struct cli *cli, int argc, char **argv);
+int cli_top(struct cli *cli, int argc, char **argv);
 int cli_ping(struct cli *cli, int argc, char **argv);
+int cli_explain(struct cli *cli, int argc, char **argv);
+int cli_completion(struct cli *cli, int argc, char **argv);
+int cli_check(struct cli *cli, int argc, char **argv);
 int cli_bench(struct cli *cli, int argc, char **argv);
 /* verify, dump, salvage: this process becomes tusk-store. */
 int cli_offline(struct cli *cli, int argc, char **argv);
@@ -112,6 +124,8 @@ struct cli_command {
 /* Run the command that argv[1] names, with argv[0] "tusk ... NAME". prefix: "tusk topic". */
 int cli_dispatch(struct cli *cli, const struct cli_command *commands, size_t count,
                  const char *prefix, int argc, char **argv);
+/* The command that argv[1] names, of all there are (main.c). */
+int cli_run(struct cli *cli, int argc, char **argv);
 /* Name and help of each command, a line each. */
 void cli_list_commands(const struct cli_command *commands, size_t count);
 

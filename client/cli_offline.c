@@ -53,7 +53,7 @@ int cli_offline(struct cli *cli, int argc, char **argv)
     char path[PATH_MAX];
     /* argv[0] is "tusk verify": the command is its last word. */
     char *const space = strrchr(argv[0], ' ');
-    char **words = calloc((size_t)argc + 8, sizeof *words);
+    char **words = calloc((size_t)argc + 9, sizeof *words);
     const char *namespace_given = getenv("TUSK_NAMESPACE");
     int count = 0;
     int i;
@@ -64,14 +64,21 @@ int cli_offline(struct cli *cli, int argc, char **argv)
     }
     words[count++] = (char *)(uintptr_t) "tusk";
     words[count++] = space == NULL ? argv[0] : space + 1;
-    words[count++] = (char *)(uintptr_t) "-o";
-    words[count++] = (char *)(uintptr_t)output_name(cli->output);
-    if (cli->quiet) {
+    if (cli->completing) {
+        words[count++] = (char *)(uintptr_t) "--next";
+    } else {
+        words[count++] = (char *)(uintptr_t) "-o";
+        words[count++] = (char *)(uintptr_t)output_name(cli->output);
+    }
+    if (cli->no_color && !cli->completing) {
+        words[count++] = (char *)(uintptr_t) "--no-color";
+    }
+    if (cli->quiet && !cli->completing) {
         words[count++] = (char *)(uintptr_t) "-q";
     }
     /* The environment names the namespace that one talks to; files are looked at whole unless told
      * otherwise. */
-    if (cli->space != NULL && cli->space != namespace_given) {
+    if (cli->space != NULL && cli->space != namespace_given && !cli->completing) {
         words[count++] = (char *)(uintptr_t) "-n";
         words[count++] = (char *)(uintptr_t)cli->space;
     }

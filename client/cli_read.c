@@ -158,7 +158,9 @@ static void print_entry(struct reader *reader, const struct tusk_entry *entry)
     case OUTPUT_AUTO:
     case OUTPUT_TABLE:
         if (reader->entries == 0) {
+            cli_head(true);
             (void)printf("%12s  %-27s  %8s  %s\n", "OFFSET", "TIME", "SIZE", "DATA");
+            cli_head(false);
         }
         format_time(time, sizeof time, entry->time_us);
         (void)printf("%12llu  %-27s  %8zu  ", (unsigned long long)entry->offset, time, entry->size);

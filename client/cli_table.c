@@ -246,7 +246,9 @@ static void table_print(const struct table *table)
         column = i % table->column_count;
         widths[column] = width > widths[column] ? width : widths[column];
     }
+    cli_head(true);
     table_print_row(table, widths, names);
+    cli_head(false);
     for (i = 0; i < table->cell_count; i += table->column_count) {
         table_print_row(table, widths, (const char *const *)table->cells + i);
     }

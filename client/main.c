@@ -22,8 +22,12 @@ static const struct cli_command commands[] = {
     {"whoami", cli_whoami, "Who the daemon takes you for, and what you may do"},
     {"acl", cli_acl, "What a user may do, and by which rule"},
     {"stat", cli_stat, "The daemon's counters"},
+    {"top", cli_top, "Topics by rate and cursors by lag, on the whole terminal"},
     {"ping", cli_ping, "Measure a round trip to the daemon"},
+    {"check", cli_check, "Whether all is well, for Nagios and the like"},
     {"bench", cli_bench, "Measure append, read, latency, or end to end"},
+    {"explain", cli_explain, "What an error or exit status means, and what to do"},
+    {"completion", cli_completion, "What makes bash, zsh or fish complete the words of tusk"},
     {"verify", cli_offline, "Without a daemon: read a whole store and tell what is damaged"},
     {"dump", cli_offline, "Without a daemon: describe a file of a store, byte by byte"},
     {"salvage", cli_offline, "Without a daemon: take what validates into a new store"},
@@ -32,6 +36,11 @@ static const struct cli_command commands[] = {
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 #define USAGE "Usage: tusk [OPTION...] COMMAND [ARGUMENT...]"
+
+int cli_run(struct cli *cli, int argc, char **argv)
+{
+    return cli_dispatch(cli, commands, COMMAND_COUNT, "tusk", argc, argv);
+}
 
 static void print_help(void)
 {
@@ -45,7 +54,7 @@ static void print_help(void)
                "      --timeout SECONDS longest wait for an answer ($TUSK_TIMEOUT, 5)\n"
                "  -q, --quiet           say nothing but errors\n"
                "  -v, --verbose         say more\n"
-               "      --no-color        no colors\n"
+               "      --no-color        no colors, at a terminal either\n"
                "      --version\n"
                "\n'tusk COMMAND --help' says more about a command.");
 }
@@ -105,8 +114,7 @@ int main(int argc, char **argv)
         .options = top_options, .parser = top_option, .children = cli_children};
     struct cli cli = {.socket = environment("TUSK_SOCKET"),
                       .space = environment("TUSK_NAMESPACE"),
-                      .timeout_ms = 5000,
-                      .color = true};
+                      .timeout_ms = 5000};
     const char *timeout = environment("TUSK_TIMEOUT");
     struct top top = {.cli = &cli};
     int rc;
@@ -123,8 +131,7 @@ int main(int argc, char **argv)
         print_help();
         return CLI_USAGE;
     }
-    rc = cli_dispatch(&cli, commands, COMMAND_COUNT, "tusk", argc - top.command + 1,
-                      argv + top.command - 1);
+    rc = cli_run(&cli, argc - top.command + 1, argv + top.command - 1);
     (void)tusk_close(cli.t);
     if (rc == CLI_DONE) {
         rc = cli_flush_output();

@@ -1,6 +1,9 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "server/offline/offline.h"
 
@@ -53,6 +56,19 @@ int offline_exit(int code)
     }
 }
 
+static bool is_set(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && *value != '\0';
+}
+
+static bool colored(const struct offline_options *options, FILE *file)
+{
+    return !options->no_color && !is_set("NO_COLOR") && is_set("TERM") &&
+           strcmp(getenv("TERM"), "dumb") != 0 && isatty(fileno(file));
+}
+
 void offline_say(struct offline_options *options, const char *format, ...)
 {
     FILE *file = options->messages == NULL ? stderr : options->messages;
@@ -60,7 +76,7 @@ void offline_say(struct offline_options *options, const char *format, ...)
 
     progress_clear(&options->progress);
     out_flush(&options->out);
-    (void)fputs("tusk: ", file);
+    (void)fputs(colored(options, file) ? "\033[1;31mtusk:\033[0m " : "tusk: ", file);
     va_start(args, format);
     (void)vfprintf(file, format, args);
     va_end(args);

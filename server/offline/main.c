@@ -14,19 +14,39 @@
 
 enum { KEY_FORCE_LIVE = 0x100, KEY_PAYLOAD, KEY_THREADS, KEY_NO_COLOR, KEY_HELP, KEY_VERSION };
 
-static const struct option long_options[] = {
-    {"namespace", required_argument, NULL, 'n'},
-    {"output", required_argument, NULL, 'o'},
-    {"quiet", no_argument, NULL, 'q'},
-    {"verbose", no_argument, NULL, 'v'},
-    {"no-color", no_argument, NULL, KEY_NO_COLOR},
-    {"threads", required_argument, NULL, KEY_THREADS},
-    {"payload", optional_argument, NULL, KEY_PAYLOAD},
-    {"force-live", no_argument, NULL, KEY_FORCE_LIVE},
-    {"help", no_argument, NULL, KEY_HELP},
-    {"version", no_argument, NULL, KEY_VERSION},
-    {0},
+enum { OF_VERIFY = 1, OF_DUMP = 2, OF_SALVAGE = 4, OF_ALL = 7 };
+
+/* Each option once: for getopt, for --help, and for what completes a command line. */
+static const struct choice {
+    const char *name;
+    int key;
+    int has_arg;
+    const char *arg; /* As --help shows it, with what stands in front */
+    unsigned commands;
+    const char *help; /* NULL: tusk's, and there is nothing to it here */
+} choices[] = {
+    {"namespace", 'n', required_argument, " NS", OF_VERIFY | OF_SALVAGE, "only this namespace"},
+    {"namespace", 'n', required_argument, " NS", OF_DUMP, "of DIR, only this namespace"},
+    {"output", 'o', required_argument, " FORMAT", OF_ALL, "text (default), json or jsonl"},
+    {"quiet", 'q', no_argument, "", OF_VERIFY | OF_SALVAGE, "no progress bar"},
+    {"quiet", 'q', no_argument, "", OF_DUMP, NULL},
+    {"verbose", 'v', no_argument, "", OF_ALL, NULL},
+    {"no-color", KEY_NO_COLOR, no_argument, "", OF_ALL, NULL},
+    {"threads", KEY_THREADS, required_argument, " N", OF_VERIFY,
+     "blocks looked at at once (4, or as many as there are processors)"},
+    {"payload", KEY_PAYLOAD, optional_argument, "[=HOW]", OF_DUMP,
+     "entries, too: text (default) or hex"},
+    {"force-live", KEY_FORCE_LIVE, no_argument, "", OF_VERIFY,
+     "although a daemon has DIR: sealed blocks only, which it no longer changes;\n"
+     "its journal, manifests and open blocks are not judged"},
+    {"force-live", KEY_FORCE_LIVE, no_argument, "", OF_DUMP,
+     "although a daemon has DIR: what it writes meanwhile may look torn"},
+    {"help", KEY_HELP, no_argument, "", OF_ALL, NULL},
+    {"version", KEY_VERSION, no_argument, "", OF_ALL, NULL},
 };
+
+#define CHOICE_COUNT (sizeof choices / sizeof choices[0])
+#define HELP_COLUMN 18 /* Behind the short option */
 
 static const char verify_help[] =
     "Usage: tusk verify [OPTION...] DIR\n"
@@ -34,35 +54,21 @@ static const char verify_help[] =
     "offsets.\n"
     "Nothing is changed. Blocks, journal, manifests, seals and tables are held against each other; "
     "what a\n"
-    "crash tore at the end of the journal is not damage, and told apart.\n\n"
-    "  -n, --namespace NS    only this namespace\n"
-    "  -o, --output FORMAT   text (default), json or jsonl\n"
-    "  -q, --quiet           no progress bar\n"
-    "      --threads N       blocks looked at at once (4, or as many as there are processors)\n"
-    "      --force-live      although a daemon has DIR: sealed blocks only, which it no longer "
-    "changes;\n"
-    "                        its journal, manifests and open blocks are not judged\n";
+    "crash tore at the end of the journal is not damage, and told apart.\n\n";
 
 static const char dump_help[] =
     "Usage: tusk dump [OPTION...] FILE|DIR\n"
     "Describe a file of a store piece by piece, with byte offsets, and whether its checksums hold: "
     "a manifest,\n"
     "a journal file, a segment, a block or a seal by itself; known by its first bytes. DIR: all "
-    "files of a store.\n\n"
-    "  -n, --namespace NS    of DIR, only this namespace\n"
-    "  -o, --output FORMAT   text (default), json or jsonl\n"
-    "      --payload[=HOW]   entries, too: text (default) or hex\n"
-    "      --force-live      although a daemon has DIR: what it writes meanwhile may look torn\n";
+    "files of a store.\n\n";
 
 static const char salvage_help[] = "Usage: tusk salvage [OPTION...] DIR OUT\n"
                                    "Write everything of the store in DIR that validates into a new "
                                    "store, OUT, which must not exist. DIR is not\n"
                                    "changed. Offsets, times, topics, cursors and settings are "
                                    "kept; store id and incarnation are new. Damage\n"
-                                   "becomes a gap, and is told.\n\n"
-                                   "  -n, --namespace NS    only this namespace\n"
-                                   "  -o, --output FORMAT   text (default), json or jsonl\n"
-                                   "  -q, --quiet           no progress bar\n";
+                                   "becomes a gap, and is told.\n\n";
 
 static const char status_help[] = "\nExit status: 0 clean, nothing lost; 8 damage was found, or "
                                   "something was lost; 9 refused: in use by a\n"
@@ -74,7 +80,70 @@ static const struct command {
     const char *name;
     const char *help;
     int words;
-} commands[] = {{"verify", verify_help, 1}, {"dump", dump_help, 1}, {"salvage", salvage_help, 2}};
+    unsigned bit;
+} commands[] = {{"verify", verify_help, 1, OF_VERIFY},
+                {"dump", dump_help, 1, OF_DUMP},
+                {"salvage", salvage_help, 2, OF_SALVAGE}};
+
+static void print_help(FILE *file, const struct command *command)
+{
+    char name[64];
+    unsigned i;
+
+    (void)fputs(command->help, file);
+    for (i = 0; i < CHOICE_COUNT; i++) {
+        const struct choice *choice = &choices[i];
+        const char *text = choice->help;
+
+        if (text == NULL || (choice->commands & command->bit) == 0) {
+            continue;
+        }
+        (void)snprintf(name, sizeof name, "--%s%s", choice->name, choice->arg);
+        (void)fprintf(file, choice->key < 0x100 ? "  -%c, " : "      ", choice->key);
+        for (;;) {
+            const int size = (int)strcspn(text, "\n");
+
+            (void)fprintf(file, "%-*s%.*s\n", HELP_COLUMN, name, size, text);
+            if (text[size] == '\0') {
+                break;
+            }
+            text += size + 1;
+            (void)fprintf(file, "      ");
+            name[0] = '\0';
+        }
+    }
+}
+
+/* Of `tusk completion next`: what may stand in place of the last word, a line each. */
+static void print_next(const struct command *command, int count, char **words)
+{
+    const char *last = count > 0 ? words[count - 1] : "";
+    const char *before = count > 1 ? words[count - 2] : "";
+    unsigned i;
+
+    for (i = 0; i < CHOICE_COUNT; i++) {
+        const struct choice *choice = &choices[i];
+        const bool given = (before[0] == '-' && before[1] == choice->key && before[2] == '\0') ||
+                           (strncmp(before, "--", 2) == 0 && strcmp(before + 2, choice->name) == 0);
+
+        if ((choice->commands & command->bit) != 0 && choice->has_arg == required_argument &&
+            given) {
+            (void)fputs(choice->key == 'o' ? "text\t\njson\t\njsonl\t\n" : "", stdout);
+            return;
+        }
+    }
+    if (last[0] != '-') {
+        (void)puts(":files");
+        return;
+    }
+    for (i = 0; i < CHOICE_COUNT; i++) {
+        if ((choices[i].commands & command->bit) != 0) {
+            const char *help = choices[i].help != NULL ? choices[i].help : "";
+
+            (void)printf("--%s\t%.*s\n", choices[i].name, (int)strcspn(help, "\n"), help);
+        }
+    }
+}
 
 static const struct command *find_command(const char *name)
 {
@@ -146,9 +215,11 @@ static int take_option(struct offline_options *options, const struct command *co
     case 'q':
         options->quiet = true;
         return -1;
-    case 'v':
     case KEY_NO_COLOR:
-        return -1; /* tusk's; there is nothing to them here */
+        options->no_color = true;
+        return -1;
+    case 'v':
+        return -1; /* tusk's; there is nothing to it here */
     case KEY_THREADS:
         return threads_from(arg, &options->threads) == 0 ? -1 : OFFLINE_USAGE;
     case KEY_PAYLOAD:
@@ -157,7 +228,7 @@ static int take_option(struct offline_options *options, const struct command *co
         options->force_live = true;
         return -1;
     case KEY_HELP:
-        (void)fputs(command->help, stdout);
+        print_help(stdout, command);
         (void)fputs(status_help, stdout);
         return OFFLINE_DONE;
     case KEY_VERSION:
@@ -191,11 +262,26 @@ static int run(struct offline_options *options, const struct command *command, c
     return offline_salvage(options, words[0], words[1]);
 }
 
+/* An option that commands word differently is there twice, as the same. */
+static void fill_options(struct option options[CHOICE_COUNT + 1])
+{
+    unsigned count = 0;
+    unsigned i;
+
+    for (i = 0; i < CHOICE_COUNT; i++) {
+        if (count == 0 || strcmp(options[count - 1].name, choices[i].name) != 0) {
+            options[count++] = (struct option){
+                .name = choices[i].name, .has_arg = choices[i].has_arg, .val = choices[i].key};
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct offline_options options = {.threads = THREADS_DEFAULT};
     const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct option long_options[CHOICE_COUNT + 1] = {0};
     enum out_format format = OUT_TEXT;
     int status = -1;
     int key;
@@ -203,6 +289,11 @@ int main(int argc, char **argv)
     if (command == NULL) {
         return usage("tusk-store is run by tusk: tusk verify, tusk dump, tusk salvage", "");
     }
+    if (argc > 2 && strcmp(argv[2], "--next") == 0) {
+        print_next(command, argc - 3, argv + 3);
+        return fflush(stdout) == 0 ? OFFLINE_DONE : OFFLINE_FAILED;
+    }
+    fill_options(long_options);
     if (processors > 0 && processors < THREADS_DEFAULT) {
         options.threads = (unsigned)processors;
     }
@@ -215,7 +306,7 @@ int main(int argc, char **argv)
         return fflush(stdout) == 0 ? status : OFFLINE_FAILED;
     }
     if (argc - 1 - optind != command->words) {
-        (void)fputs(command->help, stderr);
+        print_help(stderr, command);
         return OFFLINE_USAGE;
     }
     out_init(&options.out, stdout, format);

@@ -34,6 +34,7 @@ struct offline_options {
     const char *name; /* Of one namespace; NULL: all */
     bool force_live;  /* Look although a daemon has the directory */
     bool quiet;
+    bool no_color;
     unsigned threads; /* At least 1 */
     enum offline_payload payload;
     struct out out;
@@ -43,7 +44,8 @@ struct offline_options {
 
 /* The exit status for a code of core. */
 int offline_exit(int code);
-/* "tusk: " and a sentence on standard error, behind a cleared progress bar. */
+/* "tusk: " and a sentence on standard error, behind a cleared progress bar; red where that is a
+ * terminal that is not dumb, and neither --no-color nor NO_COLOR says otherwise. */
 void offline_say(struct offline_options *options, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Say it, and the exit status of err. */

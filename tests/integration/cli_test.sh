@@ -6,82 +6,8 @@
 set -uo pipefail
 
 tuskd=$1 tusk=$2 readme=$3
-dir=$(mktemp -d)
-daemon=
-failures=0
-finish() {
-    [ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
-    rm -rf "$dir"
-}
-trap finish EXIT
-unset TUSK_NAMESPACE TUSK_DATA_DIR TUSK_LOG
-export TUSK_SOCKET=$dir/tusk.sock
-# However slow the machine is. What does not end by then is ended, and fails.
-export TUSK_TIMEOUT=100
-
-# The ready line comes through a pipe: when it can be read, the daemon serves.
-start() {
-    rm -f "$dir/ready"
-    mkfifo "$dir/ready"
-    "$tuskd" --data-dir "$dir/data" --socket "$TUSK_SOCKET" "$@" >"$dir/ready" 2>>"$dir/log" &
-    daemon=$!
-    read -r ready <"$dir/ready" || { echo "FAIL: no ready line: $(cat "$dir/log")"; exit 1; }
-}
-
-stop() {
-    kill -TERM "$daemon"
-    wait "$daemon"
-    daemon=
-}
-
-# expect STATUS OUTPUT COMMAND...: OUTPUT is a pattern of the shell for standard output; what tusk says on standard error
-# is left in $said.
-expect() {
-    local status=$1 output=$2 got got_status
-    shift 2
-    got=$(timeout 120 "$@" 2>"$dir/said")
-    got_status=$?
-    said=$(cat "$dir/said")
-    # shellcheck disable=SC2053
-    if [ "$got_status" -ne "$status" ] || [[ $got != $output ]]; then
-        printf 'FAIL: %s\n  exit %s, wanted %s\n  output %q, wanted %q\n  said %s\n' "$*" "$got_status" "$status" \
-            "$got" "$output" "$said"
-        failures=$((failures + 1))
-    fi
-}
-
-# interrupted SIGNAL OUTPUT COMMAND...: it ends with 130 when it gets the signal, which is sent when it has set itself up for
-# that, and has printed OUTPUT. (timeout would send it twice, to the process and to its group.)
-interrupted() {
-    local signal=$1 output=$2 bit pid state caught status
-    shift 2
-    bit=$((1 << ($(kill -l "$signal") - 1)))
-    "$@" >"$dir/got" 2>"$dir/said" &
-    pid=$!
-    # What has ended is there until it is waited for, and catches nothing.
-    # shellcheck disable=SC2053
-    while state=$(cat "/proc/$pid/status" 2>/dev/null) && [[ $state != *$'State:\tZ'* ]]; do
-        caught=$(sed -n 's/^SigCgt:[[:space:]]*/0x/p' <<<"$state")
-        [ $((caught & bit)) -eq 0 ] || [[ $(cat "$dir/got") != $output ]] || break
-    done
-    kill -s "$signal" "$pid" 2>/dev/null
-    wait "$pid"
-    status=$?
-    if [ "$status" -ne 130 ]; then
-        printf 'FAIL: %s\n  exit %s after SIG%s, wanted 130\n  output %q\n  said %s\n' "$*" "$status" "$signal" "$(cat "$dir/got")" \
-            "$(cat "$dir/said")"
-        failures=$((failures + 1))
-    fi
-}
-
-# says PATTERN: what the last command said on standard error.
-says() {
-    # shellcheck disable=SC2053
-    if [[ $said != $1 ]]; then
-        printf 'FAIL: said %q, wanted %q\n' "$said" "$1"
-        failures=$((failures + 1))
-    fi
-}
+# shellcheck source=/dev/null
+. "$(dirname "$0")/session.sh"
 
 # The commands of README's session give what README shows. Comments and the two commands that never end are left out.
 session_is_as_in_readme() {
@@ -207,13 +133,6 @@ nonsense_is_refused_with_a_remedy() {
         # shellcheck disable=SC2086
         expect 0 "Usage: tusk $words *--timeout*" "$tusk" $words --help
     done
-}
-
-# spoil TEXT: while the daemon is down, one byte of the last batch that holds it changes.
-spoil() {
-    local at
-    at=$(grep -abo "$1" "$dir"/data/ns/default/*.seg | tail -n 1 | cut -d: -f1)
-    printf X | dd of="$(ls "$dir"/data/ns/default/*.seg)" bs=1 seek="$at" conv=notrunc status=none
 }
 
 # Reading damage exits 8 and names the range, and with --skip-damage it goes on and names the same. A cursor passes

@@ -169,7 +169,7 @@ def run_page(name, steps, directory, environment):
     commands = [step for step in steps if isinstance(step, Command)]
     mounts = any(step.root for step in commands) and may_mount(pathlib.Path(tempfile.mkdtemp(dir=directory)))
     if commands and not re.search(r"\btuskd\b", commands[0].text):
-        shell.run(Command(0, "mkfifo ready; tuskd --data-dir data >ready 2>log & read -r _ <ready; rm ready", False))
+        shell.run(Command(0, "mkfifo ready; tuskd --data-dir $PWD/data >ready 2>log & read -r _ <ready; rm ready", False))
     for step in steps:
         if not isinstance(step, Command):
             before, after = PATCHES.get(step[0], ("", ""))

@@ -1,5 +1,6 @@
 /* The list of statuses: one number, name and sentence each. */
 #include "proto/status.h"
+#include "proto/status_help.h"
 
 #include <limits.h>
 #include <setjmp.h>
@@ -86,6 +87,43 @@ static void unknown_numbers_have_a_text_too(void **state)
     }
 }
 
+/* Whoever meets a status can ask what it means: each has a text of its own for that, for why it comes,
+ * and for what to do. */
+static void every_status_is_explained(void **state)
+{
+    const struct status_help *help;
+    size_t i;
+    size_t j;
+
+    (void)state;
+    for (i = 0; i < STATUS_COUNT; i++) {
+        help = status_help(statuses[i].code);
+        assert_non_null(help);
+        assert_ptr_equal(help, status_help(statuses[i].number));
+        assert_true(strlen(help->meaning) > 20);
+        assert_true(strlen(help->why) > 20);
+        assert_true(strlen(help->remedy) > 10);
+        for (j = 0; j < i; j++) {
+            assert_string_not_equal(help->meaning, status_help(statuses[j].code)->meaning);
+            assert_string_not_equal(help->why, status_help(statuses[j].code)->why);
+        }
+    }
+    assert_non_null(status_help(TUSK_OK));
+    assert_string_equal(status_help(TUSK_OK)->remedy, "Nothing.");
+}
+
+/* What is no status is not explained as another one. */
+static void what_is_no_status_is_not_explained(void **state)
+{
+    static const int unknown[] = {23, -23, 65535, INT_MAX, INT_MIN, INT_MIN + 1};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        assert_null(status_help(unknown[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +131,8 @@ int main(void)
         cmocka_unit_test(names_and_sentences_are_unique),
         cmocka_unit_test(either_sign_finds_the_name_and_the_sentence),
         cmocka_unit_test(unknown_numbers_have_a_text_too),
+        cmocka_unit_test(every_status_is_explained),
+        cmocka_unit_test(what_is_no_status_is_not_explained),
     };
 
     return cmocka_run_group_tests_name("status", tests, NULL, NULL);
