@@ -278,10 +278,10 @@ static int reader_run(struct reader *reader)
                 reader->held_back = true;
                 break;
             }
+            reader_tell_skipped(reader); /* It stood before this entry */
             print_entry(reader, &entry);
             waited_ms = 0;
             wait_ms = 0;
-            reader_tell_skipped(reader);
             if (reader->unsaved >= READ_CHECKPOINT_ENTRIES && reader->moves) {
                 rc = reader_save(reader, 0);
             }

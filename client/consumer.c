@@ -102,6 +102,17 @@ bool consumer_still_true(struct tusk_consumer *c)
     return false;
 }
 
+/* Damage before a batch counts when what stands before it has been returned, not when it was read
+ * ahead. */
+static void consumer_count_skipped(struct tusk_consumer *c, const struct message_read_reply *reply)
+{
+    if (reply->skipped_to > reply->skipped_from) {
+        c->info.skipped += reply->skipped_to - reply->skipped_from;
+        c->info.skipped_from = reply->skipped_from;
+        c->info.skipped_to = reply->skipped_to;
+    }
+}
+
 /* A batch without entries says that damage was skipped: what comes next lies behind it. */
 static void consumer_pass_damage(struct tusk_consumer *c, const struct tusk_batch *batch)
 {
@@ -137,6 +148,7 @@ static bool consumer_take(struct tusk_consumer *c, struct tusk_entry *entry)
             return false;
         }
         c->current = c->queue[0];
+        consumer_count_skipped(c, &c->current->reply);
         c->queued--;
         memmove(c->queue, c->queue + 1, c->queued * sizeof(struct tusk_batch *));
         arriving = c->reads.in_flight > 0;

@@ -63,11 +63,6 @@ static void consumer_read_arrived(struct tusk_consumer *c, struct tusk_batch *ba
     if (reply->epoch != 0) {
         c->info.epoch = reply->epoch;
     }
-    if (reply->skipped_to > reply->skipped_from) {
-        c->info.skipped += reply->skipped_to - reply->skipped_from;
-        c->info.skipped_from = reply->skipped_from;
-        c->info.skipped_to = reply->skipped_to;
-    }
     c->checked = false;
     c->topic.id = reply->topic_id;
     c->topic.name.size = reply->topic_id == 0 ? (uint16_t)strlen(c->topic_name) : 0;

@@ -190,6 +190,7 @@ int inspect_open(struct inspection **out, struct io *io, const struct engine_opt
     inspection->recovery.ns = inspection->ns;
     inspection->recovery.err = &inspection->err;
     inspection->recovery.accept_loss = way != INSPECT_AS_IS;
+    inspection->recovery.notes_strays = way != INSPECT_AS_IS;
     inspection->recovery.lenient = way != INSPECT_AS_IS && way != INSPECT_LIVE;
     rc = examine(inspection);
     if (rc != 0) {
@@ -220,6 +221,7 @@ void inspect_close(struct inspection *inspection)
     free(inspection->engine);
     free(inspection->blocks);
     free(inspection->refs);
+    free(inspection->strays);
     free(inspection->by_address);
     free(inspection);
 }

@@ -46,6 +46,17 @@ struct inspect_ref {
     uint32_t crc;   /* Of the batch's header */
 };
 
+/* A run of batches that the journal tells of, and whose block no table knows and no block says it
+ * is: the record that gave them the block went with a loss. Which topic they were of went with it.
+ */
+struct inspect_stray {
+    uint64_t segment;
+    uint32_t index;
+    uint64_t from; /* Offsets [from, to) */
+    uint64_t to;
+    uint64_t entries;
+};
+
 struct inspect_block {
     struct topic *topic; /* Borrowed, as everything here */
     const struct block *block;
@@ -70,6 +81,9 @@ struct inspection {
     struct inspect_ref *refs; /* Owned; in order of blocks and positions */
     uint64_t ref_count;
     uint64_t ref_capacity;
+    struct inspect_stray *strays; /* Owned; in the order of the journal */
+    uint64_t stray_count;
+    uint64_t stray_capacity;
     uint32_t *by_address; /* Owned; indexes of blocks, in order of segments and indexes */
     uint32_t adopted;     /* Blocks found by their own headers */
     uint32_t renamed;     /* Topics that another topic's name was in the way of */

@@ -103,8 +103,9 @@ static int note_item(struct inspection *inspection, const struct scan_record *re
     struct batch_header header;
     struct inspect_ref ref;
 
-    if (at == inspection->block_count || position < FORMAT_BLOCK_DATA || position > limit ||
-        position % BATCH_ALIGN != 0 || item->padded_size > limit - position) {
+    CHECK(at < inspection->block_count);
+    if (position < FORMAT_BLOCK_DATA || position > limit || position % BATCH_ALIGN != 0 ||
+        item->padded_size > limit - position) {
         return 0;
     }
     CHECK(inspection->thorough || record->header.lsn >= inspection->recovery.manifest.lsn);
@@ -133,26 +134,153 @@ static int note_item(struct inspection *inspection, const struct scan_record *re
     return note(inspection, &ref);
 }
 
+/* ---- what has no block ---- */
+
+static int compare_u64(const void *a, const void *b)
+{
+    const uint64_t left = *(const uint64_t *)a;
+    const uint64_t right = *(const uint64_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+/* Whether what stands there had no block when its record was applied, in a loss that is accepted
+ * for this look only: what was accepted before, was told before. As of the manifest nothing was
+ * applied, and all that has none counts. */
+static bool strayed(const struct inspection *inspection, uint64_t lsn, uint64_t delta)
+{
+    const struct recovery *recovery = &inspection->recovery;
+    const uint64_t place = lsn + delta;
+
+    CHECK(inspection->way <= INSPECT_LIVE);
+    CHECK(recovery->stray_count <= recovery->stray_capacity);
+    if (inspection->way == INSPECT_FROM_MANIFEST) {
+        return lsn >= recovery->manifest.lsn;
+    }
+    return inspection->way != INSPECT_AS_IS && recovery->stray_count > 0 &&
+           bsearch(&place, recovery->strays, recovery->stray_count, sizeof place, compare_u64) !=
+               NULL;
+}
+
+static int note_stray(struct inspection *inspection, const struct inspect_stray *stray)
+{
+    struct inspect_stray *last =
+        inspection->stray_count == 0 ? NULL : &inspection->strays[inspection->stray_count - 1];
+
+    CHECK(stray->from <= stray->to);
+    CHECK(inspection->stray_count <= inspection->stray_capacity);
+    if (last != NULL && last->segment == stray->segment && last->index == stray->index &&
+        last->to == stray->from) {
+        last->to = stray->to;
+        last->entries += stray->entries;
+        return 0;
+    }
+    if (inspection->stray_count == inspection->stray_capacity) {
+        const uint64_t capacity = inspection->stray_capacity * 2 + 16;
+        struct inspect_stray *strays = realloc(inspection->strays, capacity * sizeof *strays);
+
+        if (strays == NULL) {
+            return error_set(&inspection->err, TUSK_ENOMEM, "note what has no block");
+        }
+        inspection->strays = strays;
+        inspection->stray_capacity = capacity;
+    }
+    inspection->strays[inspection->stray_count++] = *stray;
+    return 0;
+}
+
+/* A block that was given back: what it held was trimmed, or deleted. */
+static void forget_strays(struct inspection *inspection, uint64_t segment, uint64_t index)
+{
+    uint64_t kept = 0;
+    uint64_t i;
+
+    CHECK(inspection->stray_count <= inspection->stray_capacity);
+    for (i = 0; i < inspection->stray_count; i++) {
+        if (inspection->strays[i].segment != segment || inspection->strays[i].index != index) {
+            inspection->strays[kept++] = inspection->strays[i];
+        }
+    }
+    CHECK(kept <= inspection->stray_count);
+    inspection->stray_count = kept;
+}
+
+/* A record that is not of batches: a block given back, or many batches written to one. */
+static int note_body(struct inspection *inspection, const struct scan_record *record)
+{
+    struct format_record body;
+    struct format_place place;
+    struct inspect_stray stray;
+
+    CHECK(!format_record_has_items(record->header.type));
+    CHECK(record->bytes != NULL);
+    if ((record->header.type != RECORD_BLOCK_FREE && record->header.type != RECORD_STRETCH) ||
+        format_record_body_decode(&body, &record->header, record->bytes) != 0) {
+        return 0;
+    }
+    if (record->header.type == RECORD_BLOCK_FREE) {
+        forget_strays(inspection, body.field[BLOCK_SEGMENT], body.field[BLOCK_INDEX]);
+        return 0;
+    }
+    place = (struct format_place){.segment = body.field[STRETCH_SEGMENT],
+                                  .index = (uint16_t)body.field[STRETCH_INDEX]};
+    stray = (struct inspect_stray){.segment = place.segment,
+                                   .index = place.index,
+                                   .from = body.field[STRETCH_FIRST],
+                                   .to = body.field[STRETCH_END],
+                                   .entries = body.field[STRETCH_ENTRIES]};
+    if (stray.from >= stray.to || block_at(inspection, &place) != inspection->block_count ||
+        !strayed(inspection, record->header.lsn, 0)) {
+        return 0;
+    }
+    return note_stray(inspection, &stray);
+}
+
+static int note_stray_item(struct inspection *inspection, const struct format_item *item)
+{
+    const uint64_t first = item->header.first_offset;
+
+    CHECK(item->bytes != NULL);
+    CHECK(item->padded_size >= BATCH_HEADER_SIZE);
+    if (first > UINT64_MAX - item->header.entry_count) {
+        return 0; /* No engine gives such offsets */
+    }
+    return note_stray(inspection, &(struct inspect_stray){.segment = item->place.segment,
+                                                          .index = item->place.index,
+                                                          .from = first,
+                                                          .to = first + item->header.entry_count,
+                                                          .entries = item->header.entry_count});
+}
+
 static int note_record(struct inspection *inspection, const struct scan_record *record)
 {
     struct format_items items;
     struct format_item item;
+    int rc = 0;
 
     CHECK(record->bytes != NULL);
     CHECK(record->header.size >= FORMAT_RECORD_HEADER_SIZE);
-    if (record->header.type != RECORD_BATCH || (record->header.flags & 0xff00u) != 0 ||
-        format_items_check(&record->header, record->bytes) != 0) {
+    if ((record->header.flags & 0xff00u) != 0) {
+        return 0;
+    }
+    if (!format_record_has_items(record->header.type)) {
+        return note_body(inspection, record);
+    }
+    if (format_items_check(&record->header, record->bytes) != 0) {
         return 0;
     }
     format_items_begin(&items, &record->header, record->bytes);
-    while (format_items_next(&items, &item) != 0) {
-        const int rc = note_item(inspection, record, &item);
+    while (rc == 0 && format_items_next(&items, &item) != 0) {
+        const uint64_t delta = (uint64_t)(item.bytes - record->bytes);
 
-        if (rc != 0) {
-            return rc;
+        if (block_at(inspection, &item.place) == inspection->block_count) {
+            rc = strayed(inspection, record->header.lsn, delta) ? note_stray_item(inspection, &item)
+                                                                : 0;
+        } else if (record->header.type == RECORD_BATCH) {
+            rc = note_item(inspection, record, &item);
         }
     }
-    return 0;
+    return rc;
 }
 
 static int by_place(const void *a, const void *b)

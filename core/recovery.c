@@ -392,6 +392,7 @@ void recovery_deinit(struct recovery *recovery)
     free(recovery->block_buffer);
     free(recovery->losses);
     free(recovery->passed);
+    free(recovery->strays);
 }
 
 /* Far more than any daemon uses up, of bytes of journal, too. */

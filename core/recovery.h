@@ -61,6 +61,12 @@ struct recovery {
     uint64_t *passed;
     uint32_t passed_count;
     uint32_t passed_capacity;
+    bool notes_strays; /* Somebody who looks wants to know: */
+    /* Where batches stand (the same way, in order) whose block no table knew, because what gave it
+     * to them went with an accepted loss. Owned. */
+    uint64_t *strays;
+    uint64_t stray_count;
+    uint64_t stray_capacity;
     bool no_memory;    /* A loss could not be noted */
     uint32_t new_loss; /* First of the new ones */
 

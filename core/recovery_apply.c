@@ -20,6 +20,28 @@ static int missing(struct recovery *recovery)
     return 0;
 }
 
+/* The same of batches without a block. */
+static int stray(struct recovery *recovery, uint64_t position)
+{
+    CHECK(recovery->stray_count <= recovery->stray_capacity);
+    CHECK(recovery->stray_count == 0 || recovery->strays[recovery->stray_count - 1] < position);
+    if (!recovery->lost || !recovery->notes_strays) {
+        return missing(recovery);
+    }
+    if (recovery->stray_count == recovery->stray_capacity) {
+        const uint64_t capacity = recovery->stray_capacity * 2 + 64;
+        uint64_t *strays = realloc(recovery->strays, capacity * sizeof *strays);
+
+        if (strays == NULL) {
+            return TUSK_ENOMEM;
+        }
+        recovery->strays = strays;
+        recovery->stray_capacity = capacity;
+    }
+    recovery->strays[recovery->stray_count++] = position;
+    return missing(recovery);
+}
+
 static int pass_over(struct recovery *recovery, uint64_t position)
 {
     CHECK(recovery->passed_count <= recovery->passed_capacity);
@@ -58,7 +80,9 @@ static int apply_batches(struct recovery *recovery, const struct scan_record *re
             (!recovery->lost &&
              (item.place.position != block->end || item.header.previous_crc != topic->last_crc ||
               item.header.first_offset < topic->next_offset))) {
-            rc = missing(recovery);
+            const uint64_t place = record->header.lsn + (uint64_t)(item.bytes - record->bytes);
+
+            rc = owner == NULL ? stray(recovery, place) : missing(recovery);
             if (rc != 0) {
                 return rc;
             }
@@ -87,7 +111,8 @@ static int apply_batches(struct recovery *recovery, const struct scan_record *re
 }
 
 /* As apply_batches(), of all its batches at once. */
-static int apply_stretch(struct recovery *recovery, const struct format_record *record)
+static int apply_stretch(struct recovery *recovery, const struct format_record *record,
+                         uint64_t lsn)
 {
     const uint32_t position = (uint32_t)record->field[STRETCH_POSITION];
     const struct recovery_owner *owner =
@@ -101,7 +126,7 @@ static int apply_stretch(struct recovery *recovery, const struct format_record *
         (!recovery->lost &&
          (position != block->end || record->field[STRETCH_PREVIOUS_CRC] != topic->last_crc ||
           record->field[STRETCH_FIRST] < topic->next_offset))) {
-        return missing(recovery);
+        return owner == NULL ? stray(recovery, lsn) : missing(recovery);
     }
     if (position < block->end || record->field[STRETCH_FIRST] < topic->next_offset) {
         recovery->skipped++;
@@ -403,7 +428,7 @@ int recovery_apply(struct recovery *recovery, const struct scan_record *record)
     case RECORD_BLOCK_FREE:
         return apply_free(recovery, &body);
     case RECORD_STRETCH:
-        return apply_stretch(recovery, &body);
+        return apply_stretch(recovery, &body, record->header.lsn);
     case RECORD_TOPIC_SET:
     case RECORD_TOPIC_DELETE:
     case RECORD_RUN:

@@ -143,6 +143,42 @@ static int refuse_version(const struct dump *dump, const uint8_t *page, struct e
         dump->path, version, flags, FORMAT_VERSION);
 }
 
+static int refuse_foreign(const struct dump *dump, const uint8_t *page, size_t size,
+                          struct error *err)
+{
+    char bytes[3 * FORMAT_MAGIC_SIZE + 1] = "";
+    size_t i;
+
+    for (i = 0; i < size; i++) {
+        (void)snprintf(bytes + 3 * i, sizeof bytes - 3 * i, " %02x", page[i]);
+    }
+    return error_set(err, TUSK_EINVALID,
+                     "%s is not a file of a store: it begins with%s, and none of journal, "
+                     "manifest, block and seal does",
+                     dump->path, bytes);
+}
+
+/* Less than a page: what is left of a file of a store, or the whole of another one. */
+static int refuse_short(const struct dump *dump, const uint8_t *page, size_t got, struct error *err)
+{
+    static const char *const magics[] = {FORMAT_MAGIC_JOURNAL, FORMAT_MAGIC_BLOCK,
+                                         FORMAT_MAGIC_SEAL, FORMAT_MAGIC_MANIFEST};
+    const size_t size = got < FORMAT_MAGIC_SIZE ? got : FORMAT_MAGIC_SIZE;
+    bool ours = all_zero(page, got); /* Some of them are, where nothing was written yet */
+    unsigned i;
+
+    for (i = 0; i < sizeof magics / sizeof magics[0]; i++) {
+        ours = ours || memcmp(page, magics[i], size) == 0;
+    }
+    if (!ours) {
+        return refuse_foreign(dump, page, size, err);
+    }
+    return error_set(err, TUSK_EINVALID,
+                     got == 0 ? "%s is empty (%u bytes)"
+                              : "%s is truncated: %u bytes, and a header alone takes 4096",
+                     dump->path, (unsigned)got);
+}
+
 static int by_kind(struct dump *dump, struct io_file *file, const uint8_t *page, uint64_t size,
                    struct error *err)
 {
@@ -168,11 +204,7 @@ static int by_kind(struct dump *dump, struct io_file *file, const uint8_t *page,
         }
         rc = ends_with(dump->path, ".seg") ? dump_segment(dump, file, size, err) : TUSK_EINVALID;
         if (rc == TUSK_EINVALID) {
-            return error_set(
-                err, rc,
-                "%s is not a file of a store: it begins with %02x %02x %02x %02x %02x %02x %02x "
-                "%02x, and none of journal, manifest, block and seal does",
-                dump->path, page[0], page[1], page[2], page[3], page[4], page[5], page[6], page[7]);
+            return refuse_foreign(dump, page, FORMAT_MAGIC_SIZE, err);
         }
     }
     return rc == TUSK_EVERSION ? refuse_version(dump, page, err) : rc;
@@ -197,10 +229,7 @@ int dump_file(struct dump *dump, struct error *err)
         rc = io_read_direct(file, page, FORMAT_PAGE, 0, &got, err);
     }
     if (rc == 0 && got < FORMAT_PAGE) {
-        rc = error_set(err, TUSK_EINVALID,
-                       got == 0 ? "%s is empty (%u bytes)"
-                                : "%s is truncated: %u bytes, and a header alone takes 4096",
-                       dump->path, (unsigned)got);
+        rc = refuse_short(dump, page, got, err);
     }
     if (rc == 0) {
         rc = by_kind(dump, file, page, size, err);

@@ -210,6 +210,22 @@ static void tell_way(struct salvage *salvage, const struct error *refusal)
     }
 }
 
+/* Entries that were acknowledged, as the journal says, and that no block has. */
+static void tell_strays(struct salvage *salvage)
+{
+    const struct inspection *inspection = salvage->store->inspection;
+    uint64_t i;
+
+    for (i = 0; i < inspection->stray_count; i++) {
+        const struct inspect_stray *stray = &inspection->strays[i];
+
+        salvage->counts.lost += stray->entries;
+        salvage_tell(salvage, NULL, stray->from, stray->to,
+                     "the journal tells of them, and what said in which block and of which topic "
+                     "they are is lost");
+    }
+}
+
 static int salvage_namespace(struct salvage *salvage, struct error *err)
 {
     struct out *out = &salvage->options->out;
@@ -230,6 +246,7 @@ static int salvage_namespace(struct salvage *salvage, struct error *err)
         return error_wrap(err, "namespace \"%s\"", salvage->name->name);
     }
     tell_way(salvage, &refusal);
+    tell_strays(salvage);
     inspect_settle(salvage->store->inspection);
     progress_subject(&salvage->options->progress, salvage->name->name,
                      bytes_to_read(salvage->store->inspection));

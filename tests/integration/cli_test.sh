@@ -138,10 +138,16 @@ nonsense_is_refused_with_a_remedy() {
 # Reading damage exits 8 and names the range, and with --skip-damage it goes on and names the same. A cursor passes
 # damage that is the last there is to read.
 damage_is_told() {
+    local entry told
     expect 0 '0 0' "$tusk" append damaged 'the entry that is damaged'
     expect 0 '1 1' "$tusk" append damaged 'the next'
     expect 0 '0 0' "$tusk" append ending 'the last there is'
+    for entry in first 'in the midst, damaged' second third 'damaged, too' fourth; do
+        expect 0 '*' "$tusk" append between "$entry"
+    done
     stop
+    spoil 'in the midst, damaged'
+    spoil 'damaged, too'
     spoil 'the entry that is damaged'
     spoil 'the last there is'
     start
@@ -149,6 +155,15 @@ damage_is_told() {
     says '*entries 0 to 0*damaged*'
     expect 8 'the next' "$tusk" read damaged --skip-damage
     says '*entries 0 to 0 are damaged and were skipped*'
+    # What was skipped is told where it stood, in what is printed, however far was read ahead.
+    told=$("$tusk" read between --skip-damage 2>&1)
+    entry='tusk: between: entries % to % are damaged and were skipped'
+    [ "$told" = "first
+${entry//%/1}
+second
+third
+${entry//%/4}
+fourth" ] || fail "damage is told out of order: $told"
     expect 8 '' "$tusk" read ending -c reader
     expect 8 '' "$tusk" read ending -c reader --skip-damage
     says '*entries 0 to 0 are damaged and were skipped*'

@@ -148,6 +148,16 @@ static void what_is_no_file_of_a_store_is_refused(void **state)
     write_file(f, "short", "TUSKMAN\n", 8);
     expect(f, "short", OFFLINE_USAGE, NULL);
     assert_non_null(strstr(f->err.text, "is truncated: 8 bytes"));
+    write_file(f, "shorter", "TUS", 3);
+    expect(f, "shorter", OFFLINE_USAGE, NULL);
+    assert_non_null(strstr(f->err.text, "is truncated: 3 bytes"));
+    write_file(f, "note", "Dear reader", 11);
+    expect(f, "note", OFFLINE_USAGE, NULL);
+    assert_non_null(strstr(f->err.text, "is not a file of a store: it begins with 44 65 61 72"));
+    assert_null(strstr(f->err.text, "truncated"));
+    write_file(f, "letter", "D", 1);
+    expect(f, "letter", OFFLINE_USAGE, NULL);
+    assert_non_null(strstr(f->err.text, "is not a file of a store: it begins with 44, and"));
     memset(page, 'x', sizeof page);
     write_file(f, "text", page, sizeof page);
     expect(f, "text", OFFLINE_USAGE, NULL);

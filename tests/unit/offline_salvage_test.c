@@ -6,6 +6,7 @@
 #include "core/format.h"
 #include "core/namespace.h"
 #include "tests/support/damaged_store.h"
+#include "tests/support/journal_image.h"
 #include "tests/support/offline_fixture.h"
 #include "tests/support/old_batch.h"
 
@@ -457,9 +458,107 @@ static void an_old_batch_hides_nothing(void **state)
     }
 }
 
+/* A bit of the nth-last record that gives a block to a topic. */
+static void damage_allocation(struct fixture *f, unsigned nth)
+{
+    struct journal_image *image = journal_image_load(f->disk, FIXTURE_DIR);
+    const struct image_record *record = NULL;
+    uint64_t before = UINT64_MAX;
+    unsigned i;
+
+    for (i = 0; i <= nth; i++) {
+        record = journal_image_last(image, RECORD_BLOCK_ALLOCATE, before);
+        before = record->header.lsn;
+    }
+    sim_disk_flip_bit(f->disk, record->file->path, (record->offset + record->header.size - 3) * 8);
+    journal_image_free(image);
+}
+
+/* The record that gave a block to a topic is damaged. What the block itself brings back is there; what
+ * only the journal tells of is lost, and is counted: neither more nor less than what is missing. */
+static void what_lost_its_block_is_counted(void **state)
+{
+    uint64_t lost = 0;
+    unsigned round;
+    unsigned i;
+
+    (void)state;
+    for (round = 0; round < 8; round++) {
+        struct fixture *f = fixture_new(31);
+        struct fixture *to = fixture_new(32);
+        struct held then[2];
+        struct held now[2];
+        struct said said;
+
+        f->options.manifest_journal_bytes = 8u << 20;
+        fixture_open(f);
+        for (i = 0; i < 150; i++) {
+            assert_int_equal(fixture_append_size(f, i % 3 == 0 ? "u" : "t", 500 + i), 0);
+        }
+        fixture_settle(f);
+        held_read(f, "t", &then[0]);
+        held_read(f, "u", &then[1]);
+        fixture_close(f);
+        sim_disk_settle(f->disk);
+        damage_allocation(f, round % 4);
+        if (round >= 4) {
+            offline_remove(f, SEGMENT);
+        }
+        offline_salvage_disk(f, to, &said);
+        assert_int_equal(said.status, OFFLINE_DAMAGED);
+        fixture_open(to);
+        held_read(to, "t", &now[0]);
+        held_read(to, "u", &now[1]);
+        assert_int_equal(held_missing(&then[0], &now[0]) + held_missing(&then[1], &now[1]),
+                         said.counts.lost);
+        lost += said.counts.lost;
+        assert_int_equal(
+            said.counts.lost > 0,
+            said_has(&said, "the journal tells of them, and what said in which block"));
+        for (i = 0; i < 2; i++) {
+            held_free(&now[i]);
+            held_free(&then[i]);
+        }
+        said_free(&said);
+        fixture_free(to);
+        fixture_free(f);
+    }
+    assert_true(lost > 10);
+}
+
+/* The same record of a topic that was deleted later: nothing is missing that anybody wants. */
+static void what_was_deleted_behind_a_loss_is_not_counted(void **state)
+{
+    struct fixture *f = fixture_new(33);
+    struct fixture *to = fixture_new(34);
+    struct said said;
+
+    (void)state;
+    f->options.manifest_journal_bytes = 8u << 20;
+    fixture_open(f);
+    (void)fixture_append_strings(f, "kept", "one", NULL);
+    (void)fixture_append_strings(f, "gone", "two", "three", NULL);
+    assert_int_equal(fixture_delete(f, "gone"), 0);
+    (void)fixture_append_strings(f, "kept", "four", NULL);
+    fixture_settle(f);
+    fixture_close(f);
+    sim_disk_settle(f->disk);
+    damage_allocation(f, 0);
+    offline_salvage_disk(f, to, &said);
+    assert_int_equal(said.status, OFFLINE_DAMAGED);
+    assert_int_equal(said.counts.lost, 0);
+    fixture_open(to);
+    fixture_expect(to, "kept", "one", "four", NULL);
+    said_free(&said);
+    fixture_free(to);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_lost_its_block_is_counted),
+        cmocka_unit_test(what_was_deleted_behind_a_loss_is_not_counted),
         cmocka_unit_test(a_sound_store_comes_back_whole),
         cmocka_unit_test(a_batch_trimmed_in_part_is_kept),
         cmocka_unit_test(either_manifest_of_the_new_store_will_do),
