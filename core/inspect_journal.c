@@ -140,7 +140,8 @@ static int note_record(struct inspection *inspection, const struct scan_record *
 
     CHECK(record->bytes != NULL);
     CHECK(record->header.size >= FORMAT_RECORD_HEADER_SIZE);
-    if (record->header.type != RECORD_BATCH || (record->header.flags & 0xff00u) != 0 ||
+    if (record->header.type != RECORD_BATCH ||
+        (record->header.flags & FORMAT_FLAGS_INCOMPATIBLE) != 0 ||
         format_items_check(&record->header, record->bytes) != 0) {
         return 0;
     }

@@ -110,7 +110,7 @@ void connection_finish(struct connection *connection)
     connection->frame_deadline = 0;
     stop_reading(connection);
     input_drop(connection);
-    dispatch_cancel_reads(connection);
+    dispatch_cancel_waits(connection);
     connection_settle(connection);
 }
 

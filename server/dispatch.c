@@ -150,13 +150,15 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
     return handlers[frame->type](connection, to, &message, frame->size);
 }
 
-void dispatch_cancel_reads(struct connection *connection)
+void dispatch_cancel_waits(struct connection *connection)
 {
     struct request *request;
 
     for (request = connection->requests; request != NULL; request = request->next) {
         if (request->to.type == MESSAGE_READ) {
             engine_read_cancel(&request->u.read);
+        } else if (request->to.type == MESSAGE_APPEND) {
+            engine_append_cancel(&request->u.append);
         }
     }
     server_want_turn(connection->server);
@@ -164,7 +166,7 @@ void dispatch_cancel_reads(struct connection *connection)
 
 void dispatch_leave(struct connection *connection)
 {
-    dispatch_cancel_reads(connection);
+    dispatch_cancel_waits(connection);
     while (connection->requests != NULL) {
         struct request *request = connection->requests;
 

@@ -161,6 +161,13 @@ exit_codes_are_as_documented() {
     expect 0 '' "$tusk" ns create tight quota-bytes=10M
     expect 7 '' "$tusk" -n tight bench append --size 10 --batch 100 --window 4000 --count 10000000
     says '*has used its quota of 10485760 bytes*'
+    # A quota below what is used is taken, and what follows is said; sizes have units.
+    expect 0 '' "$tusk" ns set tight quota-bytes=5M
+    says '*namespace tight uses 10MiB, 5MiB more than its quota: nothing is lost*'
+    expect 0 '' "$tusk" ns set tight quota-policy=drop-oldest
+    says '*the next append that needs a new block drops that much of its oldest entries*'
+    expect 0 '*quota-bytes=5MiB quota-topics=0 quota-cursors=0 quota-policy=drop-oldest*' "$tusk" ns ls
+    expect 2 '' "$tusk" ns set tight quota-policy=never
     expect 0 '' "$tusk" --timeout 18 ns delete tight # The daemon waits for the disk, however slow that is
     interrupted INT '' "$tusk" read o --from latest -f
     interrupted TERM "*journal_lsn*" "$tusk" stat --watch 60
