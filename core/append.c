@@ -397,6 +397,7 @@ static struct topic *find_or_create(struct namespace *ns, struct engine_append *
     if (topic == NULL) {
         request_fail(ns, &append->base, err.code, "%s", err.text);
     }
+    append->created = topic != NULL;
     return topic;
 }
 
@@ -416,6 +417,7 @@ void engine_append(struct namespace *ns, struct engine_append *append)
     append->kept = NULL;
     append->target = NULL;
     append->cancelled = false;
+    append->created = false;
     if (namespace_broken(ns) || ns->stopping) {
         request_fail(ns, &append->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO,
                      "namespace \"%s\": %s", ns->name,

@@ -251,6 +251,7 @@ struct engine_append {
     uint64_t topic_id;
     uint64_t first_offset;
     uint64_t durable_end;
+    bool created;         /* It made its topic; set when engine_append() returns */
     uint64_t end;         /* The engine's */
     void *kept;           /* The engine's: a copy of the batch while it waits, */
     uint64_t waiting;     /* and its number among all that ever waited */

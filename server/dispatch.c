@@ -11,6 +11,7 @@
 #include "server/request.h"
 #include "server/rights.h"
 #include "server/server.h"
+#include "server/users.h"
 
 /* What has a handler of its own; the other types are dispatch_command()'s. */
 static dispatch_fn *const handlers[MESSAGE_TYPE_END] = {
@@ -173,6 +174,7 @@ void dispatch_leave(struct connection *connection)
         connection->requests = request->next;
         request->connection = NULL;
     }
+    users_take_bytes(connection, connection->requests_bytes + connection->replies_bytes);
     connection->requests_count = 0;
     connection->requests_bytes = 0;
     connection->replies_bytes = 0;

@@ -96,6 +96,7 @@ static void choose_server(struct scene *s)
 
     CHECK(options_default(options, no_environment, &error) == 0);
     options->create_topics = scene_chance(s, 90);
+    options->admin_connections = 0; /* Who is no administrator is turned away for that before */
     options->spin = scene_chance(s, 50);
     if (scene_chance(s, 60)) {
         options->connections_max = between(s, 1, 6);
