@@ -59,7 +59,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, void *input);
 /* A command without options of its own and between min and max words (at most 8). */
 struct cli_words {
     struct cli *cli;
-    const char *words[8];
+    const char *words[10];
     int count;
     int min;
     int max;

@@ -30,13 +30,58 @@ static const char *name_of(const struct tusk_access *access)
     return user != NULL ? user->pw_name : access->user;
 }
 
+/* What whoami tells beside the rights: how much of his limits the user has used. */
+static const char *const limits[] = {"connections", "bytes", "waits", "topics"};
+
+#define LIMIT_COUNT (sizeof limits / sizeof limits[0])
+
+struct usage {
+    uint64_t used[LIMIT_COUNT];
+    uint64_t most[LIMIT_COUNT];
+    bool limited; /* The daemon names none to administrators */
+};
+
+static int note_stat(void *user, const char *name, uint64_t value)
+{
+    struct usage *usage = user;
+    char known[32];
+    size_t i;
+
+    for (i = 0; i < LIMIT_COUNT; i++) {
+        (void)snprintf(known, sizeof known, "user_%s", limits[i]);
+        if (strcmp(name, known) == 0) {
+            usage->used[i] = value;
+            usage->limited = true;
+        }
+        (void)snprintf(known, sizeof known, "user_%s_max", limits[i]);
+        if (strcmp(name, known) == 0) {
+            usage->most[i] = value;
+        }
+    }
+    return 0;
+}
+
+/* "3/1024", or "-". */
+static void table_usage(struct table *table, const struct usage *usage)
+{
+    char text[48];
+    size_t i;
+
+    for (i = 0; i < LIMIT_COUNT; i++) {
+        (void)snprintf(text, sizeof text, "%llu/%llu", (unsigned long long)usage->used[i],
+                       (unsigned long long)usage->most[i]);
+        table_text(table, usage->limited ? text : "-");
+    }
+}
+
 static int show(struct cli *cli, const char *user, const char *space)
 {
-    const struct column columns[] = {{"uid", COLUMN_NUMBER},
-                                     {"user", COLUMN_TEXT},
-                                     {"namespace", COLUMN_TEXT},
-                                     {"rights", COLUMN_TEXT},
-                                     {"why", COLUMN_TEXT}};
+    static const struct column columns[] = {
+        {"uid", COLUMN_NUMBER},  {"user", COLUMN_TEXT},  {"namespace", COLUMN_TEXT},
+        {"rights", COLUMN_TEXT}, {"why", COLUMN_TEXT},   {"connections", COLUMN_TEXT},
+        {"bytes", COLUMN_TEXT},  {"waits", COLUMN_TEXT}, {"topics", COLUMN_TEXT}};
+    const size_t all = sizeof columns / sizeof columns[0];
+    struct usage usage = {.limited = false};
     struct tusk_access access = {.size = sizeof access};
     struct table table;
     int rc = cli_connect(cli);
@@ -48,12 +93,21 @@ static int show(struct cli *cli, const char *user, const char *space)
     if (rc != TUSK_OK) {
         return cli_fail(cli, rc, "ask what \"%s\" may do", user != NULL ? user : "this user");
     }
-    table_begin(&table, cli, columns, sizeof columns / sizeof columns[0]);
+    if (user == NULL) {
+        rc = tusk_stats(cli->t, note_stat, &usage);
+        if (rc != TUSK_OK) {
+            return cli_fail(cli, rc, "ask what is used");
+        }
+    }
+    table_begin(&table, cli, columns, user == NULL ? all : all - LIMIT_COUNT);
     table_number(&table, access.uid);
     table_text(&table, name_of(&access));
     table_text(&table, space != NULL ? space : "default");
     table_rights(&table, access.rights);
     table_text(&table, access.why);
+    if (user == NULL) {
+        table_usage(&table, &usage);
+    }
     return table_end(&table);
 }
 
@@ -61,9 +115,11 @@ int cli_whoami(struct cli *cli, int argc, char **argv)
 {
     struct cli_words words;
 
-    cli_parse_words(cli, &words, "",
-                    "Who the daemon takes you for, and what you may do with the namespace.", 0, 0,
-                    argc, argv);
+    cli_parse_words(
+        cli, &words, "",
+        "Who the daemon takes you for, what you may do with the namespace, and how much "
+        "of your limits you have used.",
+        0, 0, argc, argv);
     return show(cli, NULL, cli->space);
 }
 

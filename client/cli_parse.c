@@ -172,7 +172,8 @@ enum setting_form {
     FORM_DURATION,
     FORM_RETENTION,
     FORM_FSYNC,
-    FORM_CONSISTENCY
+    FORM_CONSISTENCY,
+    FORM_QUOTA
 };
 
 static const struct setting_name {
@@ -188,6 +189,7 @@ static const struct setting_name {
     {"quota-bytes", TUSK_SETTING_QUOTA_BYTES, FORM_SIZE},
     {"quota-topics", TUSK_SETTING_QUOTA_TOPICS, FORM_NUMBER},
     {"quota-cursors", TUSK_SETTING_QUOTA_CURSORS, FORM_NUMBER},
+    {"quota-policy", TUSK_SETTING_QUOTA_POLICY, FORM_QUOTA},
 };
 
 #define SETTING_NAME_COUNT (sizeof setting_names / sizeof setting_names[0])
@@ -199,26 +201,56 @@ static const struct unit retentions[] = {{"all", TUSK_RETENTION_ALL},
                                          {"inherit", TUSK_RETENTION_INHERIT}};
 
 #define RETENTION_COUNT (sizeof retentions / sizeof retentions[0])
+static const struct unit quota_policies[] = {{"reject", TUSK_QUOTA_REJECT},
+                                             {"drop-oldest", TUSK_QUOTA_DROP_OLDEST},
+                                             {"wait", TUSK_QUOTA_WAIT}};
+
+#define QUOTA_POLICY_COUNT (sizeof quota_policies / sizeof quota_policies[0])
 #define AT_LEAST_ONCE "at-least-once:"
 
 const char *parse_setting_names(void)
 {
     return "retention=all|consumed|age|size|inherit, retention-age=DURATION, retention-size=SIZE, "
            "fsync=each|none|MS, consistency=strict|at-least-once:N, quota-bytes=SIZE, "
-           "quota-topics=N, quota-cursors=N";
+           "quota-topics=N, quota-cursors=N, quota-policy=reject|drop-oldest|wait";
 }
 
-static int parse_retention(const char *text, uint64_t *value)
+static int parse_word(const char *text, const struct unit *words, size_t count, uint64_t *value)
 {
     size_t i;
 
-    for (i = 0; i < RETENTION_COUNT; i++) {
-        if (strcmp(text, retentions[i].name) == 0) {
-            *value = retentions[i].factor;
+    for (i = 0; i < count; i++) {
+        if (strcmp(text, words[i].name) == 0) {
+            *value = words[i].factor;
             return 0;
         }
     }
     return -1;
+}
+
+static void format_word(char *out, size_t size, const struct unit *words, size_t count,
+                        uint64_t value)
+{
+    size_t i;
+
+    (void)snprintf(out, size, "%llu", (unsigned long long)value);
+    for (i = 0; i < count; i++) {
+        if (words[i].factor == value) {
+            (void)snprintf(out, size, "%s", words[i].name);
+        }
+    }
+}
+
+void format_size(char *out, size_t size, uint64_t value)
+{
+    static const char *const names[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    size_t i = 0;
+
+    while (value != 0 && value % 1024 == 0 && i + 1 < sizeof names / sizeof names[0]) {
+        value /= 1024;
+        i++;
+    }
+    (void)snprintf(out, size, "%llu%s", (unsigned long long)value, names[i]);
 }
 
 static int parse_setting_value(enum setting_form form, const char *text, uint64_t *value)
@@ -232,7 +264,9 @@ static int parse_setting_value(enum setting_form form, const char *text, uint64_
     case FORM_DURATION:
         return parse_duration_ms(text, value);
     case FORM_RETENTION:
-        return parse_retention(text, value);
+        return parse_word(text, retentions, RETENTION_COUNT, value);
+    case FORM_QUOTA:
+        return parse_word(text, quota_policies, QUOTA_POLICY_COUNT, value);
     case FORM_FSYNC:
         if (strcmp(text, "none") == 0) {
             *value = UINT64_MAX;
@@ -269,8 +303,6 @@ int parse_setting(const char *text, struct tusk_setting *setting)
 
 static void format_setting_value(char *out, size_t size, enum setting_form form, uint64_t value)
 {
-    size_t i;
-
     if (form == FORM_FSYNC && (value == 0 || value == UINT64_MAX)) {
         (void)snprintf(out, size, value == 0 ? "each" : "none");
         return;
@@ -280,11 +312,17 @@ static void format_setting_value(char *out, size_t size, enum setting_form form,
                        (unsigned long long)value);
         return;
     }
-    for (i = 0; form == FORM_RETENTION && i < RETENTION_COUNT; i++) {
-        if (retentions[i].factor == value) {
-            (void)snprintf(out, size, "%s", retentions[i].name);
-            return;
-        }
+    if (form == FORM_RETENTION) {
+        format_word(out, size, retentions, RETENTION_COUNT, value);
+        return;
+    }
+    if (form == FORM_QUOTA) {
+        format_word(out, size, quota_policies, QUOTA_POLICY_COUNT, value);
+        return;
+    }
+    if (form == FORM_SIZE) {
+        format_size(out, size, value);
+        return;
     }
     (void)snprintf(out, size, "%llu%s", (unsigned long long)value,
                    form == FORM_DURATION || form == FORM_FSYNC ? "ms" : "");

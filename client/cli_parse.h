@@ -4,6 +4,8 @@
 
 #include "client/tusk.h"
 
+#define FORMAT_SIZE_TEXT 32u /* Of format_size() */
+
 /* A plain number. */
 int parse_u64(const char *text, uint64_t *value);
 /* The same within 32 bits, and at least 1. */
@@ -24,6 +26,8 @@ int parse_setting(const char *text, struct tusk_setting *setting);
 const char *parse_setting_names(void);
 /* "retention=age" into out. */
 void format_setting(char *out, size_t size, const struct tusk_setting *setting);
+/* "10MiB", "0": the largest unit that loses nothing, into out (FORMAT_SIZE_TEXT bytes). */
+void format_size(char *out, size_t size, uint64_t value);
 /* "2024-05-01T12:00:00.123456Z" into out (at least 32 bytes); "-" for 0. */
 void format_time(char *out, size_t size, uint64_t time_us);
 

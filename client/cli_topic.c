@@ -12,7 +12,7 @@
 #define NAMESPACE_SETTINGS                                                                         \
     "retention=all|consumed|age|size, " RETENTION_SETTINGS                                         \
     ", fsync=each|none|MS, consistency=strict|at-least-once:N, quota-bytes=SIZE, quota-topics=N, " \
-    "quota-cursors=N (0: no quota)"
+    "quota-cursors=N (0: no quota), quota-policy=reject|drop-oldest|wait (of quota-bytes)"
 
 /* "retention=age retention-age=60000ms" */
 static void format_settings(char *out, const struct tusk_setting *settings, uint32_t count)
@@ -303,24 +303,75 @@ static int namespace_list(struct cli *cli, int argc, char **argv)
     return rc == TUSK_OK ? ended : cli_fail(cli, rc, "list namespaces");
 }
 
+struct quota_note {
+    const char *space;
+};
+
+/* A quota below what is used is taken; what follows from it is said. */
+static int note_quota(void *user, const struct tusk_namespace_info *info)
+{
+    struct quota_note *note = user;
+    uint64_t quota = 0;
+    uint64_t policy = TUSK_QUOTA_REJECT;
+    uint64_t topics = 0;
+    uint32_t i;
+
+    if (strcmp(info->name, note->space) != 0) {
+        return 0;
+    }
+    for (i = 0; i < info->setting_count; i++) {
+        const struct tusk_setting *setting = &info->settings[i];
+
+        quota = setting->key == TUSK_SETTING_QUOTA_BYTES ? setting->value : quota;
+        policy = setting->key == TUSK_SETTING_QUOTA_POLICY ? setting->value : policy;
+        topics = setting->key == TUSK_SETTING_QUOTA_TOPICS ? setting->value : topics;
+    }
+    if (quota != 0 && info->bytes > quota) {
+        char used[FORMAT_SIZE_TEXT];
+        char over[FORMAT_SIZE_TEXT];
+
+        format_size(used, sizeof used, info->bytes);
+        format_size(over, sizeof over, info->bytes - quota);
+        cli_say("note: namespace %s uses %s, %s more than its quota: %s", info->name, used, over,
+                policy == TUSK_QUOTA_DROP_OLDEST
+                    ? "the next append that needs a new block drops that much of its oldest "
+                      "entries, and a block more"
+                : policy == TUSK_QUOTA_WAIT
+                    ? "nothing is lost; appends that need a new block wait, and are refused then"
+                    : "nothing is lost; appends that need a new block are refused");
+    }
+    if (topics != 0 && info->topics > topics) {
+        cli_say("note: namespace %s has %llu topics, more than its quota: none goes, and no more "
+                "are made",
+                info->name, (unsigned long long)info->topics);
+    }
+    return 0;
+}
+
 /* Create or set. */
 static int namespace_settings(struct cli *cli, int argc, char **argv, const char *help, int min,
                               int (*call)(struct tusk *t, const char *space,
                                           const struct tusk_setting *settings, uint32_t count))
 {
-    struct tusk_setting settings[8];
+    struct tusk_setting settings[9];
+    struct quota_note note;
     struct cli_words words;
     uint32_t count;
     int rc;
 
-    cli_parse_words(cli, &words, "NS [KEY=VALUE...]", help, min, 8, argc, argv);
+    cli_parse_words(cli, &words, "NS [KEY=VALUE...]", help, min, 10, argc, argv);
     rc = settings_of(&words, 1, settings, &count);
     rc = rc == CLI_DONE ? cli_connect(cli) : rc;
     if (rc != CLI_DONE) {
         return rc;
     }
     rc = call(cli->t, words.words[0], settings, count);
-    return rc == TUSK_OK ? CLI_DONE : cli_fail(cli, rc, "namespace %s", words.words[0]);
+    if (rc != TUSK_OK) {
+        return cli_fail(cli, rc, "namespace %s", words.words[0]);
+    }
+    note.space = words.words[0];
+    (void)tusk_namespace_list(cli->t, note_quota, &note); /* It is set, whether this can be told */
+    return CLI_DONE;
 }
 
 static int namespace_create(struct cli *cli, int argc, char **argv)

@@ -332,7 +332,15 @@ enum tusk_setting_key {
     TUSK_SETTING_CONSISTENCY = 17,   /* Namespace: 0 strict, N at-least-once:N */
     TUSK_SETTING_QUOTA_BYTES = 18,   /* Namespace: bytes of blocks; 0 none */
     TUSK_SETTING_QUOTA_TOPICS = 19,  /* Namespace; 0 none */
-    TUSK_SETTING_QUOTA_CURSORS = 20  /* Namespace; 0 none */
+    TUSK_SETTING_QUOTA_CURSORS = 20, /* Namespace; 0 none */
+    TUSK_SETTING_QUOTA_POLICY = 21   /* Namespace: enum tusk_quota_policy */
+};
+
+/* What becomes of an append that needs a block beyond the quota of bytes. */
+enum tusk_quota_policy {
+    TUSK_QUOTA_REJECT = 0,      /* EQUOTA */
+    TUSK_QUOTA_DROP_OLDEST = 1, /* The namespace's oldest full blocks go */
+    TUSK_QUOTA_WAIT = 2         /* It waits; EQUOTA when the daemon's quota_wait is over */
 };
 
 enum tusk_retention {

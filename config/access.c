@@ -327,6 +327,17 @@ uint32_t access_rights(const struct access_rules *rules, const struct access_who
     return rights;
 }
 
+bool access_administers(const struct config *config, const struct access_who *who)
+{
+    uint32_t rights = access_rights(&config->access, who, NULL);
+    uint32_t i;
+
+    for (i = 0; i < config->namespace_count; i++) {
+        rights |= access_rights(&config->namespaces[i].access, who, NULL);
+    }
+    return (rights & ACCESS_ADMIN) != 0;
+}
+
 bool access_any(const struct config *config)
 {
     bool any = config->access.count > 0;

@@ -67,6 +67,8 @@ const struct access_rules *access_of(const struct config *config, const char *na
  * which the kernel shows users and groups that it has no number for, match nothing. */
 uint32_t access_rights(const struct access_rules *rules, const struct access_who *who,
                        const struct access_rule **rule);
+/* Whether they give somebody the right admin, on any namespace. */
+bool access_administers(const struct config *config, const struct access_who *who);
 /* Whether any rule gives anything to anybody. */
 bool access_any(const struct config *config);
 /* Whether two configurations give the same. */

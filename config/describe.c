@@ -42,6 +42,7 @@ static const char *flag_value_name(const struct option_row *row)
     case VALUE_TIME:
     case VALUE_LOG:
     case VALUE_RETENTION:
+    case VALUE_QUOTA:
         break;
     }
     return " VALUE";

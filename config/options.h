@@ -32,6 +32,7 @@
 #define OPTIONS_MEMBER_FSYNC(key) uint64_t key;
 #define OPTIONS_MEMBER_CONSISTENCY(key) uint64_t key;
 #define OPTIONS_MEMBER_RETENTION(key) uint64_t key;
+#define OPTIONS_MEMBER_QUOTA(key) uint64_t key;
 
 /* OPTION_<key>: the row's number. */
 enum option_index {

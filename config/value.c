@@ -38,6 +38,7 @@ static const struct unit time_units[] = {
 static const char *const io_words[] = {"uring", "posix", "mmap", NULL};
 static const char *const log_words[] = {"error", "warning", "info", "debug", NULL};
 static const char *const retention_words[] = {"all", "consumed", "age", "size", NULL};
+static const char *const quota_words[] = {"reject", "drop-oldest", "wait", NULL};
 static const char *const switch_words[] = {"no",   "yes", "off", "on", "false",
                                            "true", "0",   "1",   NULL};
 
@@ -155,6 +156,8 @@ static bool parse_any(enum value_type type, const char *text, uint64_t *out)
         return parse_consistency(text, out);
     case VALUE_RETENTION:
         return parse_word(text, retention_words, out);
+    case VALUE_QUOTA:
+        return parse_word(text, quota_words, out);
     case VALUE_PATH:
         break;
     }
@@ -219,6 +222,9 @@ void value_format(enum value_type type, uint64_t value, char *text, size_t size)
     case VALUE_RETENTION:
         (void)snprintf(text, size, "%s", retention_words[value]);
         break;
+    case VALUE_QUOTA:
+        (void)snprintf(text, size, "%s", quota_words[value]);
+        break;
     case VALUE_CONSISTENCY:
         if (value == VALUE_STRICT) {
             (void)snprintf(text, size, "strict");
@@ -260,6 +266,9 @@ void value_allowed(enum value_type type, uint64_t min, uint64_t max, char *text,
         return;
     case VALUE_RETENTION:
         join_words(retention_words, text, size);
+        return;
+    case VALUE_QUOTA:
+        join_words(quota_words, text, size);
         return;
     case VALUE_FSYNC:
         value_format(VALUE_TIME, max, high, sizeof high);

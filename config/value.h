@@ -19,6 +19,7 @@ enum value_type {
     VALUE_FSYNC,       /* VALUE_FSYNC_EACH, VALUE_FSYNC_NONE or milliseconds */
     VALUE_CONSISTENCY, /* VALUE_STRICT or the N of at-least-once:N */
     VALUE_RETENTION,   /* enum value_retention */
+    VALUE_QUOTA,       /* enum value_quota */
 };
 
 enum value_io { VALUE_IO_URING, VALUE_IO_POSIX, VALUE_IO_MMAP };
@@ -30,6 +31,8 @@ enum value_retention {
     VALUE_RETAIN_AGE,
     VALUE_RETAIN_SIZE
 };
+
+enum value_quota { VALUE_QUOTA_REJECT, VALUE_QUOTA_DROP_OLDEST, VALUE_QUOTA_WAIT };
 
 #define VALUE_FSYNC_EACH 0u
 #define VALUE_FSYNC_NONE UINT64_MAX

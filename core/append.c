@@ -17,6 +17,7 @@
 #include "core/append_state.h"
 #include "core/check.h"
 #include "core/namespace.h"
+#include "core/quota.h"
 
 /* ---- waiting ---- */
 
@@ -33,9 +34,7 @@ static void refuse(struct namespace *ns, struct engine_append *append, int code)
                      ns->name);
         break;
     case TUSK_EQUOTA:
-        request_fail(ns, &append->base, code,
-                     "namespace \"%s\" has used its quota of %llu bytes: trim topics or raise it",
-                     ns->name, (unsigned long long)ns->settings.quota_bytes);
+        quota_refuse(ns, append);
         break;
     case TUSK_ETOOBIG:
         request_fail(ns, &append->base, code, "the topic has no offsets left");
@@ -54,6 +53,10 @@ static void park(struct topic *topic, struct engine_append *append)
     CHECK(append->batch_size >= BATCH_HEADER_SIZE);
     CHECK(!topic->deleted);
     CHECK((topic->waiting == NULL) == (topic->waiting_last == NULL));
+    if (topic->quota_waits && !quota_may_wait(ns, append)) {
+        quota_refuse(ns, append);
+        return;
+    }
     if (ns->waiting_bytes + append->batch_size > ns->options->waiting_bytes_max) {
         request_fail(ns, &append->base, TUSK_EBUSY,
                      "too many appends wait for the disk (limit: %llu bytes); try later",
@@ -78,8 +81,12 @@ static void park(struct topic *topic, struct engine_append *append)
     ns->waiting_bytes += append->batch_size;
     ns->waiting_appends++;
     append->waiting = ++ns->waited_appends;
+    append->until_us = ns->now.mono_us + ns->options->quota_wait_us;
     if (!link_linked(&topic->stalled)) {
         list_append(&ns->stalled_topics, &topic->stalled);
+    }
+    if (topic->quota_waits) {
+        quota_note(topic);
     }
 }
 
@@ -116,6 +123,9 @@ static void go_on(struct topic *topic)
         batch_header_decode(&header, kept);
         rc = append_try_stage(topic, append, kept, &header);
         if (rc == STAGED_NOT_YET) {
+            if (topic->quota_waits) {
+                quota_note(topic);
+            }
             return;
         }
         /* The request's link now belongs to another queue. */
@@ -139,6 +149,7 @@ void append_work(struct namespace *ns)
 
     CHECK(ns->state == ENGINE_SERVING);
     CHECK(ns->waiting_appends <= ns->waited_appends);
+    quota_work(ns);
     if (ns->retry_stalled) {
         ns->retry_stalled = false;
         for (link = ns->stalled_topics.next; link != &ns->stalled_topics; link = link->next) {
@@ -156,6 +167,59 @@ void append_work(struct namespace *ns)
         if (topic->waiting == NULL) {
             topic->space_error = 0; /* Nobody waits for what failed; the next append asks again */
         }
+    }
+}
+
+/* Take the append behind `previous` (NULL: the first one) out of the queue, unanswered. */
+static struct engine_append *take_out(struct topic *topic, struct engine_append *previous)
+{
+    struct engine_append *append;
+
+    CHECK(topic->waiting != NULL);
+    if (previous == NULL) {
+        append = topic->waiting;
+        unpark(topic);
+    } else {
+        append = (struct engine_append *)(void *)previous->base.next;
+        CHECK(append != NULL);
+        previous->base.next = append->base.next;
+        topic->waiting_last = previous->base.next == NULL ? previous : topic->waiting_last;
+        topic->ns->waiting_bytes -= append->batch_size;
+        topic->ns->waiting_appends--;
+    }
+    append->base.next = NULL;
+    free(append->kept);
+    append->kept = NULL;
+    return append;
+}
+
+void append_expire(struct topic *topic, uint64_t now_us)
+{
+    struct engine_append *previous = NULL;
+    struct engine_append *append = topic->waiting;
+
+    CHECK(topic->quota_waits);
+    while (append != NULL) {
+        struct engine_append *next = (struct engine_append *)(void *)append->base.next;
+
+        if (!append->cancelled && now_us < append->until_us) {
+            previous = append;
+        } else {
+            (void)take_out(topic, previous);
+            quota_refuse(topic->ns, append);
+            sync_append_settled(topic->ns, append->waiting);
+            topic->ns->retry_stalled = true; /* The next one may be smaller, and fit */
+        }
+        append = next;
+    }
+}
+
+void engine_append_cancel(struct engine_append *append)
+{
+    CHECK(append->base.ns != NULL);
+    append->cancelled = true;
+    if (append->kept != NULL) {
+        append->base.ns->quota_deadline_us = 0; /* Looked at in the next turn */
     }
 }
 
@@ -196,8 +260,14 @@ struct topic *append_create_topic(struct namespace *ns, const char *name, size_t
         return NULL;
     }
     if (ns->topic_count >= ns->options->topics_max || (quota > 0 && ns->topic_count >= quota)) {
-        (void)error_set(err, quota > 0 && ns->topic_count >= quota ? TUSK_EQUOTA : TUSK_EBUSY,
-                        "namespace \"%s\" has %u topics, its limit", ns->name, ns->topic_count);
+        const bool by_quota = quota > 0 && ns->topic_count >= quota;
+
+        (void)error_set(err, by_quota ? TUSK_EQUOTA : TUSK_EBUSY,
+                        by_quota ? "namespace \"%s\" has %u topics, and a quota of %llu: delete "
+                                   "some, or raise quota-topics (tusk ns set)"
+                                 : "namespace \"%s\" has %u topics, and topics_max is %llu",
+                        ns->name, ns->topic_count,
+                        (unsigned long long)(by_quota ? quota : ns->options->topics_max));
         return NULL;
     }
     if (ns->next_topic_id >= FORMAT_COUNTER_MAX) {
@@ -327,6 +397,7 @@ static struct topic *find_or_create(struct namespace *ns, struct engine_append *
     if (topic == NULL) {
         request_fail(ns, &append->base, err.code, "%s", err.text);
     }
+    append->created = topic != NULL;
     return topic;
 }
 
@@ -345,6 +416,8 @@ void engine_append(struct namespace *ns, struct engine_append *append)
     append->base.next = NULL;
     append->kept = NULL;
     append->target = NULL;
+    append->cancelled = false;
+    append->created = false;
     if (namespace_broken(ns) || ns->stopping) {
         request_fail(ns, &append->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO,
                      "namespace \"%s\": %s", ns->name,

@@ -7,6 +7,7 @@
 #include "core/append_state.h"
 #include "core/check.h"
 #include "core/namespace.h"
+#include "core/quota.h"
 #include "core/seal.h"
 #include "core/tail.h"
 
@@ -141,7 +142,7 @@ static int start_block(struct topic *topic)
 }
 
 /* Take a block for the topic ahead of need and have it reserved. 1: it is taken. */
-static int prepare_block(struct topic *topic, uint32_t want)
+static int prepare_block(struct topic *topic, uint32_t want, bool needed)
 {
     struct namespace *ns = topic->ns;
     int rc;
@@ -149,9 +150,9 @@ static int prepare_block(struct topic *topic, uint32_t want)
     CHECK(want > FORMAT_BLOCK_DATA);
     CHECK(want <= ns->block_size);
     if (topic->next_segment == NULL) {
-        if (ns->settings.quota_bytes > 0 &&
-            ((uint64_t)ns->space.used_count + 1) * ns->block_size > ns->settings.quota_bytes) {
-            return TUSK_EQUOTA;
+        rc = quota_admits(topic, needed);
+        if (rc != 1) {
+            return rc;
         }
         rc = space_take(&ns->space, &topic->next_segment, &topic->next_index);
         if (rc != 1) {
@@ -189,7 +190,7 @@ static int have_new_block(struct topic *topic, uint32_t padded)
     }
     if (rc == 1) {
         topic->space_needed = true;
-        rc = prepare_block(topic, want);
+        rc = prepare_block(topic, want, true);
     }
     if (rc == 1 && topic->next_segment->slots[topic->next_index].reserved < want) {
         return topic->space_error != 0 ? take_space_error(topic) : STAGED_NOT_YET;
@@ -220,7 +221,8 @@ static void reserve_ahead(struct topic *topic, const struct block *block, uint32
         const uint32_t want =
             SPACE_STEP_SECOND < ns->block_size ? SPACE_STEP_SECOND : ns->block_size;
 
-        (void)prepare_block(topic, want); /* Whoever needs it asks again and learns why not */
+        (void)prepare_block(topic, want,
+                            false); /* Whoever needs it asks again and learns why not */
     }
 }
 

@@ -104,6 +104,7 @@ int append_try_stage(struct topic *topic, struct engine_append *append, const ui
     CHECK(header->entry_count > 0);
     CHECK(append->base.ns == ns);
     CHECK(!topic->deleted);
+    topic->quota_waits = false;
     if (flusher_full(&ns->flusher)) {
         return STAGED_NOT_YET;
     }

@@ -228,6 +228,8 @@ static void run_namespace_set(struct namespace *ns, struct engine_command *comma
         }
     }
     ns->settings = settings;
+    ns->retry_stalled = true; /* The quota may be another one */
+    record.flags = (uint8_t)settings.quota_policy;
     record.field[0] = settings.retention.kind;
     record.field[1] = settings.retention.age_ms;
     record.field[2] = settings.retention.bytes;

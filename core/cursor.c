@@ -70,9 +70,11 @@ struct cursor *cursor_get(struct topic *topic, const char *name, size_t size, bo
         const bool over = quota > 0 && ns->cursor_count >= quota;
 
         (void)error_set(err, over ? TUSK_EQUOTA : TUSK_EBUSY,
-                        over ? "the namespace has %u cursors, its quota"
-                             : "the topic has %u cursors, its limit",
-                        over ? ns->cursor_count : topic->cursor_count);
+                        over ? "the namespace has %u cursors, and a quota of %llu: delete some, or "
+                               "raise quota-cursors (tusk ns set)"
+                             : "the topic has %u cursors, and cursors_max is %llu",
+                        over ? ns->cursor_count : topic->cursor_count,
+                        (unsigned long long)(over ? quota : ns->options->cursors_max));
         return NULL;
     }
     manifest_touch(topic);

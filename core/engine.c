@@ -29,6 +29,7 @@ void engine_options_default(struct engine_options *options)
         .topics_max = 1000000,
         .cursors_max = 10000,
         .waiting_bytes_max = 256ull << 20,
+        .quota_wait_us = 3000000,
         .range_min = 32u << 10,
         .read_bytes_max = 8ull << 20,
         .inline_sync = true,
@@ -156,6 +157,8 @@ void engine_namespace_info(struct namespace *ns, struct engine_namespace_info *i
         .incarnation =
             ns->incarnation_count == 0 ? 0 : ns->incarnations[ns->incarnation_count - 1].id,
         .topics = ns->topic_count,
+        .cursors = ns->cursor_count,
+        .block_size = ns->block_size,
         .blocks_bytes = (uint64_t)ns->space.used_count * ns->block_size,
         .batch_size_max =
             ns->options->batch_size_max < block_max ? ns->options->batch_size_max : block_max,

@@ -53,6 +53,13 @@ struct engine_retention_rule {
     uint64_t bytes;
 };
 
+/* What becomes of an append that needs a block beyond the quota of bytes: quota.h. */
+enum engine_quota_policy {
+    ENGINE_QUOTA_REJECT = 0,
+    ENGINE_QUOTA_DROP_OLDEST = 1,
+    ENGINE_QUOTA_WAIT = 2
+};
+
 struct engine_settings {
     struct engine_retention_rule retention; /* Default of topics that inherit */
     uint64_t fsync_ms;    /* ENGINE_FSYNC_EACH, milliseconds, or ENGINE_FSYNC_NONE */
@@ -60,6 +67,7 @@ struct engine_settings {
     uint64_t quota_bytes; /* 0: none, here and below */
     uint64_t quota_topics;
     uint64_t quota_cursors;
+    uint64_t quota_policy; /* enum engine_quota_policy */
 };
 
 /* Keys of settings, as in PROTOCOL.md. The first three are a topic's, too. */
@@ -71,13 +79,25 @@ enum engine_setting_key {
     ENGINE_SETTING_CONSISTENCY = 17,
     ENGINE_SETTING_QUOTA_BYTES = 18,
     ENGINE_SETTING_QUOTA_TOPICS = 19,
-    ENGINE_SETTING_QUOTA_CURSORS = 20
+    ENGINE_SETTING_QUOTA_CURSORS = 20,
+    ENGINE_SETTING_QUOTA_POLICY = 21
 };
 
 /* A change to settings. What is not named stays. */
 struct engine_setting {
     uint16_t key;
     uint64_t value;
+};
+
+/* What a quota took from a topic: entries of [from, to). */
+struct engine_dropped {
+    const char *space; /* Terminated; borrowed for the call, as the topic's name is */
+    const char *topic; /* Not terminated */
+    size_t topic_size;
+    uint64_t from;
+    uint64_t to;
+    uint64_t entries; /* At most, where a trim cut a block with a gap in its offsets; else exact */
+    uint64_t bytes;   /* Of blocks */
 };
 
 struct engine_options {
@@ -91,6 +111,9 @@ struct engine_options {
     /* A finding of recovery worth an operator's eye, as a sentence. NULL allowed. */
     void (*finding)(void *arg, const char *name, const char *text);
     void *finding_arg;
+    /* Acknowledged entries went, as the policy of a quota says. NULL allowed. */
+    void (*dropped)(void *arg, const struct engine_dropped *dropped);
+    void *dropped_arg;
     const char *accept_loss; /* Namespace whose damaged journal is to be accepted; NULL: none */
 
     struct engine_settings settings; /* Of namespaces created from now on */
@@ -113,6 +136,7 @@ struct engine_options {
     uint32_t topics_max;        /* Per namespace */
     uint32_t cursors_max;       /* Per topic */
     uint64_t waiting_bytes_max; /* Batches kept while space, offsets or a sync are awaited */
+    uint64_t quota_wait_us;     /* An append waits this long for a quota; 3 s */
     uint32_t range_min;         /* A range is at least this large */
     uint64_t read_bytes_max;    /* Of payload per read, whatever the request says */
     uint64_t offset_start;      /* First offset of new topics: 0 but in tests near the wrap */
@@ -163,7 +187,9 @@ struct engine_namespace_info {
     const uint8_t *store_id;
     uint64_t incarnation;
     uint64_t topics;
+    uint64_t cursors;
     uint64_t blocks_bytes; /* Of blocks in use */
+    uint32_t block_size;
     uint32_t batch_size_max;
     uint32_t entry_size_max;
     struct engine_settings settings;
@@ -225,17 +251,24 @@ struct engine_append {
     uint64_t topic_id;
     uint64_t first_offset;
     uint64_t durable_end;
+    bool created;         /* It made its topic; set when engine_append() returns */
     uint64_t end;         /* The engine's */
     void *kept;           /* The engine's: a copy of the batch while it waits, */
     uint64_t waiting;     /* and its number among all that ever waited */
+    uint64_t until_us;    /* The engine's: it waits for a quota until then, */
+    bool cancelled;       /* or no longer */
     struct topic *target; /* The engine's */
 };
 
 /* Store a batch. Statuses: 0 stored, as far as the schedule (or `durable`) says; TUSK_EINVALID,
  * TUSK_ECORRUPT (the batch's own checks), TUSK_ETOOBIG, TUSK_ENOTFOUND, TUSK_EBUSY, TUSK_EQUOTA,
  * TUSK_ENOSPACE, TUSK_ENOMEM, TUSK_ECLOSED, TUSK_EUNSUPPORTED: not stored, now or ever;
- * TUSK_EUNKNOWN: the disk failed. Appends to one topic are stored in the order submitted. */
+ * TUSK_EUNKNOWN: the disk failed. Appends to one topic are stored in the order submitted.
+ * TUSK_EQUOTA of bytes: detail: bytes of blocks in use, and the quota. */
 void engine_append(struct namespace *ns, struct engine_append *append);
+/* Nobody is there any more to learn of it: an append that waits for a quota, now or later, is
+ * refused instead. done() runs all the same. */
+void engine_append_cancel(struct engine_append *append);
 
 /* A part of a block that nobody has looked at, held: as long as it is not released the block is not
  * used again. */

@@ -227,11 +227,13 @@ int format_record_body_decode(struct format_record *record,
     if (crc32c(0, body, size) != header->body_crc) {
         return TUSK_ECORRUPT;
     }
-    if (format_record_name(header->type) == NULL || (header->flags & 0xff00u) != 0) {
+    if (format_record_name(header->type) == NULL ||
+        (header->flags & FORMAT_FLAGS_INCOMPATIBLE) != 0) {
         return TUSK_EVERSION;
     }
     type = &record_types[header->type];
-    *record = (struct format_record){.type = header->type, .name = "", .name_size = 0};
+    *record = (struct format_record){
+        .type = header->type, .flags = (uint8_t)header->flags, .name = "", .name_size = 0};
     if (header->type == RECORD_FILLER) {
         return 0;
     }

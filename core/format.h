@@ -94,9 +94,12 @@ enum format_record_type {
     RECORD_TYPE_END
 };
 
+/* Flags of records. The upper byte is for what a reader must know to read on. */
+#define FORMAT_FLAGS_INCOMPATIBLE 0xff00u
+
 struct format_record_header {
     uint16_t type;
-    uint16_t flags; /* Upper byte incompatible; none is defined */
+    uint16_t flags; /* FORMAT_FLAGS_INCOMPATIBLE: none is defined. The rest: see format_record */
     uint64_t lsn;
     uint32_t size; /* Header and body, before padding to FORMAT_RECORD_ALIGN */
     uint32_t body_crc;
@@ -123,6 +126,7 @@ uint64_t format_record_padded(uint64_t size);
 #define FORMAT_FIELDS_MAX 11
 struct format_record {
     uint16_t type;
+    uint8_t flags; /* Of a namespace set: enum engine_quota_policy. 0 for all others */
     uint64_t field[FORMAT_FIELDS_MAX];
     const char *name; /* Borrowed */
     uint16_t name_size;
@@ -161,6 +165,13 @@ enum {
     STRETCH_PREVIOUS_CRC,
     STRETCH_LAST_CRC
 };
+
+/* A policy as it was read; one that this version does not know refuses, as the first one did. */
+static inline uint64_t format_quota_policy(uint64_t stored)
+{
+    CHECK(ENGINE_QUOTA_REJECT == 0);
+    return stored <= ENGINE_QUOTA_WAIT ? stored : ENGINE_QUOTA_REJECT;
+}
 
 /* "batch", "topic create", ... or NULL for an unknown type. */
 const char *format_record_name(uint16_t type);

@@ -21,6 +21,7 @@ static void settings_encode(uint8_t *at, const struct engine_settings *settings)
     put_u64(at + 40, settings->quota_bytes);
     put_u64(at + 48, settings->quota_topics);
     put_u64(at + 56, settings->quota_cursors);
+    put_u64(at + 64, settings->quota_policy);
 }
 
 static void settings_decode(struct engine_settings *settings, const uint8_t *at)
@@ -35,6 +36,7 @@ static void settings_decode(struct engine_settings *settings, const uint8_t *at)
     settings->quota_bytes = get_u64(at + 40);
     settings->quota_topics = get_u64(at + 48);
     settings->quota_cursors = get_u64(at + 56);
+    settings->quota_policy = format_quota_policy(get_u64(at + 64));
 }
 
 void format_manifest_encode(uint8_t page[FORMAT_PAGE], const struct format_manifest *manifest)

@@ -260,7 +260,7 @@ static int note_record(struct inspection *inspection, const struct scan_record *
 
     CHECK(record->bytes != NULL);
     CHECK(record->header.size >= FORMAT_RECORD_HEADER_SIZE);
-    if ((record->header.flags & 0xff00u) != 0) {
+    if ((record->header.flags & FORMAT_FLAGS_INCOMPATIBLE) != 0) {
         return 0;
     }
     if (!format_record_has_items(record->header.type)) {

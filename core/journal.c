@@ -195,7 +195,7 @@ static void place_record(struct journal *journal, uint64_t position, uint64_t pa
 
 /* Give the record at a ring position its header and its place in the order. */
 static void finish_record(struct journal *journal, uint64_t position, uint64_t size, uint16_t type,
-                          uint32_t body_crc)
+                          uint16_t flags, uint32_t body_crc)
 {
     const uint64_t padded = format_record_padded(size);
     uint8_t *bytes = ring_at(&journal->ns->ring, position);
@@ -207,7 +207,9 @@ static void finish_record(struct journal *journal, uint64_t position, uint64_t s
     CHECK(!journal->open);
     place_record(journal, position, padded);
     memset(bytes + size, 0, padded - size);
+    CHECK((flags & FORMAT_FLAGS_INCOMPATIBLE) == 0);
     header = (struct format_record_header){.type = type,
+                                           .flags = flags,
                                            .lsn = journal->next_lsn,
                                            .size = (uint32_t)size,
                                            .body_crc = body_crc,
@@ -249,7 +251,7 @@ static void close_record(struct journal *journal)
         crc = format_items_crc(type, bytes + FORMAT_RECORD_HEADER_SIZE,
                                size - FORMAT_RECORD_HEADER_SIZE);
     }
-    finish_record(journal, journal->open_position, size, type, crc);
+    finish_record(journal, journal->open_position, size, type, 0, crc);
 }
 
 uint8_t *journal_item(struct journal *journal, uint16_t type, uint32_t size, uint64_t *position)
@@ -306,7 +308,7 @@ uint64_t journal_record(struct journal *journal, const struct format_record *rec
     position = ring_place(ring, format_record_padded(size));
     ring->head = position + format_record_padded(size);
     crc = format_record_body_encode(ring_at(ring, position), record);
-    finish_record(journal, position, size, record->type, crc);
+    finish_record(journal, position, size, record->type, record->flags, crc);
     return journal->next_lsn - 1;
 }
 

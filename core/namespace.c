@@ -119,6 +119,7 @@ struct namespace *namespace_new(struct engine *engine, const char *name, size_t 
     ns->state = ENGINE_SERVING;
     ns->next_topic_id = 1;
     ns->read_deadline_us = UINT64_MAX;
+    ns->quota_deadline_us = UINT64_MAX;
     link_init(&ns->turn_topics);
     link_init(&ns->dirty_topics);
     link_init(&ns->syncing_topics);

@@ -36,6 +36,7 @@ struct namespace_counters {
     uint64_t flushes, flush_bytes, applies, apply_bytes;
     uint64_t recovered_records, recovered_dropped;
     uint64_t retention_alarms;
+    uint64_t quota_refusals, quota_dropped_blocks, quota_dropped_entries;
 };
 
 struct namespace
@@ -102,6 +103,7 @@ struct namespace
     uint64_t requests;                  /* Submitted, done() not yet run */
     uint64_t waiting_appends;
     uint64_t waited_appends;     /* Number of the last one that began to wait */
+    uint64_t quota_deadline_us;  /* Monotonic: not later than the first end of a wait for it */
     bool retry_stalled;          /* Something every stalled topic may have waited for has changed */
     uint64_t retention_us;       /* Monotonic: when retention is looked at next */
     uint64_t retention_clock_us; /* Wall clock as retention trusts it; see retention.c */
@@ -185,6 +187,8 @@ struct io *engine_io(const struct engine *engine);
 /* append.c */
 /* Appends that wait may go on where what they wait for has come. */
 void append_work(struct namespace *ns);
+/* Refuse the appends of a topic that have waited for the quota until now, or are cancelled. */
+void append_expire(struct topic *topic, uint64_t now_us);
 /* Fail every append of a topic that is not staged. */
 void append_fail_waiting(struct topic *topic, int code, const char *why);
 /* Put the records for a new topic. NULL: err. */

@@ -6,6 +6,7 @@
  * close, alone and last. A failure on the way stops the namespace as any other does. */
 #include "core/check.h"
 #include "core/namespace.h"
+#include "core/quota.h"
 #include "core/seal.h"
 #include "core/tail.h"
 
@@ -78,7 +79,7 @@ uint64_t namespace_deadline(const struct namespace *ns)
     if (ns->state != ENGINE_SERVING) {
         return UINT64_MAX;
     }
-    if (journal->open || journal->span_count > 0 || ns->retry_stalled ||
+    if (journal->open || journal->span_count > 0 || ns->retry_stalled || quota_can_go_on(ns) ||
         !list_empty(&ns->runnable_topics) || !list_empty(&ns->due_topics)) {
         return 0;
     }
@@ -88,6 +89,7 @@ uint64_t namespace_deadline(const struct namespace *ns)
     deadline = earlier(deadline, cursor_deadline(ns));
     deadline = earlier(deadline, read_deadline(ns));
     deadline = earlier(deadline, ns->retention_us);
+    deadline = earlier(deadline, ns->quota_deadline_us);
     if (journal->no_space) {
         deadline = earlier(deadline, journal->retry_us);
     }

@@ -188,4 +188,7 @@ void engine_stats(struct namespace *ns, engine_stat_fn *fn, void *arg)
     fn(arg, "recovered_records", counters->recovered_records);
     fn(arg, "recovered_dropped", counters->recovered_dropped);
     fn(arg, "retention_alarms", counters->retention_alarms);
+    fn(arg, "quota_refusals", counters->quota_refusals);
+    fn(arg, "quota_dropped_blocks", counters->quota_dropped_blocks);
+    fn(arg, "quota_dropped_entries", counters->quota_dropped_entries);
 }

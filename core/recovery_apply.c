@@ -339,6 +339,7 @@ static void apply_namespace_set(struct namespace *ns, const struct format_record
     ns->settings.quota_bytes = record->field[5];
     ns->settings.quota_topics = record->field[6];
     ns->settings.quota_cursors = record->field[7];
+    ns->settings.quota_policy = format_quota_policy(record->flags);
 }
 
 /* Records whose first field names a topic. */

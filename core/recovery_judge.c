@@ -191,7 +191,8 @@ enum recovery_found recovery_judge(struct recovery *recovery, const struct scan_
     struct format_record body;
 
     CHECK(record->bytes != NULL);
-    if (format_record_name(record->header.type) == NULL || (record->header.flags & 0xff00u) != 0) {
+    if (format_record_name(record->header.type) == NULL ||
+        (record->header.flags & FORMAT_FLAGS_INCOMPATIBLE) != 0) {
         return FOUND_UNKNOWN;
     }
     if (format_record_has_items(record->header.type)) {

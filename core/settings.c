@@ -49,6 +49,15 @@ static int setting_apply(struct engine_settings *settings, bool topic,
     case ENGINE_SETTING_QUOTA_CURSORS:
         settings->quota_cursors = change->value;
         return 0;
+    case ENGINE_SETTING_QUOTA_POLICY:
+        if (change->value > ENGINE_QUOTA_WAIT) {
+            return error_set(
+                err, TUSK_EINVALID,
+                "a quota's policy is 0 (reject), 1 (drop-oldest) or 2 (wait), not %llu",
+                (unsigned long long)change->value);
+        }
+        settings->quota_policy = change->value;
+        return 0;
     default:
         return error_set(err, TUSK_EINVALID, "no setting has the number %u", change->key);
     }

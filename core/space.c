@@ -210,6 +210,7 @@ void space_free(struct space *space, struct segment *segment, uint16_t index, ui
     slot->topic = NULL;
     space->used_count--;
     space->freeing_count++;
+    space->ns->retry_stalled = true; /* One may wait for the quota */
     if (ticket > space->free_lsn_max) {
         space->free_lsn_max = ticket;
     }
@@ -227,6 +228,7 @@ void space_return(struct space *space, struct segment *segment, uint16_t index)
     slot->topic = NULL;
     space->unpunched = true;
     space->used_count--;
+    space->ns->retry_stalled = true; /* As above */
     space_slot_freed(space, segment);
 }
 

@@ -71,8 +71,9 @@ struct space {
     uint32_t waits_sync_count;   /* Segments with waits_sync */
     uint64_t free_lsn_max;       /* Greatest ticket of a free record: durable marks must pass it */
     bool unpunched;              /* Free blocks may hold more space than the pool keeps */
-    bool no_space;               /* The last new segment could not be made */
-    uint64_t hungry_us;          /* A block was wanted and not there: more are kept until then */
+    bool unpinned;      /* Somebody reads from a block no more: a quota may have waited for that */
+    bool no_space;      /* The last new segment could not be made */
+    uint64_t hungry_us; /* A block was wanted and not there: more are kept until then */
     uint64_t retry_us;
     bool creating;
     struct segment *made; /* Being created */
@@ -139,6 +140,9 @@ static inline void space_unpin(struct space *space, struct segment *segment, uin
 
     CHECK(slot->pins > 0);
     slot->pins--;
+    if (slot->pins == 0) {
+        space->unpinned = true;
+    }
     if (slot->pins == 0 && slot->state == SLOT_FREEING) {
         space->held_count = 0; /* Look again */
     }

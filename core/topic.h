@@ -132,6 +132,7 @@ struct topic {
     uint64_t dead_ticket;
     struct topic *next_dead;
     bool space_needed; /* A batch waits for a reservation: its failure is the batch's */
+    bool quota_waits;  /* And it cannot be had for the quota, when last tried */
     int space_error;   /* Why that reservation failed; 0: it did not */
     uint16_t name_size;
     char name[]; /* Not terminated */

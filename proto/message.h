@@ -59,6 +59,7 @@ enum message_setting_key {
     SETTING_QUOTA_BYTES = 18,
     SETTING_QUOTA_TOPICS = 19,
     SETTING_QUOTA_CURSORS = 20,
+    SETTING_QUOTA_POLICY = 21,
 };
 
 enum message_retention {

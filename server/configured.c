@@ -28,6 +28,8 @@ static const struct {
      offsetof(struct engine_settings, quota_topics)},
     {OPTION_quota_cursors, ENGINE_SETTING_QUOTA_CURSORS,
      offsetof(struct engine_settings, quota_cursors)},
+    {OPTION_quota_policy, ENGINE_SETTING_QUOTA_POLICY,
+     offsetof(struct engine_settings, quota_policy)},
 };
 
 _Static_assert(sizeof rows / sizeof rows[0] == CONFIGURED_COUNT, "a row for each setting");
@@ -138,6 +140,45 @@ bool configured_fixed(const struct config *config, const char *name,
     return false;
 }
 
+void configured_tell_quota(struct namespace *ns)
+{
+    static const char *const policies[] = {
+        [ENGINE_QUOTA_REJECT] = "nothing is lost; appends that need a new block are refused",
+        [ENGINE_QUOTA_DROP_OLDEST] =
+            "the oldest full blocks go with the next append that needs one",
+        [ENGINE_QUOTA_WAIT] =
+            "nothing is lost; appends that need a new block wait, and are refused",
+    };
+    const struct engine_settings *settings;
+    struct engine_namespace_info info;
+
+    engine_namespace_info(ns, &info);
+    settings = &info.settings;
+    CHECK(settings->quota_policy <= ENGINE_QUOTA_WAIT);
+    if (settings->quota_bytes != 0 && info.blocks_bytes > settings->quota_bytes) {
+        log_warning("quota",
+                    "namespace \"%s\" uses %llu bytes of blocks, %llu more than its quota-bytes of "
+                    "%llu: %s until that many are free",
+                    info.name, (unsigned long long)info.blocks_bytes,
+                    (unsigned long long)(info.blocks_bytes - settings->quota_bytes),
+                    (unsigned long long)settings->quota_bytes, policies[settings->quota_policy]);
+    }
+    if (settings->quota_topics != 0 && info.topics > settings->quota_topics) {
+        log_warning("quota",
+                    "namespace \"%s\" has %llu topics, and a quota of %llu: none goes, and no more "
+                    "are made",
+                    info.name, (unsigned long long)info.topics,
+                    (unsigned long long)settings->quota_topics);
+    }
+    if (settings->quota_cursors != 0 && info.cursors > settings->quota_cursors) {
+        log_warning("quota",
+                    "namespace \"%s\" has %llu cursors, and a quota of %llu: none goes, and no "
+                    "more are made",
+                    info.name, (unsigned long long)info.cursors,
+                    (unsigned long long)settings->quota_cursors);
+    }
+}
+
 /* ---- before the loop runs ---- */
 
 static struct engine_time read_clocks(void)
@@ -209,6 +250,7 @@ int configured_apply(const struct storage *storage, const struct config *config,
             if (rc != 0) {
                 return rc;
             }
+            configured_tell_quota(ns);
         }
         ns = engine_namespace_next(storage->engine, info.name, strlen(info.name));
     }

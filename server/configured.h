@@ -16,12 +16,13 @@
 struct config;
 struct engine_setting;
 struct engine_settings;
+struct namespace;
 struct error;
 struct option_origin;
 struct option_row;
 struct storage;
 
-#define CONFIGURED_COUNT 8u /* Options that are settings of a namespace */
+#define CONFIGURED_COUNT 9u /* Options that are settings of a namespace */
 
 /* The index in options.def of each. */
 int configured_option(uint32_t index);
@@ -47,5 +48,7 @@ bool configured_fixed(const struct config *config, const char *name,
 const struct option_row *configured_row(uint16_t key);
 /* Bring every serving namespace in line, durably. Before the loop runs. */
 int configured_apply(const struct storage *storage, const struct config *config, struct error *err);
+/* Tell the log when a namespace uses more than a quota of its allows, and what follows from it. */
+void configured_tell_quota(struct namespace *ns);
 
 #endif

@@ -15,6 +15,7 @@
 #include "server/log.h"
 #include "server/pool.h"
 #include "server/server.h"
+#include "server/users.h"
 
 static uint64_t deadline(const struct connection *connection, uint64_t timeout_ms)
 {
@@ -79,6 +80,8 @@ void connection_close(struct connection *connection, const char *reason)
     output_release_ranges(connection);
     lease_leave(connection);
     dispatch_leave(connection);
+    users_take_bytes(connection, connection->output_bytes);
+    users_leave(connection);
     unlink_from_server(connection);
     /* Cancels a write under way, so that its buffers are free when on_closed() runs. */
     uv_close((uv_handle_t *)&connection->pipe, on_closed);
@@ -110,7 +113,7 @@ void connection_finish(struct connection *connection)
     connection->frame_deadline = 0;
     stop_reading(connection);
     input_drop(connection);
-    dispatch_cancel_reads(connection);
+    dispatch_cancel_waits(connection);
     connection_settle(connection);
 }
 
@@ -151,7 +154,8 @@ static bool limited(const struct connection *connection)
     }
     if (connection->requests_count >= options->requests_max ||
         connection->requests_bytes >= options->request_bytes_max ||
-        connection->output_bytes + connection->replies_bytes >= options->output_bytes_max) {
+        connection->output_bytes + connection->replies_bytes >= options->output_bytes_max ||
+        users_bytes_used_up(connection)) {
         return true;
     }
     /* When memory is short, whoever has something under way waits for that to end. */
@@ -414,6 +418,10 @@ bool connection_accept(struct server *server, int fd)
         (void)close(fd); /* Nothing was written to it */
         connection_close(connection, uv_strerror(rc));
         return false;
+    }
+    if (users_enter(connection) == USERS_CLOSE) {
+        connection_close(connection, NULL); /* The log knows why */
+        return true;
     }
     connection->idle_since = uv_now(&server->loop);
     connection->hello_deadline = deadline(connection, server->options->hello_timeout);

@@ -33,6 +33,7 @@ struct leases;
 struct namespace;
 struct request;
 struct server;
+struct user;
 
 struct connection {
     uv_pipe_t pipe;
@@ -45,7 +46,9 @@ struct connection {
     bool in_dirty;
     bool in_paused;
 
-    uid_t uid; /* Of the peer, when it connected */
+    uid_t uid;         /* Of the peer, when it connected */
+    struct user *user; /* Borrowed, counted (users.h); NULL: privileged, or turned away */
+    bool turned_away;  /* It may not be here, and is told so at its HELLO */
     pid_t pid;
     uint32_t rights;               /* On its namespace: bits of enum access_right */
     char client[CLIENT_NAME_SIZE]; /* What it calls itself, cut */
@@ -105,6 +108,12 @@ void connection_settle(struct connection *connection);
 bool connection_done(const struct connection *connection);
 /* Close a connection whose deadline has passed. */
 void connection_sweep(struct connection *connection, uint64_t now_ms);
+
+/* Whether the last of the memory is there for it. */
+static inline bool connection_privileged(const struct connection *connection)
+{
+    return connection->user == NULL && !connection->turned_away;
+}
 
 /* ---- output.c ---- */
 

@@ -11,6 +11,7 @@
 #include "server/request.h"
 #include "server/rights.h"
 #include "server/server.h"
+#include "server/users.h"
 
 /* What has a handler of its own; the other types are dispatch_command()'s. */
 static dispatch_fn *const handlers[MESSAGE_TYPE_END] = {
@@ -150,13 +151,15 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
     return handlers[frame->type](connection, to, &message, frame->size);
 }
 
-void dispatch_cancel_reads(struct connection *connection)
+void dispatch_cancel_waits(struct connection *connection)
 {
     struct request *request;
 
     for (request = connection->requests; request != NULL; request = request->next) {
         if (request->to.type == MESSAGE_READ) {
             engine_read_cancel(&request->u.read);
+        } else if (request->to.type == MESSAGE_APPEND) {
+            engine_append_cancel(&request->u.append);
         }
     }
     server_want_turn(connection->server);
@@ -164,13 +167,14 @@ void dispatch_cancel_reads(struct connection *connection)
 
 void dispatch_leave(struct connection *connection)
 {
-    dispatch_cancel_reads(connection);
+    dispatch_cancel_waits(connection);
     while (connection->requests != NULL) {
         struct request *request = connection->requests;
 
         connection->requests = request->next;
         request->connection = NULL;
     }
+    users_take_bytes(connection, connection->requests_bytes + connection->replies_bytes);
     connection->requests_count = 0;
     connection->requests_bytes = 0;
     connection->replies_bytes = 0;

@@ -41,8 +41,9 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
 /* The connection closes: cancel its waiting reads, leave its requests behind, let its namespace go.
  * Not from inside engine_poll(). */
 void dispatch_leave(struct connection *connection);
-/* The client will send nothing more: its waiting reads have nothing to wait for. */
-void dispatch_cancel_reads(struct connection *connection);
+/* The client will send nothing more: its waiting reads have nothing to wait for, and appends no
+ * longer wait for a quota. */
+void dispatch_cancel_waits(struct connection *connection);
 
 /* ---- between the dispatch files ---- */
 

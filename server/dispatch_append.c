@@ -7,6 +7,7 @@
 #include "server/log.h"
 #include "server/request.h"
 #include "server/server.h"
+#include "server/users.h"
 
 #define FULL_PAUSE_US 60000000u /* Between two lines of the log about a full disk */
 
@@ -19,6 +20,15 @@ static void tell_full(struct server *server, const struct engine_request *base)
         server->full_told_us = now_us;
         log_warning("append", "%s", base->error.text);
     }
+}
+
+/* It would have made a topic, and its user has made enough. (Another hour may have begun.) */
+static void refuse_topic(const struct request *request)
+{
+    char why[USERS_TEXT_SIZE] = "user_topics_max was reached; try again";
+
+    (void)users_may_make_topic(request->connection, why);
+    reply_error(request->connection, request->to, TUSK_EBUSY, 0, 0, why);
 }
 
 static void append_done(struct engine_request *base)
@@ -35,7 +45,9 @@ static void append_done(struct engine_request *base)
     if (base->status == TUSK_ENOSPACE) {
         tell_full(request->server, base);
     }
-    if (base->status != 0) {
+    if (base->status == TUSK_ENOTFOUND && request->topics_used_up && request->connection != NULL) {
+        refuse_topic(request);
+    } else if (base->status != 0) {
         request_answer_error(request, base);
     } else if (request->connection != NULL) {
         body = reply_begin(request->connection, request->to, MESSAGE_APPEND_REPLY_SIZE);
@@ -53,6 +65,7 @@ enum dispatch_result dispatch_append(struct connection *connection, struct reply
     struct server *server = connection->server;
     struct engine_append *append;
     struct request *request;
+    char why[USERS_TEXT_SIZE];
 
     if (engine_namespace_congested(connection->ns)) {
         return DISPATCH_LATER;
@@ -68,6 +81,10 @@ enum dispatch_result dispatch_append(struct connection *connection, struct reply
     append->batch_size = wanted->batch_size;
     append->durable = (wanted->flags & APPEND_DURABLE) != 0;
     append->no_create = (wanted->flags & APPEND_NO_CREATE) != 0 || !server->options->create_topics;
+    if (!append->no_create && !users_may_make_topic(connection, why)) {
+        append->no_create = true;
+        request->topics_used_up = true;
+    }
     append->topic_id = 0;
     append->first_offset = 0;
     append->durable_end = 0;
@@ -76,5 +93,8 @@ enum dispatch_result dispatch_append(struct connection *connection, struct reply
     append->target = NULL;
     server_stage(server);
     engine_append(connection->ns, append);
+    if (append->created) {
+        users_made_topic(connection);
+    }
     return DISPATCH_TAKEN;
 }

@@ -10,6 +10,7 @@
 #include "server/log.h"
 #include "server/rights.h"
 #include "server/server.h"
+#include "server/users.h"
 
 #define DEFAULT_NAMESPACE "default"
 #define SERVER_NAME "tuskd " TUSK_VERSION
@@ -97,6 +98,15 @@ static struct namespace *find(struct connection *connection, struct reply_to to,
     return NULL;
 }
 
+static void turn_away(struct connection *connection, struct reply_to to)
+{
+    char text[USERS_TEXT_SIZE];
+
+    users_why_turned_away(connection, text);
+    reply_error(connection, to, TUSK_EBUSY, 0, 0, text);
+    connection_finish(connection);
+}
+
 enum dispatch_result dispatch_hello(struct connection *connection, struct reply_to to,
                                     const struct message *message, uint32_t frame_size)
 {
@@ -111,6 +121,10 @@ enum dispatch_result dispatch_hello(struct connection *connection, struct reply_
                    hello->client.data);
     if (hello->version_min > MESSAGE_VERSION || hello->version_max < MESSAGE_VERSION) {
         refuse_version(connection, to, hello);
+        return DISPATCH_TAKEN;
+    }
+    if (connection->turned_away) {
+        turn_away(connection, to);
         return DISPATCH_TAKEN;
     }
     if (name.size == 0) {

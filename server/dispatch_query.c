@@ -8,6 +8,7 @@
 #include "server/lease.h"
 #include "server/pool.h"
 #include "server/server.h"
+#include "server/users.h"
 
 /* A name to continue behind. Copied, because the engine's are borrowed until its next call. */
 struct place {
@@ -230,6 +231,7 @@ enum dispatch_result dispatch_stats(struct connection *connection, struct reply_
         return no_memory(connection, to);
     }
     add_server_stats(&listing, connection->server);
+    users_stats(connection, add_stat, &listing);
     engine_stats(connection->ns, add_stat, &listing);
     message_stats_head_encode(listing_head(&listing), listing.count);
     listing_send(&listing);

@@ -14,6 +14,7 @@
 #include "server/pool.h"
 #include "server/request.h"
 #include "server/server.h"
+#include "server/users.h"
 
 #define HEAD_SIZE (FRAME_HEADER_SIZE + MESSAGE_READ_REPLY_SIZE)
 /* Less than this is copied behind the other replies: a buffer of its own costs a vector in the
@@ -35,7 +36,8 @@ static uint8_t *read_room(struct engine_read *read, size_t used, size_t size)
     if (old != NULL && old->size - HEAD_SIZE >= size) {
         return old->bytes + HEAD_SIZE;
     }
-    buffer = pool_get(pool, HEAD_SIZE + size);
+    buffer = pool_get(pool, HEAD_SIZE + size,
+                      request->connection != NULL && connection_privileged(request->connection));
     if (buffer == NULL) {
         return NULL;
     }
@@ -140,7 +142,7 @@ static bool answer_place(struct request *request)
     int fd;
 
     engine_range_place(&read->range, &place);
-    buffer = pool_get(&connection->server->pool, size);
+    buffer = pool_get(&connection->server->pool, size, connection_privileged(connection));
     if (buffer == NULL || (connection->features & FEATURE_MAPPED) == 0 ||
         !lease_possible(connection) ||
         !open_segment(connection, &read->range, place.segment, &fd)) {
@@ -227,12 +229,21 @@ enum dispatch_result dispatch_read(struct connection *connection, struct reply_t
 {
     const struct message_read *wanted = &message->u.read;
     struct server *server = connection->server;
-    struct request *request =
-        request_new(connection, to, frame_size, reply_cost(server->options, wanted));
+    char why[USERS_TEXT_SIZE];
+    struct request *request;
     struct engine_read *read;
 
+    if (wanted->wait_ms > 0 && !users_may_wait(connection, why)) {
+        reply_error(connection, to, TUSK_EBUSY, 0, 0, why);
+        return DISPATCH_TAKEN;
+    }
+    request = request_new(connection, to, frame_size, reply_cost(server->options, wanted));
     if (request == NULL) {
         return dispatch_no_request(connection, to);
+    }
+    if (wanted->wait_ms > 0) {
+        request->waiter = connection->user;
+        users_read_waits(request->waiter);
     }
     read = &request->u.read;
     memset(read, 0, sizeof *read);

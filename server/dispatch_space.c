@@ -77,6 +77,16 @@ static enum dispatch_result not_found(struct connection *connection, struct repl
     return DISPATCH_TAKEN;
 }
 
+static bool sets_quota(const struct engine_setting *settings, uint32_t count)
+{
+    uint32_t i = 0;
+
+    while (i < count && settings[i].key < ENGINE_SETTING_QUOTA_BYTES) {
+        i++; /* In ascending order; quotas come last */
+    }
+    return i < count;
+}
+
 enum dispatch_result dispatch_space_set(struct connection *connection, struct reply_to to,
                                         const struct message *message, uint32_t frame_size)
 {
@@ -85,6 +95,7 @@ enum dispatch_result dispatch_space_set(struct connection *connection, struct re
     const uint32_t count = dispatch_settings(settings, &message->u.namespace_settings.settings);
     struct engine_namespace_info info;
     struct namespace *ns = connection->ns;
+    enum dispatch_result result;
 
     if (name->size > 0) {
         ns = engine_namespace_find(connection->server->engine, name->data, name->size);
@@ -103,7 +114,11 @@ enum dispatch_result dispatch_space_set(struct connection *connection, struct re
     if (refuse_fixed(connection, to, info.name, settings, count)) {
         return DISPATCH_TAKEN;
     }
-    return dispatch_command_on(ns, connection, to, message, frame_size);
+    result = dispatch_command_on(ns, connection, to, message, frame_size);
+    if (result == DISPATCH_TAKEN && sets_quota(settings, count)) {
+        configured_tell_quota(ns); /* They are in force already */
+    }
+    return result;
 }
 
 enum dispatch_result dispatch_space_delete(struct connection *connection, struct reply_to to,
@@ -174,6 +189,7 @@ static void space_message(struct message_namespace_info *out,
     add(&out->settings, SETTING_QUOTA_BYTES, info->settings.quota_bytes);
     add(&out->settings, SETTING_QUOTA_TOPICS, info->settings.quota_topics);
     add(&out->settings, SETTING_QUOTA_CURSORS, info->settings.quota_cursors);
+    add(&out->settings, SETTING_QUOTA_POLICY, info->settings.quota_policy);
 }
 
 enum dispatch_result dispatch_space_list(struct connection *connection, struct reply_to to,

@@ -16,7 +16,7 @@ static bool move(struct connection *connection, size_t size)
 {
     struct pool *pool = &connection->server->pool;
     struct buffer *old = connection->input;
-    struct buffer *buffer = pool_get(pool, size);
+    struct buffer *buffer = pool_get(pool, size, connection_privileged(connection));
 
     if (buffer == NULL) {
         return false;

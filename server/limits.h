@@ -46,6 +46,12 @@
 /* Processes that left blocks leased when their connection closed, and are watched. */
 #define DEPARTED_MAX 256u
 
+/* Users that are remembered (users.h), and for how long what topics they made; how often the log
+ * tells of one that was turned away. */
+#define USERS_MAX 4096u
+#define USER_TOPICS_MS 3600000u
+#define USER_TOLD_MS 60000u
+
 /* How often deadlines are looked at: a quarter of the shortest, within these. */
 #define SWEEP_MIN_MS 5u
 #define SWEEP_MAX_MS 1000u

@@ -13,7 +13,8 @@
 int listing_begin(struct listing *listing, struct connection *connection, struct reply_to to,
                   uint32_t head_size)
 {
-    struct buffer *buffer = pool_get(&connection->server->pool, LISTING_FIRST_SIZE);
+    struct buffer *buffer =
+        pool_get(&connection->server->pool, LISTING_FIRST_SIZE, connection_privileged(connection));
 
     *listing = (struct listing){
         .connection = connection,
@@ -38,7 +39,8 @@ uint8_t *listing_room(struct listing *listing, size_t size)
         return NULL;
     }
     if (size > buffer->size - buffer->end) {
-        struct buffer *larger = pool_get(pool, (size_t)buffer->size * 2 + size);
+        struct buffer *larger = pool_get(pool, (size_t)buffer->size * 2 + size,
+                                         connection_privileged(listing->connection));
 
         if (larger == NULL) {
             return NULL;

@@ -20,6 +20,7 @@
 #include "server/pool.h"
 #include "server/server.h"
 #include "server/sweep.h"
+#include "server/users.h"
 
 /* What is copied of a range at once: when the socket is full, and when it cannot be sent. */
 #define PIECE_SIZE 4096u
@@ -79,6 +80,7 @@ void output_append(struct connection *connection, struct buffer *buffer)
     }
     connection->output_last = buffer;
     connection->output_bytes += buffer->end - buffer->begin;
+    users_add_bytes(connection, buffer->end - buffer->begin);
     output_mark(connection);
 }
 
@@ -93,7 +95,8 @@ static uv_os_fd_t socket_of(const struct connection *connection)
 
 bool output_append_range(struct connection *connection, const struct engine_range *range)
 {
-    struct buffer *buffer = pool_get(&connection->server->pool, sizeof *range);
+    struct buffer *buffer =
+        pool_get(&connection->server->pool, sizeof *range, connection_privileged(connection));
 
     CHECK(range->segment != NULL);
     if (buffer == NULL) {
@@ -150,12 +153,14 @@ uint8_t *output_reserve(struct connection *connection, uint32_t size)
         bytes = last->bytes + last->end;
         last->end += size;
         connection->output_bytes += size;
+        users_add_bytes(connection, size);
         output_mark(connection);
         return bytes;
     }
     /* The pool's header is part of its power of two. */
     wanted -= sizeof(struct buffer);
-    last = pool_get(&connection->server->pool, size > wanted ? size : wanted);
+    last = pool_get(&connection->server->pool, size > wanted ? size : wanted,
+                    connection_privileged(connection));
     if (last == NULL) {
         /* Not closed here: this may be inside engine_poll(), where no read may be cancelled. */
         connection->output_failed = "no memory for a reply (total_bytes_max)";
@@ -174,6 +179,7 @@ static void consume(struct connection *connection, size_t size)
 
     CHECK(size <= connection->output_bytes);
     connection->output_bytes -= size;
+    users_take_bytes(connection, size);
     server->counters.bytes_sent += size;
     while (connection->output != NULL) {
         struct buffer *first = connection->output;
@@ -289,7 +295,7 @@ static bool split_range(struct connection *connection, uint32_t size)
     int rc;
 
     size = size < range->end - range->begin ? size : range->end - range->begin;
-    piece = pool_get(&server->pool, size);
+    piece = pool_get(&server->pool, size, connection_privileged(connection));
     if (piece == NULL) {
         connection_close(connection, "no memory for a reply (total_bytes_max)");
         return false;
@@ -427,5 +433,6 @@ void output_drop(struct connection *connection)
         free_buffer(connection->server, first);
     }
     connection->output_last = NULL;
+    users_take_bytes(connection, connection->output_bytes);
     connection->output_bytes = 0;
 }

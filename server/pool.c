@@ -51,11 +51,11 @@ static uint32_t class_of(size_t total)
     return (shift - POOL_SHIFT_MIN) * 4 + (uint32_t)((total - 1) >> (shift - 2) & 3) + 1;
 }
 
-struct buffer *pool_get(struct pool *pool, size_t size)
+struct buffer *pool_get(struct pool *pool, size_t size, bool privileged)
 {
     const size_t total = size + sizeof(struct buffer);
     const uint32_t index = class_of(total);
-    size_t limit = pool->limit_bytes;
+    size_t limit = privileged ? pool->limit_bytes : pool->limit_bytes - pool->limit_bytes / 16;
     struct buffer *buffer;
     size_t bytes;
 

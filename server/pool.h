@@ -41,8 +41,8 @@ void pool_init(struct pool *pool, size_t limit_bytes);
 /* All buffers must have been put back. */
 void pool_deinit(struct pool *pool);
 /* A buffer of at least size bytes, begin and end 0. NULL when that would exceed the limit, or
- * memory is out. */
-struct buffer *pool_get(struct pool *pool, size_t size);
+ * memory is out. The last sixteenth is for the privileged (users.h). */
+struct buffer *pool_get(struct pool *pool, size_t size, bool privileged);
 /* Give a buffer back. NULL allowed. */
 void pool_put(struct pool *pool, struct buffer *buffer);
 /* True when three quarters are in use or promised: new work should wait for what is under way. */

@@ -142,6 +142,7 @@ static void finish(struct reload *reload)
 
     for (space = 0; space < reload->space_count; space++) {
         say_settings(&reload->spaces[space]);
+        configured_tell_quota(reload->spaces[space].ns);
     }
     say_access(config, next, "");
     for (space = 0; space < next->namespace_count; space++) {

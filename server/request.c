@@ -7,6 +7,7 @@
 #include "server/limits.h"
 #include "server/pool.h"
 #include "server/server.h"
+#include "server/users.h"
 
 struct request *request_new(struct connection *connection, struct reply_to to, uint32_t frame_size,
                             uint64_t reply_cost)
@@ -33,6 +34,8 @@ struct request *request_new(struct connection *connection, struct reply_to to, u
     request->to = to;
     request->cost = (uint64_t)frame_size + REQUEST_COST;
     request->reply_cost = reply_cost;
+    request->waiter = NULL;
+    request->topics_used_up = false;
     request->buffer = NULL;
     request->previous = NULL;
     request->next = connection->requests;
@@ -43,6 +46,7 @@ struct request *request_new(struct connection *connection, struct reply_to to, u
     connection->requests_count++;
     connection->requests_bytes += request->cost;
     connection->replies_bytes += reply_cost;
+    users_add_bytes(connection, request->cost + reply_cost);
     server->pool.promised_bytes += reply_cost;
     return request;
 }
@@ -64,6 +68,7 @@ static void leave(struct request *request)
     connection->requests_count--;
     connection->requests_bytes -= request->cost;
     connection->replies_bytes -= request->reply_cost;
+    users_take_bytes(connection, request->cost + request->reply_cost);
     connection_settle(connection);
 }
 
@@ -74,6 +79,7 @@ void request_free(struct request *request)
     if (request->connection != NULL) {
         leave(request);
     }
+    users_read_ended(server, request->waiter);
     pool_put(&server->pool, request->buffer);
     server->pool.promised_bytes -= request->reply_cost;
     request->buffer = NULL;

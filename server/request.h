@@ -7,6 +7,7 @@
 #ifndef SERVER_REQUEST_H
 #define SERVER_REQUEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/engine.h"
@@ -15,6 +16,7 @@
 struct buffer;
 struct connection;
 struct server;
+struct user;
 
 struct request {
     struct request *next; /* Of the connection's, or of the free list */
@@ -25,6 +27,8 @@ struct request {
     struct reply_to to;
     uint64_t cost;         /* Of the connection's bytes in flight */
     uint64_t reply_cost;   /* READ: bytes of output it may need */
+    struct user *waiter;   /* READ: of whose reads that wait it is one; NULL: none is counted */
+    bool topics_used_up;   /* APPEND: it may make no topic, because of user_topics_max */
     struct buffer *buffer; /* READ: owned, where the reply is being built */
     union {
         struct engine_append append;

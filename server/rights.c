@@ -63,6 +63,21 @@ uint32_t rights_on(const struct connection *connection, const char *space, size_
     return rights_of(connection->server, &who, space, space_size, NULL);
 }
 
+bool rights_privileged(const struct connection *connection)
+{
+    const struct server *server = connection->server;
+    struct access_who who;
+
+    if (connection->uid == 0 || connection->uid == geteuid()) {
+        return true;
+    }
+    if (!access_any(server->config)) {
+        return false;
+    }
+    rights_who(connection, &who);
+    return access_administers(server->config, &who);
+}
+
 void rights_refresh(struct server *server)
 {
     struct connection *connection;

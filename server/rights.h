@@ -4,6 +4,7 @@
 #ifndef SERVER_RIGHTS_H
 #define SERVER_RIGHTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ uint32_t rights_of(const struct server *server, const struct access_who *who, co
                    size_t space_size, const struct access_rule **rule);
 /* The same, of a connection. */
 uint32_t rights_on(const struct connection *connection, const char *space, size_t space_size);
+/* Whether limits of users are not his: root, the daemon's own user, and who may administer any
+ * namespace. */
+bool rights_privileged(const struct connection *connection);
 /* The rules have changed: look again what each connection may do with its namespace. One that has
  * lost a right is owed what it has asked for, and then closed. */
 void rights_refresh(struct server *server);

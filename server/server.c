@@ -492,6 +492,7 @@ void server_deinit(struct server *server)
     rc = uv_loop_close(&server->loop);
     CHECK(rc == 0);
     request_deinit(server);
+    users_deinit(server);
     lease_deinit(server);
     pool_deinit(&server->pool);
 }

@@ -26,6 +26,7 @@
 #include "server/listener.h"
 #include "server/pool.h"
 #include "server/spin.h"
+#include "server/users.h"
 
 struct config;
 struct connection;
@@ -86,6 +87,7 @@ struct server {
     struct request *requests_made; /* All of them */
     uint32_t requests_used;
 
+    struct users users;
     struct connection *connections; /* Doubly linked */
     uint32_t connection_count;
     struct connection *dirty; /* Have output to send at the end of this turn */

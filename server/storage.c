@@ -43,6 +43,19 @@ static void on_finding(void *arg, const char *name, const char *text)
     log_warning("recovery", "namespace \"%s\": %s", name, text);
 }
 
+/* Entries that were acknowledged are gone: that is never silent. */
+static void on_dropped(void *arg, const struct engine_dropped *dropped)
+{
+    (void)arg;
+    log_warning("quota",
+                "namespace \"%s\": dropped the oldest %llu entries of topic \"%.*s\", offsets "
+                "%llu to %llu, %llu bytes of blocks: quota-bytes is used up, and its policy is "
+                "drop-oldest",
+                dropped->space, (unsigned long long)dropped->entries, (int)dropped->topic_size,
+                dropped->topic, (unsigned long long)dropped->from, (unsigned long long)dropped->to,
+                (unsigned long long)dropped->bytes);
+}
+
 static int open_io(struct storage *storage, const struct options *options, struct error *err)
 {
     const unsigned threads = (unsigned)options->io_threads;
@@ -78,6 +91,7 @@ static void fill_settings(struct engine_settings *settings, const struct options
     settings->quota_bytes = options->quota_size;
     settings->quota_topics = options->quota_topics;
     settings->quota_cursors = options->quota_cursors;
+    settings->quota_policy = options->quota_policy;
 }
 
 /* The ranges in options.def are what makes these casts safe. */
@@ -103,6 +117,7 @@ static void fill_engine_options(struct engine_options *out, const struct options
     out->cursors_max = (uint32_t)options->cursors_max;
     out->waiting_bytes_max = options->waiting_bytes_max;
     out->read_bytes_max = options->read_size_max;
+    out->quota_wait_us = options->quota_wait * 1000u;
 }
 
 int storage_open(struct storage *storage, const struct options *options, const char *accept_loss,
@@ -124,6 +139,7 @@ int storage_open(struct storage *storage, const struct options *options, const c
     engine_options.progress_arg = storage;
     engine_options.finding = on_finding;
     engine_options.finding_arg = storage;
+    engine_options.dropped = on_dropped;
     rc = engine_open(&storage->engine, storage->io, &engine_options, &now, err);
     if (rc != 0) {
         storage->engine = NULL;

@@ -54,6 +54,9 @@ static void put_fields(struct dump *dump, const struct format_record *record)
             out_number(dump->out, name, record->field[i]);
         }
     }
+    if (record->type == RECORD_NAMESPACE_SET) {
+        out_number(dump->out, "quota_policy", record->flags);
+    }
     if (record->name_size > 0) {
         out_bytes(dump->out, "name", record->name, record->name_size);
     }

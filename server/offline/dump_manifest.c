@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/offline/dump.h"
 #include "proto/crc32c.h"
+#include "server/offline/dump.h"
 
 struct walk {
     struct dump *dump;
@@ -145,6 +145,7 @@ static void dump_head(struct dump *dump, const struct format_manifest *head, boo
     out_number(out, "quota_bytes", head->settings.quota_bytes);
     out_number(out, "quota_topics", head->settings.quota_topics);
     out_number(out, "quota_cursors", head->settings.quota_cursors);
+    out_number(out, "quota_policy", head->settings.quota_policy);
     out_end(out);
 }
 

@@ -61,7 +61,11 @@ void held_take(struct world *w, struct op *op)
     if (held->ns != NULL) {
         release(w, held);
     }
-    *held = (struct held){.ns = op->ns, .range = read->range, .bytes = malloc(read->range.size)};
+    *held = (struct held){.ns = op->ns,
+                          .topic = op->topic,
+                          .from = read->from,
+                          .range = read->range,
+                          .bytes = malloc(read->range.size)};
     op->bytes = realloc(op->bytes, read->range.size);
     CHECK(held->bytes != NULL);
     CHECK(op->bytes != NULL);

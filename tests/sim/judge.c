@@ -197,7 +197,8 @@ static bool settings_match(const struct step *step, const void *seen)
 
     return judge_same_rule(&a->retention, &b->retention) && a->fsync_ms == b->fsync_ms &&
            a->consistency == b->consistency && a->quota_bytes == b->quota_bytes &&
-           a->quota_topics == b->quota_topics && a->quota_cursors == b->quota_cursors;
+           a->quota_topics == b->quota_topics && a->quota_cursors == b->quota_cursors &&
+           a->quota_policy == b->quota_policy;
 }
 
 static void judge_namespace(struct world *w, struct model_namespace *ns,

@@ -76,6 +76,7 @@ static uint64_t recover_copy(struct world *w, const struct sim_disk *from, unsig
 
     random_init(&random, w->limits.seed ^ w->tick);
     options.finding = NULL;
+    options.dropped = NULL;
     options.random = clone_word;
     options.random_arg = &random;
     while (rounds > 0) {
@@ -129,6 +130,8 @@ int life_open(struct world *w, struct error *err)
     w->told = world_now(w);
     w->options.finding = log_finding;
     w->options.finding_arg = w;
+    w->options.dropped = oracle_dropped;
+    w->options.dropped_arg = w;
     return engine_open(&w->engine, w->io, &w->options, &w->told, err);
 }
 

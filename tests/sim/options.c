@@ -76,6 +76,7 @@ static void choose_taste(struct world *w)
     taste->imitate = world_chance(w, 25);
     taste->clock_jumps = world_chance(w, 20);
     taste->retention = world_chance(w, 35);
+    taste->quota = world_chance(w, 30);
     taste->many_settings = world_chance(w, 25);
 }
 
@@ -88,8 +89,9 @@ static void choose_settings(struct world *w, struct engine_settings *settings)
         settings->retention.age_ms = random_between(&w->random, 1, 20000);
         settings->retention.bytes = world_below(w, 8) << 16;
     }
-    if (world_chance(w, 10)) {
+    if (w->taste.quota || world_chance(w, 10)) {
         settings->quota_bytes = random_between(&w->random, 2, 12) << 16;
+        settings->quota_policy = world_below(w, 3);
     }
 }
 
@@ -153,6 +155,7 @@ void world_choose_life(struct world *w)
     options->read_bytes_max = world_chance(w, 60) ? 8u << 20 : random_between(&w->random, 1, 20000);
     options->range_min = (uint32_t)random_between(&w->random, 1, 8192);
     options->inline_sync = world_chance(w, 50);
+    options->quota_wait_us = random_between(&w->random, 1, 400000);
     sim_disk_set_cold(w->disk, world_chance(w, 50) ? 10 : (unsigned)world_below(w, 101));
     sim_disk_set_pace(w->disk, (unsigned)random_between(&w->random, 5, 100));
     op_us = (uint32_t)random_between(&w->random, 1, 60);

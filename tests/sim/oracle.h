@@ -28,6 +28,9 @@ void oracle_append_staged(struct world *world, struct op *op);
 void oracle_cursor_moved(struct world *world, struct op *op, uint64_t offset, uint64_t epoch,
                          bool may_be_loose);
 
+/* oracle_quota.c: the engine's `dropped`; arg is the world. */
+void oracle_dropped(void *arg, const struct engine_dropped *dropped);
+
 /* oracle_read.c */
 void oracle_read_done(struct world *world, struct op *op);
 

@@ -179,6 +179,8 @@ static void settings_staged(struct world *w, struct op *op)
             step->settings.quota_topics = setting->value;
         } else if (setting->key == 20) {
             step->settings.quota_cursors = setting->value;
+        } else if (setting->key == 21) {
+            step->settings.quota_policy = setting->value;
         }
     }
     op->ns->quota = op->ns->quota || step->settings.quota_bytes != 0 ||

@@ -193,7 +193,8 @@ struct scene_taste {
     unsigned gap_bits; /* Pauses of clients are up to 2^this microseconds */
     bool tiny_memory;
     bool tiny_journal;
-    bool retention;
+    bool retention; /* Entries may go by a rule, or for a quota */
+    bool quota;
     bool clock_jumps;
     bool descriptors_short;
 };

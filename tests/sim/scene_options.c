@@ -82,6 +82,7 @@ static void choose_taste(struct scene *s)
     taste->gap_bits = 3 + (unsigned)scene_below(s, 12);
     taste->tiny_memory = scene_chance(s, 20);
     taste->retention = scene_chance(s, 25);
+    taste->quota = scene_chance(s, 25);
     taste->clock_jumps = scene_chance(s, 20);
     taste->descriptors_short = scene_chance(s, 15);
 }
@@ -94,6 +95,7 @@ static void choose_server(struct scene *s)
 
     CHECK(options_default(options, no_environment, &error) == 0);
     options->create_topics = scene_chance(s, 90);
+    options->admin_connections = 0; /* Who is no administrator is turned away for that before */
     options->spin = scene_chance(s, 50);
     if (scene_chance(s, 60)) {
         options->connections_max = between(s, 1, 6);
@@ -132,6 +134,14 @@ static void choose_settings(struct scene *s, struct engine_settings *settings)
         settings->retention.age_ms = between(s, 1, 20000);
         settings->retention.bytes = scene_below(s, 8) << 16;
     }
+    if (s->taste.quota) {
+        settings->quota_bytes = between(s, 2, 12) * s->engine_options.block_size;
+        settings->quota_policy = scene_below(s, 3);
+        s->taste.retention =
+            s->taste.retention || settings->quota_policy == ENGINE_QUOTA_DROP_OLDEST;
+    }
+    options->quota_size = settings->quota_bytes;
+    options->quota_policy = settings->quota_policy;
     options->fsync = settings->fsync_ms;
     options->consistency = settings->consistency;
     options->retention = settings->retention.kind;
@@ -189,6 +199,7 @@ void scene_choose_life(struct scene *s)
     options->read_bytes_max = s->config.options.read_size_max;
     options->range_min = (uint32_t)between(s, 1, scene_chance(s, 60) ? 512 : 8192);
     options->inline_sync = scene_chance(s, 50);
+    options->quota_wait_us = between(s, 1000, 3000000);
     sim_disk_set_cold(s->disk, scene_chance(s, 50) ? 10 : (unsigned)scene_below(s, 101));
     sim_disk_set_pace(s->disk, (unsigned)between(s, 5, 100));
     op_us = (uint32_t)between(s, 1, 60);

@@ -34,6 +34,9 @@ static uint32_t may_fail(const struct client *c, const struct call *call)
     if (call->early) {
         may |= MAY(-TUSK_EPROTOCOL);
     }
+    if (call->type == MESSAGE_APPEND && s->taste.quota) {
+        may |= MAY(-TUSK_EQUOTA);
+    }
     if (call->type == MESSAGE_READ && c->space_deleted) {
         /* It goes with the namespace. Not held against the daemon: one that waits for the disk is
          * told that the disk failed. */

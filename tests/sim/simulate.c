@@ -39,6 +39,7 @@ static void add(void *to, const void *from)
     sum->lost += part->lost;
     sum->refused += part->refused;
     sum->corrupt += part->corrupt;
+    sum->dropped += part->dropped;
     for (i = 0; i < 24; i++) {
         sum->statuses[i] += part->statuses[i];
     }
@@ -62,9 +63,10 @@ static void print(const void *sum)
            (unsigned long long)r->appends, (unsigned long long)r->reads,
            (unsigned long long)r->ranges, (unsigned long long)r->lives,
            (unsigned long long)r->crashes, (unsigned long long)r->open_cuts);
-    printf("steps kept %llu, rightly lost %llu; refused %llu, damage reported %llu\nkinds:",
+    printf("steps kept %llu, rightly lost %llu; refused %llu, damage reported %llu; "
+           "entries dropped for a quota %llu\nkinds:",
            (unsigned long long)r->kept, (unsigned long long)r->lost, (unsigned long long)r->refused,
-           (unsigned long long)r->corrupt);
+           (unsigned long long)r->corrupt, (unsigned long long)r->dropped);
     for (i = 0; i < KIND_COUNT; i++) {
         printf(" %s %llu", world_kind_name((enum world_kind)i), (unsigned long long)r->kinds[i]);
     }

@@ -310,7 +310,8 @@ static void workload_read(struct world *w, struct model_namespace *ns, bool cons
     oracle_submitted(w, op);
 }
 
-static void cancel_some_read(struct world *w)
+/* Its client goes. What becomes of an append then is known only where it waits for a quota. */
+static void cancel_some(struct world *w)
 {
     struct op *op;
 
@@ -318,6 +319,12 @@ static void cancel_some_read(struct world *w)
         if (op->kind == OP_READ && !op->finished && world_chance(w, 50)) {
             op->cancelled = true;
             engine_read_cancel(&op->read);
+            world_log(w, "cancel op %llu", (unsigned long long)op->number);
+            return;
+        }
+        if (op->kind == OP_APPEND && !op->finished && op->append.base.status == 0 &&
+            world_chance(w, 10)) {
+            engine_append_cancel(&op->append);
             world_log(w, "cancel op %llu", (unsigned long long)op->number);
             return;
         }
@@ -439,6 +446,6 @@ void workload_step(struct world *w)
             change_namespaces(w);
         }
     } else {
-        cancel_some_read(w);
+        cancel_some(w);
     }
 }

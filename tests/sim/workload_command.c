@@ -73,7 +73,13 @@ static void choose_namespace_settings(struct world *w, struct op *op)
         add_setting(op, 17, world_below(w, 3) * 7);
         break;
     case 2:
-        add_setting(op, 18, world_chance(w, 70) ? 0 : random_between(&w->random, 2, 12) << 16);
+        add_setting(op, 18,
+                    world_chance(w, w->taste.quota ? 20 : 70)
+                        ? 0
+                        : random_between(&w->random, 2, 12) << 16);
+        if (world_chance(w, 50)) {
+            add_setting(op, 21, world_below(w, 3));
+        }
         break;
     default:
         add_setting(op, 16, schedules[world_below(w, 4)]);

@@ -50,6 +50,7 @@ struct world_report {
     uint64_t lost;         /* and those that were not, rightly */
     uint64_t refused;      /* Namespaces refused, in worlds that may */
     uint64_t corrupt;      /* Damage reported */
+    uint64_t dropped;      /* Entries that a quota took */
     uint64_t kinds[KIND_COUNT];
     uint64_t rows[ROW_COUNT];
 };
@@ -101,6 +102,8 @@ struct op {
 /* A range that a read was answered with, kept to see that nothing changes it. */
 struct held {
     struct model_namespace *ns;
+    const struct model_topic *topic;
+    uint64_t from; /* First entry delivered of it */
     struct engine_range range;
     uint8_t *bytes; /* Owned: as they were when it came */
 };
@@ -119,6 +122,7 @@ struct world_taste {
     bool clock_jumps;
     bool small_journal; /* BUSY may come */
     bool retention;
+    bool quota;
     bool many_settings;
 };
 

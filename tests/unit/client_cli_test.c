@@ -127,13 +127,17 @@ static void settings_round_trip(void **state)
                                        "fsync=each",          "fsync=none",
                                        "fsync=200ms",         "consistency=strict",
                                        "quota-topics=5",      "consistency=at-least-once:7",
-                                       "quota-bytes=1048576", "retention-age=60000ms"};
+                                       "quota-bytes=1MiB",    "retention-age=60000ms",
+                                       "quota-bytes=1048577", "quota-bytes=0",
+                                       "quota-bytes=3TiB",    "quota-policy=reject",
+                                       "quota-policy=wait",   "quota-policy=drop-oldest"};
     static const char *const bad[] = {"retention",
                                       "retention=",
                                       "retention=x",
                                       "fsync=-1",
                                       "consistency=at-least-once:0",
                                       "quota-bytes=1X",
+                                      "quota-policy=never",
                                       "x=1",
                                       "quota-bytes=99999999999T"};
     struct tusk_setting setting;

@@ -69,7 +69,7 @@ foreach(test
     io_readonly_test)
   tusk_unit_test(${test} SOURCES ${test}.c LIBRARIES tusk_engine_fixture)
 endforeach()
-foreach(test read_range_test read_range_damage_test)
+foreach(test read_range_test read_range_damage_test quota_test)
   tusk_unit_test(${test} SOURCES ${test}.c range_fixture.c LIBRARIES tusk_engine_fixture)
 endforeach()
 target_link_options(read_range_damage_test PRIVATE "LINKER:--wrap=calloc")
