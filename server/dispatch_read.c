@@ -82,6 +82,7 @@ static void encode_heads(uint8_t *bytes, const struct request *request)
     };
 
     frame_encode(bytes, &frame);
+    meter_reply(&request->server->meter, &request->to, 0);
     encode_head(bytes + FRAME_HEADER_SIZE, &request->u.read);
 }
 
@@ -160,6 +161,7 @@ static bool answer_place(struct request *request)
     (void)message_read_reply_encode(buffer->bytes + FRAME_HEADER_SIZE, &reply);
     buffer->end = (uint32_t)size;
     buffer->attached = fd;
+    meter_reply(&connection->server->meter, &request->to, 0);
     output_append(connection, buffer);
     return true;
 }
@@ -227,10 +229,11 @@ enum dispatch_result dispatch_read(struct connection *connection, struct reply_t
 {
     const struct message_read *wanted = &message->u.read;
     struct server *server = connection->server;
-    struct request *request =
-        request_new(connection, to, frame_size, reply_cost(server->options, wanted));
+    struct request *request;
     struct engine_read *read;
 
+    to.waits = wanted->wait_ms > 0;
+    request = request_new(connection, to, frame_size, reply_cost(server->options, wanted));
     if (request == NULL) {
         return dispatch_no_request(connection, to);
     }

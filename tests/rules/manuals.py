@@ -181,9 +181,8 @@ def check_environment(source, pages):
 
 
 def check_counters(source, pages):
-    counters = set(re.findall(r'add_stat\(listing, "(\w+)"', (source / "server/dispatch_query.c").read_text(encoding="utf-8")))
+    counters = set(re.findall(r'fn\(arg, "(\w+)"', (source / "server/stats.c").read_text(encoding="utf-8")))
     counters |= set(re.findall(r'fn\(arg, "(\w+)"', (source / "core/query.c").read_text(encoding="utf-8")))
-    counters |= set(re.findall(r'add_stat\(&listing, "(\w+)"', (source / "server/dispatch_query.c").read_text(encoding="utf-8")))
     shown = set(re.findall(r"\*(\w+)\*", section(pages["tusk-stat.1"], "COUNTERS")))
     for counter in sorted(counters ^ shown):
         problem("tusk-stat.1", f"{counter} is {'not told' if counter in counters else 'no counter'}")
