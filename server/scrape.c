@@ -346,13 +346,14 @@ int scrape_start(struct scrape *scrape, struct server *server, struct error *err
 
 void scrape_stop(struct scrape *scrape)
 {
-    if (scrape != NULL) {
-        if (scrape->server != NULL) {
-            (void)uv_poll_stop(&scrape->poll); /* Always succeeds */
-            scrape->resting = true;
-        }
-        listener_abandon(&scrape->listener);
+    if (scrape == NULL) {
+        return;
     }
+    if (scrape->server != NULL) {
+        uv_close((uv_handle_t *)&scrape->poll, NULL);
+        uv_close((uv_handle_t *)&scrape->timer, NULL);
+    }
+    listener_abandon(&scrape->listener); /* Nothing is accepted again without it */
 }
 
 void scrape_free(struct scrape *scrape)

@@ -34,7 +34,7 @@ struct server;
 int scrape_open(struct scrape **out, const struct options *options, int fd, struct error *err);
 /* Begin to answer, on the server's loop. */
 int scrape_start(struct scrape *scrape, struct server *server, struct error *err);
-/* Take nobody new, and remove the socket file. NULL allowed, here and below. */
+/* Take nobody new, and remove the socket file. The loop has ended. NULL allowed, here and below. */
 void scrape_stop(struct scrape *scrape);
 /* Close what is left. The loop is gone, or was never begun. */
 void scrape_free(struct scrape *scrape);

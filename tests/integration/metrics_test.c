@@ -448,37 +448,107 @@ static void a_taken_path_is_refused(void **state)
     assert_true(daemon_logged(daemon, "metrics_socket: socket "));
 }
 
-/* A socket that systemd passes for metrics may be TCP, and clients have their own beside it. */
-static void a_passed_socket_may_be_tcp(void **state)
+static int listen_tcp(struct sockaddr_in *address)
 {
-    static const char *const environment[] = {"LISTEN_FDNAMES=metrics", NULL};
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    struct daemon *daemon = *state;
-    struct http_answer answer;
-    int fd;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t size = sizeof *address;
 
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &size), 0);
+    return fd;
+}
+
+/* The appends that a daemon counts, as a scraper hears over TCP. */
+static uint64_t appends_over_tcp(const struct sockaddr_in *address)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct http_answer answer;
+    uint64_t appends;
+
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)address, sizeof *address), 0);
+    http_ask_on(fd, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 200);
+    appends = value_of(answer.body, "tusk_appends_total{namespace=\"default\"}");
+    http_free(&answer);
+    return appends;
+}
+
+static void skip_without_systemd(void)
+{
     if (!TUSK_TEST_SYSTEMD) {
         print_message("SKIPPED: built without libsystemd\n");
         skip();
     }
-    daemon->pass_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(daemon->pass_fd >= 0);
-    assert_int_equal(bind(daemon->pass_fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(daemon->pass_fd, 8), 0);
-    assert_int_equal(getsockname(daemon->pass_fd, (struct sockaddr *)&address, &size), 0);
+}
+
+/* A socket that systemd passes for metrics may be TCP; that of clients is then made as ever. */
+static void a_passed_socket_may_be_tcp(void **state)
+{
+    static const char *const environment[] = {"LISTEN_FDNAMES=metrics", NULL};
+    struct daemon *daemon = *state;
+    struct sockaddr_in address;
+
+    skip_without_systemd();
+    daemon->pass_fd = listen_tcp(&address);
     daemon->environment = environment;
     daemon_start_with(daemon, fixture_small);
     append(daemon, "t", "x");
-    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    http_ask_on(fd, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", &answer);
-    assert_int_equal(answer.status, 200);
-    assert_int_equal(value_of(answer.body, "tusk_appends_total{namespace=\"default\"}"), 1);
-    http_free(&answer);
+    assert_int_equal(appends_over_tcp(&address), 1);
     (void)close(daemon->pass_fd);
-    daemon->pass_fd = -1;
+}
+
+/* Of two sockets their names say which is which, not their order. */
+static void passed_sockets_are_told_apart_by_name(void **state)
+{
+    static const char *const orders[][2] = {{"LISTEN_FDNAMES=tuskd.socket:metrics", NULL},
+                                            {"LISTEN_FDNAMES=metrics:tuskd.socket", NULL}};
+    struct daemon *daemon = *state;
+    struct sockaddr_in address;
+    const int tcp = listen_tcp(&address);
+    int clients;
+    size_t i;
+
+    skip_without_systemd();
+    clients = fixture_bound_socket(daemon->socket, SOCK_STREAM);
+    assert_int_equal(listen(clients, 16), 0);
+    for (i = 0; i < 2; i++) {
+        daemon->pass_fd = i == 0 ? clients : tcp;
+        daemon->pass_fd_2 = i == 0 ? tcp : clients;
+        daemon->environment = orders[i];
+        daemon_start_with(daemon, fixture_small);
+        append(daemon, "t", "x");
+        assert_int_equal(appends_over_tcp(&address), 1);
+        daemon_stop(daemon);
+    }
+    (void)close(clients);
+    (void)close(tcp);
+}
+
+/* Two sockets of one name, or TCP for clients, are refused with the reason. */
+static void wrong_sockets_are_refused(void **state)
+{
+    static const char *const twice[] = {"LISTEN_FDNAMES=metrics:metrics", NULL};
+    static const char *const unnamed[] = {"LISTEN_FDNAMES=", NULL};
+    struct daemon *daemon = *state;
+    struct sockaddr_in address;
+
+    skip_without_systemd();
+    daemon->pass_fd = listen_tcp(&address);
+    daemon->pass_fd_2 = listen_tcp(&address);
+    daemon->environment = twice;
+    assert_int_equal(daemon_fails(daemon, NULL), 78);
+    assert_true(daemon_logged(daemon, "two sockets for metrics were passed, wanted one"));
+    (void)close(daemon->pass_fd_2);
+    daemon->pass_fd_2 = -1;
+    daemon->environment = unnamed;
+    assert_int_equal(daemon_fails(daemon, NULL), 78);
+    assert_true(daemon_logged(daemon, "not a listening Unix stream socket"));
+    (void)close(daemon->pass_fd);
 }
 
 int main(void)
@@ -498,6 +568,8 @@ int main(void)
         FIXTURE_TEST(the_sockets_mode_says_who_may_ask),
         FIXTURE_TEST(a_taken_path_is_refused),
         FIXTURE_TEST(a_passed_socket_may_be_tcp),
+        FIXTURE_TEST(passed_sockets_are_told_apart_by_name),
+        FIXTURE_TEST(wrong_sockets_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ static enum http_verdict judge_text(const char *text)
 /* What scrapers, browsers and curl send is understood; what follows a '?' is not part of the path. */
 static void ordinary_requests_are_understood(void **state)
 {
-    struct http_request request;
+    struct http_request request = {0};
 
     (void)state;
     assert_int_equal(judge(&request, scraper, sizeof scraper - 1), HTTP_REQUEST);
