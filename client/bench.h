@@ -7,7 +7,7 @@
 #define CLIENT_BENCH_H
 
 #include "client/cli.h"
-#include "client/histogram.h"
+#include "proto/histogram.h"
 
 #define BENCH_CLIENTS_MAX 256u
 

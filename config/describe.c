@@ -130,7 +130,8 @@ void options_sample(FILE *out)
         if (rows[i].when == OPTION_WHEN_START) {
             (void)fprintf(out, "# A change needs a restart.\n");
         }
-        (void)fprintf(out, "#%s = %s\n", rows[i].key, rows[i].fallback);
+        (void)fprintf(out, rows[i].fallback[0] != '\0' ? "#%s = %s\n" : "#%s =%s\n", rows[i].key,
+                      rows[i].fallback);
     }
     (void)fprintf(
         out,

@@ -159,7 +159,7 @@ static void write_row(FILE *out, const struct option_row *row)
     value_allowed(row->type, row->min, row->max, allowed, sizeof allowed);
     (void)fprintf(out, "\n*");
     write_plain(out, row->key);
-    (void)fprintf(out, "* = ");
+    (void)fprintf(out, row->fallback[0] != '\0' ? "* = " : "* =");
     write_plain(out, row->fallback);
     (void)fprintf(out, "\n\t");
     write_plain(out, row->help);

@@ -278,7 +278,9 @@ int options_default(struct options *options, options_getenv_fn *get, struct opti
     if (set_from_directory(options, &rows[OPTION_data_dir], get, "STATE_DIRECTORY", "", error) !=
             0 ||
         set_from_directory(options, &rows[OPTION_socket], get, "RUNTIME_DIRECTORY", "/tuskd.sock",
-                           error) != 0) {
+                           error) != 0 ||
+        set_from_directory(options, &rows[OPTION_metrics_socket], get, "RUNTIME_DIRECTORY",
+                           "/metrics.sock", error) != 0) {
         return -1;
     }
     return 0;

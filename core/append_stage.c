@@ -89,6 +89,8 @@ static uint64_t stage(struct topic *topic, const uint8_t *batch, const struct ba
     ns->counters.appends++;
     ns->counters.append_entries += header->entry_count;
     ns->counters.append_bytes += size;
+    histogram_add(&ns->histograms[ENGINE_BATCH_ENTRIES], header->entry_count);
+    histogram_add(&ns->histograms[ENGINE_BATCH_BYTES], size);
     return ticket;
 }
 

@@ -24,6 +24,7 @@
 #include "core/error.h"
 
 struct engine;
+struct histogram;
 struct io;
 struct namespace;
 struct segment;
@@ -433,5 +434,17 @@ int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *ref,
 /* Counters since start and gauges. Names are metric names without prefix, stable. */
 typedef void engine_stat_fn(void *arg, const char *name, uint64_t value);
 void engine_stats(struct namespace *ns, engine_stat_fn *fn, void *arg);
+
+/* What is counted by size or time since start. */
+enum engine_histogram {
+    ENGINE_BATCH_ENTRIES, /* Of batches stored */
+    ENGINE_BATCH_BYTES,   /* Stored body and header */
+    ENGINE_SYNC_US,       /* Of one fdatasync of the sync schedule */
+    ENGINE_GROUP_BATCHES, /* Batches that one sync group made durable, of groups that had any */
+    ENGINE_GROUP_BYTES,   /* Bytes of journal and blocks that a group made durable */
+    ENGINE_HISTOGRAMS
+};
+/* Borrowed; counts as long as the namespace is there. */
+const struct histogram *engine_histogram(const struct namespace *ns, enum engine_histogram which);
 
 #endif

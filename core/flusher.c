@@ -74,6 +74,24 @@ bool flusher_full(const struct flusher *flusher)
             ns->now.mono_us >= flusher->syncing_since_us + ns->settings.fsync_ms * 2000u);
 }
 
+static void count_group(const struct flusher *flusher)
+{
+    struct histogram *histograms = flusher->ns->histograms;
+
+    CHECK(flusher->syncing_appends <= flusher->covered_appends);
+    CHECK(flusher->covered_appends <= flusher->ns->counters.appends);
+    if (flusher->syncing_appends > 0) {
+        histogram_add(&histograms[ENGINE_GROUP_BATCHES], flusher->syncing_appends);
+    }
+    histogram_add(&histograms[ENGINE_GROUP_BYTES], flusher->syncing_bytes);
+}
+
+static void count_sync(struct flusher *flusher, uint32_t elapsed_us)
+{
+    flusher->sync_us = (flusher->sync_us * 7 + elapsed_us) / 8;
+    histogram_add(&flusher->ns->histograms[ENGINE_SYNC_US], elapsed_us);
+}
+
 /* The group has succeeded as a whole: everything up to `covers` is durable. */
 static void group_done(struct flusher *flusher)
 {
@@ -88,6 +106,7 @@ static void group_done(struct flusher *flusher)
     flusher->in_flight = false;
     flusher->durable = flusher->covers;
     flusher->marked = flusher->covers_mark;
+    count_group(flusher);
     flusher->syncing_bytes = 0;
     flusher->groups++;
     while ((link = list_take(&ns->syncing_cursors)) != NULL) {
@@ -162,7 +181,7 @@ static void sync_done(struct io_op *op)
         flusher->result = op->result;
         flusher->os_error = op->os_error;
     }
-    flusher->sync_us = (flusher->sync_us * 7 + op->elapsed_us) / 8;
+    count_sync(flusher, op->elapsed_us);
     if (flusher->pending > 0) {
         return;
     }
@@ -210,6 +229,8 @@ static void group_begin(struct flusher *flusher)
     flusher->covers_mark = ns->journal.last_mark;
     flusher->result = 0;
     flusher->syncing_bytes = flusher->unsynced_bytes;
+    flusher->syncing_appends = ns->counters.appends - flusher->covered_appends;
+    flusher->covered_appends = ns->counters.appends;
     flusher->syncing_since_us = flusher->dirty_since_us;
     flusher->unsynced_bytes = 0;
     while ((link = list_take(&ns->dirty_topics)) != NULL) {
@@ -252,7 +273,7 @@ static bool sync_inline(struct flusher *flusher, unsigned count)
         namespace_fail(ns, &ns->journal.failure);
         return true;
     }
-    flusher->sync_us = (flusher->sync_us * 7 + elapsed_us) / 8;
+    count_sync(flusher, elapsed_us);
     group_done(flusher);
     return true;
 }

@@ -35,6 +35,8 @@ struct flusher {
     uint64_t idle_since_us;    /* Monotonic; last flush that wrote something */
     uint64_t unsynced_bytes;   /* Written, not covered by a group begun */
     uint64_t syncing_bytes;    /* Covered by the group in flight */
+    uint64_t covered_appends;  /* Of all ever stored, covered by a group begun */
+    uint64_t syncing_appends;  /* Covered by the group in flight and by none before it */
     bool in_flight;
     bool watched; /* The group syncs segments: sync_watch is in use */
     bool awaits;  /* Its own syncs have ended; others that were under way have not */

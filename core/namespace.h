@@ -18,6 +18,7 @@
 #include "core/space.h"
 #include "core/syncs.h"
 #include "core/topic.h"
+#include "proto/histogram.h"
 
 #define NAMESPACE_INCARNATIONS_MAX 256u
 /* At-least-once: a cursor is recorded after at most this */
@@ -117,6 +118,7 @@ struct namespace
     struct topic *graveyard; /* Deleted topics that requests may still point at, by next_dead */
 
     struct namespace_counters counters;
+    struct histogram histograms[ENGINE_HISTOGRAMS];
     uint64_t recovery_rows[ROW_COUNT]; /* How often recovery came to each row of its table */
 };
 

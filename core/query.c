@@ -150,6 +150,31 @@ int engine_cursor_next(struct namespace *ns, const struct engine_topic_ref *ref,
     return 1;
 }
 
+/* How long the oldest of what is written and not yet durable has been so. */
+static uint64_t unsynced_age_us(const struct namespace *ns)
+{
+    const struct flusher *flusher = &ns->flusher;
+    uint64_t since_us;
+
+    CHECK(ns->engine != NULL);
+    if (flusher->in_flight && flusher->syncing_bytes > 0) {
+        since_us = flusher->syncing_since_us;
+    } else if (flusher->unsynced_bytes > 0) {
+        since_us = flusher->dirty_since_us;
+    } else {
+        return 0;
+    }
+    CHECK(since_us <= ns->now.mono_us);
+    return ns->now.mono_us - since_us;
+}
+
+const struct histogram *engine_histogram(const struct namespace *ns, enum engine_histogram which)
+{
+    CHECK(ns != NULL);
+    CHECK(which < ENGINE_HISTOGRAMS);
+    return &ns->histograms[which];
+}
+
 void engine_stats(struct namespace *ns, engine_stat_fn *fn, void *arg)
 {
     const struct namespace_counters *counters = &ns->counters;
@@ -161,6 +186,7 @@ void engine_stats(struct namespace *ns, engine_stat_fn *fn, void *arg)
     fn(arg, "blocks_used", ns->space.used_count);
     fn(arg, "blocks_free", ns->space.free_count);
     fn(arg, "blocks_freeing", ns->space.freeing_count);
+    fn(arg, "blocks_bytes", (uint64_t)ns->space.used_count * ns->block_size);
     fn(arg, "segments", ns->space.count);
     fn(arg, "appends", counters->appends);
     fn(arg, "append_entries", counters->append_entries);
@@ -180,6 +206,7 @@ void engine_stats(struct namespace *ns, engine_stat_fn *fn, void *arg)
     fn(arg, "journal_lsn", ns->journal.next_lsn);
     fn(arg, "durable_lsn", ns->flusher.durable);
     fn(arg, "unsynced_bytes", ns->flusher.unsynced_bytes + ns->flusher.syncing_bytes);
+    fn(arg, "unsynced_age_us", unsynced_age_us(ns));
     fn(arg, "syncs", ns->flusher.groups);
     fn(arg, "sync_us", ns->flusher.sync_us);
     fn(arg, "tail_applies", counters->applies);

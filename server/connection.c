@@ -37,6 +37,14 @@ static void on_closed(uv_handle_t *handle)
     listener_resume(&server->listener);
 }
 
+/* It is paused no longer: how long it was is counted. */
+static void end_pause(struct connection *connection)
+{
+    struct server *server = connection->server;
+
+    server->counters.paused_ms += uv_now(&server->loop) - connection->paused_since;
+}
+
 static void unlink_from_server(struct connection *connection)
 {
     struct server *server = connection->server;
@@ -61,6 +69,9 @@ static void unlink_from_server(struct connection *connection)
             *at = connection->paused_next;
             break;
         }
+    }
+    if (connection->in_paused) {
+        end_pause(connection);
     }
     connection->in_dirty = false;
     connection->in_paused = false;
@@ -101,6 +112,7 @@ static void pause_again(struct connection *connection)
 
     if (!connection->in_paused) {
         connection->in_paused = true;
+        connection->paused_since = uv_now(&server->loop);
         connection->paused_next = server->paused;
         server->paused = connection;
     }
@@ -312,6 +324,7 @@ bool connection_resume(struct connection *connection)
     bool taken;
 
     CHECK(!connection->closing);
+    end_pause(connection);
     if (connection->starved && pool_short(&connection->server->pool)) {
         /* Asking the socket now would only fail again, and again. */
         pause_again(connection);

@@ -45,6 +45,7 @@ struct connection {
     struct connection *paused_next;
     bool in_dirty;
     bool in_paused;
+    uint64_t paused_since; /* While in_paused: in the loop's milliseconds */
 
     uid_t uid;         /* Of the peer, when it connected */
     struct user *user; /* Borrowed, counted (users.h); NULL: privileged, or turned away */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -62,4 +63,15 @@ int data_dir_prepare(const char *path, struct error *err)
      * ours to open, and then its maker has seen to the name. */
     rc = sync_parent(path);
     return rc == 0 || !made ? 0 : error_errno(err, rc, "sync the directory above \"%s\"", path);
+}
+
+void data_dir_space(const char *path, uint64_t *size_bytes, uint64_t *available_bytes)
+{
+    struct statvfs space = {0};
+
+    if (statvfs(path, &space) != 0) {
+        space = (struct statvfs){0};
+    }
+    *size_bytes = (uint64_t)space.f_blocks * space.f_frsize;
+    *available_bytes = (uint64_t)space.f_bavail * space.f_frsize;
 }

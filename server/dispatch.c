@@ -110,7 +110,7 @@ static bool check_order(struct connection *connection, struct reply_to to)
 enum dispatch_result dispatch_frame(struct connection *connection, const struct frame *frame,
                                     const uint8_t *body)
 {
-    const struct reply_to to = {.type = frame->type, .id = frame->id};
+    struct reply_to to = {.type = frame->type, .id = frame->id};
     struct message message;
     const char *why = NULL;
     int rc;
@@ -134,6 +134,8 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
         reply_error(connection, to, TUSK_ECLOSED, 0, 0, "the daemon is stopping");
         return DISPATCH_TAKEN;
     }
+    server_stage(connection->server);
+    to.began_us = connection->server->stage_us;
     if (frame->type == MESSAGE_PING) {
         reply_empty(connection, to);
         return DISPATCH_TAKEN;

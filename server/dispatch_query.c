@@ -5,9 +5,9 @@
 #include "proto/message.h"
 #include "server/connection.h"
 #include "server/dispatch.h"
-#include "server/lease.h"
 #include "server/pool.h"
 #include "server/server.h"
+#include "server/stats.h"
 #include "server/users.h"
 
 /* A name to continue behind. Copied, because the engine's are borrowed until its next call. */
@@ -198,28 +198,6 @@ static void add_stat(void *arg, const char *name, uint64_t value)
     }
 }
 
-static void add_server_stats(struct listing *listing, const struct server *server)
-{
-    uint64_t live;
-    uint64_t left;
-
-    add_stat(listing, "connections", server->connection_count);
-    add_stat(listing, "connections_taken", server->counters.connections_taken);
-    add_stat(listing, "connections_cut", server->counters.connections_cut);
-    add_stat(listing, "requests", server->counters.requests);
-    add_stat(listing, "requests_in_flight", server->requests_used);
-    add_stat(listing, "bytes_received", server->counters.bytes_received);
-    add_stat(listing, "bytes_sent", server->counters.bytes_sent);
-    add_stat(listing, "bytes_sent_from_cache", server->counters.bytes_sent_from_cache);
-    lease_count(server, &live, &left);
-    add_stat(listing, "leases", live);
-    add_stat(listing, "leases_left_behind", left);
-    add_stat(listing, "blocks_retired", server->counters.blocks_retired);
-    add_stat(listing, "pauses", server->counters.pauses);
-    add_stat(listing, "buffer_bytes", server->pool.used_bytes);
-    add_stat(listing, "buffer_bytes_max", server->pool.limit_bytes);
-}
-
 enum dispatch_result dispatch_stats(struct connection *connection, struct reply_to to,
                                     const struct message *message, uint32_t frame_size)
 {
@@ -230,7 +208,7 @@ enum dispatch_result dispatch_stats(struct connection *connection, struct reply_
     if (listing_begin(&listing, connection, to, MESSAGE_STATS_HEAD_SIZE) != 0) {
         return no_memory(connection, to);
     }
-    add_server_stats(&listing, connection->server);
+    stats_server(connection->server, add_stat, &listing);
     users_stats(connection, add_stat, &listing);
     engine_stats(connection->ns, add_stat, &listing);
     message_stats_head_encode(listing_head(&listing), listing.count);

@@ -84,6 +84,7 @@ static void encode_heads(uint8_t *bytes, const struct request *request)
     };
 
     frame_encode(bytes, &frame);
+    meter_reply(&request->server->meter, &request->to, 0);
     encode_head(bytes + FRAME_HEADER_SIZE, &request->u.read);
 }
 
@@ -162,6 +163,7 @@ static bool answer_place(struct request *request)
     (void)message_read_reply_encode(buffer->bytes + FRAME_HEADER_SIZE, &reply);
     buffer->end = (uint32_t)size;
     buffer->attached = fd;
+    meter_reply(&connection->server->meter, &request->to, 0);
     output_append(connection, buffer);
     return true;
 }
@@ -233,6 +235,7 @@ enum dispatch_result dispatch_read(struct connection *connection, struct reply_t
     struct request *request;
     struct engine_read *read;
 
+    to.waits = wanted->wait_ms > 0;
     if (wanted->wait_ms > 0 && !users_may_wait(connection, why)) {
         reply_error(connection, to, TUSK_EBUSY, 0, 0, why);
         return DISPATCH_TAKEN;

@@ -98,12 +98,22 @@ static bool owns_path(const struct listener *listener)
            there.st_dev == listener->device && there.st_ino == listener->inode;
 }
 
-static void share(const struct listener *listener, bool shared)
+static void set_mode(const struct listener *listener, mode_t mode)
 {
-    if (owns_path(listener) && chmod(listener->path, mode_of(shared)) != 0) {
+    if (owns_path(listener) && chmod(listener->path, mode) != 0) {
         log_warning("listener", "cannot set the rights of socket \"%s\": %s", listener->path,
                     strerror(errno));
     }
+}
+
+static void share(const struct listener *listener, bool shared)
+{
+    set_mode(listener, mode_of(shared));
+}
+
+void listener_share_with_group(const struct listener *listener)
+{
+    set_mode(listener, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP);
 }
 
 int listener_open(struct listener *listener, const char *path, bool shared, struct error *err)
@@ -188,6 +198,22 @@ static bool descriptors_short(const struct listener *listener)
     }
     (void)close(probe); /* Nothing was written to it */
     return (rlim_t)probe + SPARE_FDS >= listener->fd_limit;
+}
+
+int listener_look_up_limit(struct listener *listener, struct error *err)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return error_errno(err, errno, "ask for the limit of descriptors");
+    }
+    listener->fd_limit = limit.rlim_cur;
+    return 0;
+}
+
+bool listener_descriptors_short(const struct listener *listener)
+{
+    return descriptors_short(listener);
 }
 
 static void rest(struct listener *listener, const char *why)
@@ -275,14 +301,12 @@ static void on_retry(uv_timer_t *timer)
 
 int listener_start(struct listener *listener, struct server *server, struct error *err)
 {
-    struct rlimit limit;
-    int rc;
+    int rc = listener_look_up_limit(listener, err);
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-        return error_errno(err, errno, "ask for the limit of descriptors");
+    if (rc != 0) {
+        return rc;
     }
     listener->server = server;
-    listener->fd_limit = limit.rlim_cur;
     rc = uv_poll_init(&server->loop, &listener->poll, listener->fd);
     if (rc != 0) {
         return error_errno(err, -rc, "poll the listening socket");

@@ -49,7 +49,12 @@ void listener_resume(struct listener *listener);
 void listener_reconfigured(struct listener *listener, bool shared);
 /* Stop accepting, remove the socket file, close. Handles close with the loop. */
 void listener_stop(struct listener *listener);
-/* For a start that failed before listener_start(). */
+/* Let members of the daemon's group connect, too: the mode 0660. */
+void listener_share_with_group(const struct listener *listener);
+/* Note how many descriptors there may be; whether so few are left that they are for files. */
+int listener_look_up_limit(struct listener *listener, struct error *err);
+bool listener_descriptors_short(const struct listener *listener);
+/* For a start that failed before listener_start(), and for who accepts by himself. */
 void listener_abandon(struct listener *listener);
 
 #endif

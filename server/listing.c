@@ -73,6 +73,7 @@ void listing_send(struct listing *listing)
     CHECK(listing->buffer->end >= FRAME_HEADER_SIZE + listing->head_size);
     frame_encode(listing->buffer->bytes, &frame);
     output_append(listing->connection, listing->buffer);
+    meter_reply(&listing->connection->server->meter, &listing->to, 0);
     listing->buffer = NULL;
 }
 

@@ -24,6 +24,7 @@
 #include "server/log.h"
 #include "server/notify.h"
 #include "server/reload.h"
+#include "server/scrape.h"
 #include "server/server.h"
 #include "server/storage.h"
 
@@ -167,20 +168,26 @@ static int judge_namespaces(const struct storage *storage, const struct options 
     return EXIT_STATUS_OK;
 }
 
-/* systemd's socket, or our own. */
-static int open_socket(struct listener *listener, const struct config *config, struct error *err)
+/* systemd's sockets, or our own. */
+static int open_sockets(struct listener *listener, struct scrape **scrape,
+                        const struct config *config, struct error *err)
 {
-    int fd;
-    int rc = notify_listen_fd(&fd, err);
+    struct notify_sockets passed;
+    int rc = notify_listen_fds(&passed, err);
 
     if (rc != 0) {
         return rc;
     }
-    if (fd >= 0) {
-        listener_adopt(listener, fd);
-        return 0;
+    if (passed.clients >= 0) {
+        listener_adopt(listener, passed.clients);
+    } else {
+        rc = listener_open(listener, config->options.socket, access_any(config), err);
     }
-    return listener_open(listener, config->options.socket, access_any(config), err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = scrape_open(scrape, &config->options, passed.metrics, err);
+    return rc == 0 ? 0 : error_wrap(err, "metrics_socket");
 }
 
 static int status_of_socket(const struct error *err)
@@ -270,10 +277,29 @@ static void stop_unused(struct storage *storage)
 }
 
 /* With the storage open: listen, serve, stop. */
+/* Open the sockets and begin to accept. EXIT_STATUS_OK, or how to exit, after saying why. */
+static int listen_all(struct server *server, struct scrape **scrape, const struct config *config)
+{
+    struct error err;
+    int status = EXIT_STATUS_OK;
+
+    if (open_sockets(&server->listener, scrape, config, &err) != 0) {
+        status = status_of_socket(&err);
+    } else if (listener_start(&server->listener, server, &err) != 0 ||
+               (*scrape != NULL && scrape_start(*scrape, server, &err) != 0)) {
+        status = EXIT_STATUS_IO;
+    }
+    if (status != EXIT_STATUS_OK) {
+        log_error("start", "%s", err.text);
+    }
+    return status;
+}
+
 static int serve(struct storage *storage, struct config *config, const struct config_source *source)
 {
     static struct server server;
     static struct reload reload;
+    struct scrape *scrape = NULL;
     struct error err;
     int status;
 
@@ -282,17 +308,12 @@ static int serve(struct storage *storage, struct config *config, const struct co
         stop_unused(storage);
         return EXIT_STATUS_IO;
     }
-    if (open_socket(&server.listener, config, &err) != 0) {
-        log_error("start", "%s", err.text);
+    status = listen_all(&server, &scrape, config);
+    if (status != EXIT_STATUS_OK) {
         stop_unused(storage);
         server_deinit(&server);
-        return status_of_socket(&err);
-    }
-    if (listener_start(&server.listener, &server, &err) != 0) {
-        log_error("start", "%s", err.text);
-        stop_unused(storage);
-        server_deinit(&server);
-        return EXIT_STATUS_IO;
+        scrape_free(scrape);
+        return status;
     }
     reload_init(&reload, &server, config, source);
     server.reload = &reload;
@@ -301,6 +322,7 @@ static int serve(struct storage *storage, struct config *config, const struct co
         (void)raise(SIGTERM); /* It came before the loop watched for it */
     }
     status = server_run(&server);
+    scrape_stop(scrape);
     if (status == EXIT_STATUS_IO) {
         /* Nothing is tidied up behind a failed disk: what is in memory must not reach it, and
          * waiting for it could take for ever. */
@@ -309,6 +331,7 @@ static int serve(struct storage *storage, struct config *config, const struct co
     storage_close_engine(storage);
     reload_deinit(&reload);
     server_deinit(&server);
+    scrape_free(scrape);
     return status;
 }
 

@@ -6,7 +6,10 @@
 
 #ifdef TUSK_HAVE_SYSTEMD
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
@@ -53,27 +56,45 @@ uint64_t notify_watchdog_interval_ms(void)
     return usec / 2000 > 0 ? usec / 2000 : 1;
 }
 
-int notify_listen_fd(int *fd, struct error *err)
+static int take_socket(struct notify_sockets *sockets, int fd, const char *name, struct error *err)
 {
-    const int count = sd_listen_fds(1);
+    const bool metrics = strcmp(name, "metrics") == 0;
+    int *const place = metrics ? &sockets->metrics : &sockets->clients;
 
-    *fd = -1;
+    if (*place >= 0) {
+        return error_set(err, TUSK_EINVALID, "LISTEN_FDS: two sockets %s were passed, wanted one",
+                         metrics ? "for metrics" : "for clients");
+    }
+    if (sd_is_socket(fd, metrics ? AF_UNSPEC : AF_UNIX, SOCK_STREAM, 1) <= 0) {
+        return error_set(err, TUSK_EINVALID,
+                         metrics ? "LISTEN_FDS: what was passed for metrics is not a listening "
+                                   "stream socket"
+                                 : "LISTEN_FDS: what was passed is not a listening Unix stream "
+                                   "socket");
+    }
+    *place = fd;
+    return 0;
+}
+
+int notify_listen_fds(struct notify_sockets *sockets, struct error *err)
+{
+    char **names = NULL;
+    const int count = sd_listen_fds_with_names(1, &names);
+    int rc = 0;
+    int i;
+
+    *sockets = (struct notify_sockets){.clients = -1, .metrics = -1};
     if (count < 0) {
         return error_errno(err, -count, "LISTEN_FDS");
     }
-    if (count == 0) {
-        return 0;
+    for (i = 0; i < count; i++) {
+        if (rc == 0) {
+            rc = take_socket(sockets, SD_LISTEN_FDS_START + i, names[i], err);
+        }
+        free(names[i]);
     }
-    if (count > 1) {
-        return error_set(err, TUSK_EINVALID, "LISTEN_FDS: %d sockets were passed, wanted one",
-                         count);
-    }
-    if (sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, NULL, 0) <= 0) {
-        return error_set(err, TUSK_EINVALID,
-                         "LISTEN_FDS: what was passed is not a listening Unix stream socket");
-    }
-    *fd = SD_LISTEN_FDS_START;
-    return 0;
+    free(names);
+    return rc;
 }
 
 #else
@@ -109,10 +130,10 @@ uint64_t notify_watchdog_interval_ms(void)
     return 0;
 }
 
-int notify_listen_fd(int *fd, struct error *err)
+int notify_listen_fds(struct notify_sockets *sockets, struct error *err)
 {
     (void)err;
-    *fd = -1;
+    *sockets = (struct notify_sockets){.clients = -1, .metrics = -1};
     return 0;
 }
 

@@ -17,8 +17,12 @@ void notify_watchdog(void);
 /* How often notify_watchdog() must be called, in milliseconds; half of what systemd was told. 0:
  * nobody watches. */
 uint64_t notify_watchdog_interval_ms(void);
-/* The listening socket that systemd passed, in *fd; -1: none. Fails with TUSK_EINVALID when what it
- * passed cannot be used. */
-int notify_listen_fd(int *fd, struct error *err);
+/* Listening sockets that systemd passed; -1: none. */
+struct notify_sockets {
+    int clients;
+    int metrics; /* FileDescriptorName=metrics: Unix or TCP */
+};
+/* Fails with TUSK_EINVALID when what it passed cannot be used. */
+int notify_listen_fds(struct notify_sockets *sockets, struct error *err);
 
 #endif

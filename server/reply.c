@@ -7,6 +7,7 @@
 #include "proto/message.h"
 #include "proto/status.h"
 #include "server/connection.h"
+#include "server/server.h"
 
 #define CHARACTER_SIZE_MAX 4u /* Of UTF-8 */
 
@@ -40,6 +41,7 @@ static uint8_t *begin(struct connection *connection, struct reply_to to, uint16_
         return NULL;
     }
     frame_encode(bytes, &frame);
+    meter_reply(&connection->server->meter, &to, status);
     return bytes + FRAME_HEADER_SIZE;
 }
 

@@ -3,6 +3,7 @@
 #ifndef SERVER_REPLY_H
 #define SERVER_REPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,7 +12,9 @@ struct connection;
 /* Which request a reply is for. */
 struct reply_to {
     uint16_t type;
+    bool waits; /* A read that may wait for entries */
     uint64_t id;
+    uint64_t began_us; /* When its turn began; 0: not known */
 };
 
 /* How much of a text goes into a message: at most what one may hold, and only whole characters,

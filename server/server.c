@@ -11,6 +11,7 @@
 #include "server/clock.h"
 #include "server/connection.h"
 #include "server/exit_status.h"
+#include "server/gather.h"
 #include "server/lease.h"
 #include "server/log.h"
 #include "server/notify.h"
@@ -21,8 +22,6 @@
 
 /* Turns after a stop in which what has already arrived is still read, and answered CLOSED. */
 #define DRAIN_TURNS 3u
-/* Longest time that a sync is held back for requests that keep arriving. */
-#define GATHER_US 20u
 
 static struct engine_time read_clocks(void)
 {
@@ -36,6 +35,7 @@ void server_stage(struct server *server)
     if (!server->staging) {
         server->staging = true;
         now = read_clocks();
+        server->stage_us = now.mono_us;
         engine_now(server->engine, &now);
     }
 }
@@ -266,27 +266,6 @@ static void on_idle(uv_idle_t *idle)
     (void)idle; /* Its being there keeps the loop from sleeping */
 }
 
-/* Before a sync the sockets are looked at again, without sleeping, as long as that brings requests:
- * they share the sync, instead of waiting for the one behind it. */
-static bool gather(struct server *server, uint64_t now_us)
-{
-    const uint64_t requests = server->counters.requests;
-
-    if (server->state != SERVER_SERVING || !engine_would_sync(server->engine)) {
-        server->gathering = false;
-        return false;
-    }
-    if (!server->gathering) {
-        server->gathering = true;
-        server->gather_until_us = now_us + GATHER_US;
-    } else if (requests == server->gather_requests || now_us >= server->gather_until_us) {
-        server->gathering = false;
-        return false;
-    }
-    server->gather_requests = requests;
-    return true;
-}
-
 static void end_turn(struct server *server)
 {
     const struct engine_time now = read_clocks();
@@ -304,12 +283,13 @@ static void end_turn(struct server *server)
         check_failed_disk(server);
     }
     flush_dirty(server);
-    if (resume_paused(server)) {
-        more = true;
-        /* What was resumed may have waited for the disk: what arrives behind it is told the time
-         * again, or a read's wait would count from before it was asked. */
-        server->staging = false;
+    if (server->meter.ended > 0) {
+        meter_turn(&server->meter, server->stage_us, clock_mono_us());
     }
+    more = resume_paused(server) || more;
+    /* What was resumed may have waited for the disk: what arrives behind it is told the time again,
+     * or a read's wait would count from before it was asked. */
+    server->staging = false;
     if (server->state == SERVER_SERVING) {
         arm_engine_timer(server);
     } else {

@@ -24,6 +24,7 @@
 #include <uv.h>
 
 #include "server/listener.h"
+#include "server/meter.h"
 #include "server/pool.h"
 #include "server/spin.h"
 #include "server/users.h"
@@ -49,6 +50,7 @@ struct server_counters {
     uint64_t bytes_sent_from_cache; /* Of them, without a copy */
     uint64_t blocks_retired;        /* Not used again until the next start: lease.h */
     uint64_t pauses;                /* Times a connection was not read from because of a limit */
+    uint64_t paused_ms;             /* How long they were not, all together */
 };
 
 struct server {
@@ -71,7 +73,8 @@ struct server {
     bool has_engine_fd;
     enum server_state state;
     int exit_status;
-    bool staging;         /* engine_now() has been told in this turn */
+    bool staging;         /* engine_now() has been told in this turn, */
+    uint64_t stage_us;    /* and this is the time it was told, last */
     bool turn_due;        /* Something outside the poll phase needs engine_poll() */
     uint64_t armed_us;    /* What engine_timer is set for; UINT64_MAX: nothing */
     unsigned drain_turns; /* Turns since draining began */
@@ -96,6 +99,7 @@ struct server {
     struct connection *paused; /* Have input that may not be taken yet */
 
     struct server_counters counters;
+    struct meter meter;
 };
 
 /* Prepare the loop and its handles, except the listener. engine_fd: as io_poll_fd(). 0, or a

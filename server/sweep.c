@@ -1,20 +1,9 @@
 #include "server/sweep.h"
 
 #include "config/options.h"
+#include "server/clock.h"
 #include "server/connection.h"
 #include "server/server.h"
-
-static void on_sweep(uv_timer_t *timer)
-{
-    struct server *server = timer->data;
-    struct connection *connection = server->connections;
-    struct connection *next;
-
-    for (; connection != NULL; connection = next) {
-        next = connection->next;
-        connection_sweep(connection, uv_now(&server->loop));
-    }
-}
 
 static uint64_t sweep_interval(const struct options *options)
 {
@@ -32,15 +21,38 @@ static uint64_t sweep_interval(const struct options *options)
     return shortest < SWEEP_MAX_MS ? shortest : SWEEP_MAX_MS;
 }
 
+/* The only timer that always runs: how late it comes is how long the loop was kept from everything
+ * else, too. */
+static void expect(struct server *server, uint64_t delay_ms)
+{
+    meter_timer_set(&server->meter, clock_mono_us() + delay_ms * 1000);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    struct connection *connection = server->connections;
+    struct connection *next;
+
+    meter_timer_fired(&server->meter, clock_mono_us());
+    expect(server, sweep_interval(server->options));
+    for (; connection != NULL; connection = next) {
+        next = connection->next;
+        connection_sweep(connection, uv_now(&server->loop));
+    }
+}
+
 void sweep_start(struct server *server)
 {
     const uint64_t sweep_ms = sweep_interval(server->options);
 
+    expect(server, sweep_ms);
     (void)uv_timer_start(&server->sweep_timer, on_sweep, sweep_ms, sweep_ms); /* Succeeds */
 }
 
 void sweep_soon(struct server *server)
 {
+    expect(server, SWEEP_MIN_MS);
     (void)uv_timer_start(&server->sweep_timer, on_sweep, SWEEP_MIN_MS,
                          sweep_interval(server->options)); /* Succeeds */
 }

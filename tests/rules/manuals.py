@@ -181,7 +181,7 @@ def check_environment(source, pages):
 
 
 def check_counters(source, pages):
-    counters = set(re.findall(r'add_stat\(listing, "(\w+)"', (source / "server/dispatch_query.c").read_text(encoding="utf-8")))
+    counters = set(re.findall(r'fn\(arg, "(\w+)"', (source / "server/stats.c").read_text(encoding="utf-8")))
     counters |= set(re.findall(r'fn\(arg, "(\w+)"', (source / "core/query.c").read_text(encoding="utf-8")))
     counters |= set(re.findall(r'add_stat\(&listing, "(\w+)"', (source / "server/dispatch_query.c").read_text(encoding="utf-8")))
     counters |= set(re.findall(r'fn\(arg, "(\w+)"', (source / "server/users.c").read_text(encoding="utf-8")))
@@ -224,7 +224,8 @@ def read_pages(source):
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(source / "client/manual"))
     import page
-    sources = {path.stem: path for path in (*(source / "client/manual").glob("*.scd"), source / "server/tuskd.8.scd")}
+    sources = {path.stem: path for path in (*(source / "client/manual").glob("*.scd"), source / "server/tuskd.8.scd",
+                                             source / "server/tusk-metrics.7.scd")}
     sources |= {"tuskd.conf.5": source / "config/tuskd.conf.5.scd", "tusk-format.5": source / "core/FORMAT.md",
                 "tusk-protocol.7": source / "proto/PROTOCOL.md", "libtusk.3": source / "client/tusk.h"}
     return {name: page.source_of(path, name) for name, path in sorted(sources.items())}

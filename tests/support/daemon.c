@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define PASSED_FD 3 /* Where systemd puts the first socket */
+#define HIGH_FD 64  /* Out of the way of those */
 
 extern char **environ;
 
@@ -77,7 +78,7 @@ void daemon_init(struct daemon *daemon)
 {
     const char *base = getenv("TMPDIR");
 
-    *daemon = (struct daemon){.output = -1, .pass_fd = -1};
+    *daemon = (struct daemon){.output = -1, .pass_fd = -1, .pass_fd_2 = -1};
     put_path(daemon, daemon->dir, base != NULL ? base : "/tmp", "tusk.XXXXXX");
     need(daemon, mkdtemp(daemon->dir) != NULL, "make a temporary directory");
     put_path(daemon, daemon->data_dir, daemon->dir, "data");
@@ -118,8 +119,24 @@ static void add_environment(const struct daemon *daemon)
     if (daemon->pass_fd >= 0) {
         (void)snprintf(pid, sizeof pid, "%ld", (long)getpid());
         (void)setenv("LISTEN_PID", pid, 1);
-        (void)setenv("LISTEN_FDS", "1", 1);
+        (void)setenv("LISTEN_FDS", daemon->pass_fd_2 >= 0 ? "2" : "1", 1);
     }
+}
+
+/* Put the sockets where systemd would, in the child. Returns the descriptor behind them. */
+static unsigned pass_sockets(const struct daemon *daemon)
+{
+    const int first = fcntl(daemon->pass_fd, F_DUPFD, HIGH_FD);
+    const int second = fcntl(daemon->pass_fd_2, F_DUPFD, HIGH_FD);
+    unsigned next = PASSED_FD;
+
+    if (daemon->pass_fd >= 0) {
+        (void)dup2(first, (int)next++);
+    }
+    if (daemon->pass_fd_2 >= 0) {
+        (void)dup2(second, (int)next++);
+    }
+    return next;
 }
 
 /* What a sandbox does to programs that want a ring. */
@@ -149,11 +166,7 @@ static _Noreturn void become(const struct daemon *daemon, int output, char *cons
     if (log < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0) {
         _exit(126);
     }
-    if (daemon->pass_fd >= 0) {
-        (void)dup2(daemon->pass_fd, PASSED_FD); /* Without effect where it is that already */
-        (void)fcntl(PASSED_FD, F_SETFD, 0);
-    }
-    (void)close_range(daemon->pass_fd >= 0 ? PASSED_FD + 1 : PASSED_FD, ~0u, 0);
+    (void)close_range(pass_sockets(daemon), ~0u, 0);
     if (daemon->descriptors > 0) {
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }

@@ -32,6 +32,7 @@ struct daemon {
         *environment; /* Added to the next start, "NAME=value", NULL-terminated; or NULL */
     bool deny_uring;  /* As a sandbox would: io_uring_setup(2) fails with EPERM */
     int pass_fd;      /* Passed as systemd would; -1: none */
+    int pass_fd_2;    /* Passed behind it; -1: none */
 };
 
 /* Make the directory. */

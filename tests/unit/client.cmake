@@ -21,5 +21,4 @@ tusk_unit_test(client_status_test
 # The parts of the command line that are worth testing by themselves.
 tusk_unit_test(client_cli_test
   SOURCES client_cli_test.c ../../client/cli_parse.c ../../client/cli_split.c
-    ../../client/histogram.c
   LIBRARIES tusk_proto)

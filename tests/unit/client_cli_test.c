@@ -1,7 +1,6 @@
 /* What the command line is made of: splitting, parsing, counting. */
 #include "client/cli_parse.h"
 #include "client/cli_split.h"
-#include "client/histogram.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -157,52 +156,12 @@ static void settings_round_trip(void **state)
     assert_int_equal(setting.value, 2048);
 }
 
-/* A quantile is never below the true one, and above it by a sixteenth at most. */
-static void quantiles_are_within_a_sixteenth(void **state)
-{
-    static struct histogram histogram;
-    static struct histogram merged;
-    uint64_t value;
-
-    (void)state;
-    assert_int_equal(histogram_quantile(&histogram, 0.5), 0);
-    for (value = 1; value <= 100000; value++) {
-        histogram_add(&histogram, value * 1000);
-    }
-    histogram_merge(&merged, &histogram);
-    assert_int_equal(merged.count, 100000);
-    assert_in_range(histogram_quantile(&merged, 0.5), 50000000, 50000000 / 16 * 17);
-    assert_in_range(histogram_quantile(&merged, 0.99), 99000000, 100000000);
-    assert_int_equal(histogram_quantile(&merged, 1.0), 100000000);
-    assert_int_equal(merged.max, 100000000);
-}
-
-/* Every value is counted in a bucket that ends at or above it, however large it is. */
-static void no_value_is_lost(void **state)
-{
-    static struct histogram histogram;
-    uint32_t bit;
-
-    (void)state;
-    for (bit = 0; bit < 64; bit++) {
-        histogram = (struct histogram){0};
-        histogram_add(&histogram, 1ull << bit);
-        assert_int_equal(histogram.count, 1);
-        if (bit < 40) {
-            assert_int_equal(histogram_quantile(&histogram, 0.5), 1ull << bit);
-        }
-        assert_int_equal(histogram.max, 1ull << bit);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(entries_do_not_depend_on_how_bytes_arrive),
         cmocka_unit_test(positions_are_read),
         cmocka_unit_test(settings_round_trip),
-        cmocka_unit_test(quantiles_are_within_a_sixteenth),
-        cmocka_unit_test(no_value_is_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -347,8 +347,8 @@ static void manual_describes_every_option(void **state)
         const char *at;
         const char *end;
 
-        (void)snprintf(wanted, sizeof wanted, "\n*%s* = %s\n\t%s ", row->key, row->fallback,
-                       row->help);
+        (void)snprintf(wanted, sizeof wanted, "\n*%s* =%s%s\n\t%s ", row->key,
+                       row->fallback[0] != '\0' ? " " : "", row->fallback, row->help);
         at = strstr(text, wanted);
         assert_non_null(at);
         at += strlen(wanted);

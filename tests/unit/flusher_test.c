@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/flusher.h"
+#include "proto/histogram.h"
 #include "tests/support/engine_fixture.h"
 
 static const struct batch_entry small = {.data = (const uint8_t *)"entry", .size = 5};
@@ -471,6 +472,73 @@ static void a_turn_says_whether_it_would_sync(void **state)
     }
 }
 
+static uint64_t count_of(struct fixture *f, enum engine_histogram which)
+{
+    return engine_histogram(f->ns, which)->count;
+}
+
+static uint64_t sum_of(struct fixture *f, enum engine_histogram which)
+{
+    return engine_histogram(f->ns, which)->sum;
+}
+
+/* What is measured of batches and sync groups adds up: each batch belongs to one group, that of the sync that covers it, and
+ * each sync took as long as the disk did. */
+static void each_batch_is_counted_with_its_group(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t groups;
+    uint64_t syncs;
+    unsigned i;
+
+    sim_disk_set_latency(f->disk, 5, 5000);
+    open_with(f, 1000);
+    assert_int_equal(count_of(f, ENGINE_GROUP_BATCHES), 1);
+    groups = count_of(f, ENGINE_GROUP_BYTES);
+    syncs = count_of(f, ENGINE_SYNC_US);
+    for (i = 0; i < 5; i++) {
+        fixture_append_strings(f, "t", "a", "b", "c", NULL);
+    }
+    assert_int_equal(count_of(f, ENGINE_GROUP_BATCHES), 1);
+    fixture_sync(f);
+    assert_int_equal(count_of(f, ENGINE_GROUP_BATCHES), 2);
+    assert_int_equal(sum_of(f, ENGINE_GROUP_BATCHES), 6);
+    assert_int_equal(count_of(f, ENGINE_BATCH_ENTRIES), 6);
+    assert_int_equal(sum_of(f, ENGINE_BATCH_ENTRIES), 16);
+    assert_int_equal(engine_histogram(f->ns, ENGINE_BATCH_ENTRIES)->max, 3);
+    assert_true(count_of(f, ENGINE_GROUP_BYTES) > groups);
+    assert_true(sum_of(f, ENGINE_GROUP_BYTES) >= sum_of(f, ENGINE_BATCH_BYTES));
+    assert_true(count_of(f, ENGINE_SYNC_US) > syncs);
+    assert_true(engine_histogram(f->ns, ENGINE_SYNC_US)->max >= 5000);
+}
+
+static void note_age(void *arg, const char *name, uint64_t value)
+{
+    if (strcmp(name, "unsynced_age_us") == 0) {
+        *(uint64_t *)arg = value;
+    }
+}
+
+/* How long the oldest of what is not durable has waited: from the write, over the sync, until it ends. */
+static void unsynced_entries_grow_older_until_they_are_durable(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t age = UINT64_MAX;
+    uint64_t before;
+
+    open_with(f, ENGINE_FSYNC_NONE);
+    engine_stats(f->ns, note_age, &age);
+    assert_int_equal(age, 0);
+    fixture_append_strings(f, "t", "a", NULL);
+    engine_stats(f->ns, note_age, &before);
+    fixture_pass(f, 700000);
+    engine_stats(f->ns, note_age, &age);
+    assert_in_range(age, before + 700000, before + 800000);
+    fixture_sync(f);
+    engine_stats(f->ns, note_age, &age);
+    assert_int_equal(age, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,6 +559,8 @@ int main(void)
         FIXTURE_TEST(a_lying_drive_takes_a_suffix),
         FIXTURE_TEST(a_slow_sync_is_waited_for_after_twice_the_schedule),
         cmocka_unit_test(the_unsynced_window_ends_at_its_last_byte),
+        FIXTURE_TEST(each_batch_is_counted_with_its_group),
+        FIXTURE_TEST(unsynced_entries_grow_older_until_they_are_durable),
         FIXTURE_TEST(slow_syncs_are_not_waited_for_in_the_turn),
     };
 

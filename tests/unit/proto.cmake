@@ -12,6 +12,7 @@ foreach(test
     batch_test
     batch_verify_test
     frame_test
+    histogram_test
     message_test
     message_layout_test
     message_refusal_test

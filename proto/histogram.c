@@ -1,22 +1,6 @@
-#include "client/histogram.h"
+#include "proto/histogram.h"
 
 #include <stddef.h>
-
-#define STEP_BITS 4u
-
-/* Values below 2 * HISTOGRAM_STEPS have a bucket each; above, the top five bits choose. */
-static uint32_t bucket_of(uint64_t value)
-{
-    uint32_t shift;
-    uint32_t bucket;
-
-    if (value < HISTOGRAM_STEPS) {
-        return (uint32_t)value;
-    }
-    shift = 63u - (uint32_t)__builtin_clzll(value) - STEP_BITS;
-    bucket = (shift + 1) * HISTOGRAM_STEPS + (uint32_t)(value >> shift) - HISTOGRAM_STEPS;
-    return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
-}
 
 /* The greatest value of a bucket. */
 static uint64_t bucket_end(uint32_t bucket)
@@ -24,20 +8,10 @@ static uint64_t bucket_end(uint32_t bucket)
     uint32_t shift;
 
     if (bucket < HISTOGRAM_STEPS) {
-        return bucket;
+        return bucket + 1;
     }
     shift = bucket / HISTOGRAM_STEPS - 1;
-    return ((uint64_t)(bucket % HISTOGRAM_STEPS + HISTOGRAM_STEPS + 1) << shift) - 1;
-}
-
-void histogram_add(struct histogram *histogram, uint64_t value)
-{
-    histogram->counts[bucket_of(value)]++;
-    histogram->count++;
-    histogram->sum += value;
-    if (value > histogram->max) {
-        histogram->max = value;
-    }
+    return (uint64_t)(bucket % HISTOGRAM_STEPS + HISTOGRAM_STEPS + 1) << shift;
 }
 
 void histogram_merge(struct histogram *to, const struct histogram *from)
@@ -67,4 +41,16 @@ uint64_t histogram_quantile(const struct histogram *histogram, double share)
         }
     }
     return histogram->max;
+}
+
+uint64_t histogram_at_most(const struct histogram *histogram, unsigned exponent)
+{
+    const uint32_t last = histogram_bucket(UINT64_C(1) << exponent);
+    uint64_t count = 0;
+    uint32_t i;
+
+    for (i = 0; i <= last; i++) {
+        count += histogram->counts[i];
+    }
+    return count;
 }
