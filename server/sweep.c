@@ -1,6 +1,7 @@
 #include "server/sweep.h"
 
 #include "config/options.h"
+#include "server/clock.h"
 #include "server/connection.h"
 #include "server/server.h"
 
@@ -10,6 +11,9 @@ static void on_sweep(uv_timer_t *timer)
     struct connection *connection = server->connections;
     struct connection *next;
 
+    if (server->state == SERVER_SERVING) {
+        stall_look(&server->stall, server->engine, clock_mono_us());
+    }
     for (; connection != NULL; connection = next) {
         next = connection->next;
         connection_sweep(connection, uv_now(&server->loop));
