@@ -293,6 +293,28 @@ uint64_t engine_deadline(const struct engine *engine)
     return deadline;
 }
 
+struct namespace *engine_oldest_sync(const struct engine *engine, uint64_t mono_us,
+                                     uint64_t *age_us)
+{
+    struct namespace *oldest = NULL;
+    struct namespace *ns;
+
+    CHECK(engine != NULL);
+    *age_us = 0;
+    for (ns = engine->namespaces; ns != NULL; ns = ns->next) {
+        const uint64_t begun_us = ns->flusher.begun_us;
+        /* The caller's clock may have been read before the turn that began the sync. */
+        const uint64_t age = mono_us > begun_us ? mono_us - begun_us : 0;
+
+        if (ns->state == ENGINE_SERVING && ns->flusher.in_flight &&
+            (oldest == NULL || age > *age_us)) {
+            oldest = ns;
+            *age_us = age;
+        }
+    }
+    return oldest;
+}
+
 struct namespace *engine_failed(struct engine *engine, struct error *err)
 {
     struct namespace *ns;

@@ -173,6 +173,10 @@ bool engine_would_sync(const struct engine *engine);
 /* When engine_poll() wants to be called next, in mono_us, if nothing else happens. UINT64_MAX:
  * never. */
 uint64_t engine_deadline(const struct engine *engine);
+/* The namespace whose sync has been under way longest at mono_us, and for how long; NULL: none is.
+ * What was done inside a turn is not seen: the caller waited for it. */
+struct namespace *engine_oldest_sync(const struct engine *engine, uint64_t mono_us,
+                                     uint64_t *age_us);
 /* A namespace whose disk failed, or NULL; *err says what happened. The process should exit (74). */
 struct namespace *engine_failed(struct engine *engine, struct error *err);
 

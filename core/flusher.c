@@ -232,6 +232,7 @@ static void group_begin(struct flusher *flusher)
     flusher->syncing_appends = ns->counters.appends - flusher->covered_appends;
     flusher->covered_appends = ns->counters.appends;
     flusher->syncing_since_us = flusher->dirty_since_us;
+    flusher->begun_us = ns->now.mono_us;
     flusher->unsynced_bytes = 0;
     while ((link = list_take(&ns->dirty_topics)) != NULL) {
         struct topic *topic = link_owner(link, struct topic, dirty);

@@ -9,16 +9,31 @@
 #include "server/server.h"
 #include "server/users.h"
 
-#define FULL_PAUSE_US 60000000u /* Between two lines of the log about a full disk */
+#define TELL_PAUSE_US 60000000u /* Between two lines of the log about a full disk, or a quota */
 
-/* A full disk is the operator's to mend, who may never see what clients are answered. */
-static void tell_full(struct server *server, const struct engine_request *base)
+/* Whether to say it again. */
+static bool tell_now(uint64_t *told_us)
 {
     const uint64_t now_us = clock_mono_us();
 
-    if (server->full_told_us == 0 || now_us - server->full_told_us >= FULL_PAUSE_US) {
-        server->full_told_us = now_us;
-        log_warning("append", "%s", base->error.text);
+    if (*told_us != 0 && now_us - *told_us < TELL_PAUSE_US) {
+        return false;
+    }
+    *told_us = now_us;
+    return true;
+}
+
+/* A full disk and a full namespace are the operator's to mend, who may never see what clients are
+ * answered. */
+static void tell_full(struct server *server, const struct engine_request *base)
+{
+    const bool quota = base->status == TUSK_EQUOTA;
+    struct engine_namespace_info info;
+
+    if (tell_now(quota ? &server->quota_told_us : &server->full_told_us)) {
+        engine_namespace_info(base->ns, &info);
+        log_event(quota ? LOG_EVENT_QUOTA : LOG_EVENT_DISK_FULL, "append", info.name, "%s",
+                  base->error.text);
     }
 }
 
@@ -42,7 +57,7 @@ static void append_done(struct engine_request *base)
     };
     uint8_t *body;
 
-    if (base->status == TUSK_ENOSPACE) {
+    if (base->status == TUSK_ENOSPACE || base->status == TUSK_EQUOTA) {
         tell_full(request->server, base);
     }
     if (base->status == TUSK_ENOTFOUND && request->topics_used_up && request->connection != NULL) {

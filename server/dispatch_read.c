@@ -11,6 +11,7 @@
 #include "server/connection.h"
 #include "server/dispatch.h"
 #include "server/lease.h"
+#include "server/log.h"
 #include "server/pool.h"
 #include "server/request.h"
 #include "server/server.h"
@@ -197,10 +198,23 @@ static void answer(struct request *request)
     }
 }
 
+/* Damage does not go away by itself: somebody has to know that is not the client. */
+static void tell_damage(const struct engine_request *base)
+{
+    struct engine_namespace_info info;
+
+    engine_namespace_info(base->ns, &info);
+    log_event(LOG_EVENT_CORRUPT, "read", info.name, "namespace \"%s\": %s", info.name,
+              base->error.text);
+}
+
 static void read_done(struct engine_request *base)
 {
     struct request *request = base->arg;
 
+    if (base->status == TUSK_ECORRUPT) {
+        tell_damage(base);
+    }
     if (base->status != 0) {
         request_answer_error(request, base);
     } else if (request->connection != NULL) {

@@ -5,6 +5,8 @@
 #ifndef SERVER_LIMITS_H
 #define SERVER_LIMITS_H
 
+#include <stdint.h>
+
 /* One read from a socket. 256 KiB is where a Unix socket reaches its bandwidth; larger only
  * leaves the cache. */
 #define RECEIVE_SIZE (256u * 1024u)
@@ -58,6 +60,10 @@
 
 /* A failed disk: how long waiting clients have to take the news. */
 #define FAIL_FLUSH_MS 500u
+
+/* A sync under way for this long is told to the log and to systemd. Disks that are well take
+ * milliseconds, those that are busy a few hundred. */
+#define STALL_US UINT64_C(1000000)
 
 #define CLIENT_NAME_SIZE 64u /* Of what a client calls itself, in logs */
 

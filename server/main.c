@@ -259,8 +259,14 @@ static void say_ready(const struct server *server, const struct storage *storage
                    "tuskd %s ready: socket=%s data_dir=%s io=%s fsync=%s recovery=%s", TUSK_VERSION,
                    server->listener.path != NULL ? options->socket : "systemd", options->data_dir,
                    storage->io_name, fsync_text, recovery);
-    (void)printf("%s\n", line);
-    (void)fflush(stdout); /* Whoever reads it is free to go away */
+    /* Once where both go to the journal, and there with its id. */
+    if (log_is_journal(STDERR_FILENO)) {
+        log_event(LOG_EVENT_READY, "start", NULL, "%s", line);
+    }
+    if (!log_is_journal(STDERR_FILENO) || !log_is_journal(STDOUT_FILENO)) {
+        (void)printf("%s\n", line);
+        (void)fflush(stdout); /* Whoever reads it is free to go away */
+    }
     notify_ready(line);
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,9 @@
 
 /* One step of a recovery may wait for the disk this long before systemd gives up. */
 #define EXTEND_US UINT64_C(60000000)
+
+/* STATUS while all is well. */
+static char usual[4096];
 
 /* Results are ignored throughout: a service manager that does not listen is no reason to fail. */
 
@@ -28,7 +32,13 @@ void notify_progress(const char *name, uint64_t done_bytes, uint64_t total_bytes
 
 void notify_ready(const char *status)
 {
+    (void)snprintf(usual, sizeof usual, "%s", status); /* Cut is fine */
     (void)sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+}
+
+void notify_trouble(const char *trouble)
+{
+    (void)sd_notifyf(0, "STATUS=%s", trouble != NULL ? trouble : usual);
 }
 
 void notify_reloading(uint64_t mono_us)
@@ -109,6 +119,11 @@ void notify_progress(const char *name, uint64_t done_bytes, uint64_t total_bytes
 void notify_ready(const char *status)
 {
     (void)status;
+}
+
+void notify_trouble(const char *trouble)
+{
+    (void)trouble;
 }
 
 void notify_reloading(uint64_t mono_us)

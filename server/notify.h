@@ -10,6 +10,9 @@ struct error;
 /* Recovery is at work: keep the start-up timeout away, and show how far it is. */
 void notify_progress(const char *name, uint64_t done_bytes, uint64_t total_bytes);
 void notify_ready(const char *status);
+/* What is shown instead of what notify_ready() said last, which NULL brings back: the daemon
+ * serves, and somebody should look. */
+void notify_trouble(const char *trouble);
 /* A reload begins; notify_ready() ends it, however it went. */
 void notify_reloading(uint64_t mono_us);
 void notify_stopping(const char *status);

@@ -81,18 +81,20 @@ static void begin_drain(struct server *server, int exit_status, uint64_t timeout
     server_want_turn(server);
 }
 
-/* The disk of a namespace failed: nothing can be continued honestly. Everybody who waited has been
- * told that the outcome is unknown. */
+/* A namespace's disk failed: nothing goes on honestly. Who waited was told: outcome unknown. */
 static void check_failed_disk(struct server *server)
 {
+    struct engine_namespace_info info;
     struct error err;
+    struct namespace *ns = engine_failed(server->engine, &err);
 
-    if (engine_failed(server->engine, &err) == NULL) {
-        return;
+    if (ns != NULL) {
+        engine_namespace_info(ns, &info);
+        log_event(LOG_EVENT_DISK_FAILED, "engine", info.name,
+                  "%s; stopping, a restart recovers from the device", err.text);
+        notify_stopping("a disk failed");
+        begin_drain(server, EXIT_STATUS_IO, FAIL_FLUSH_MS);
     }
-    log_error("engine", "%s; stopping, a restart recovers from the device", err.text);
-    notify_stopping("a disk failed");
-    begin_drain(server, EXIT_STATUS_IO, FAIL_FLUSH_MS);
 }
 
 /* While engine_stop() waits for the disk, the loop sees no signals. A second one means: now. */

@@ -27,6 +27,7 @@
 #include "server/meter.h"
 #include "server/pool.h"
 #include "server/spin.h"
+#include "server/stall.h"
 #include "server/users.h"
 
 struct config;
@@ -82,6 +83,8 @@ struct server {
     uint64_t gather_until_us;
     uint64_t gather_requests; /* Taken when the sockets were looked at last */
     uint64_t full_told_us;    /* When the log told of a full disk last; 0: never */
+    uint64_t quota_told_us;   /* The same of a quota that is used up */
+    struct stall stall;
     struct spin spin;
     bool awake; /* The loop goes round only for spin_stay() */
 

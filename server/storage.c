@@ -1,5 +1,6 @@
 #include "server/storage.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -38,9 +39,11 @@ static bool on_progress(void *arg, const char *name, uint64_t done_bytes, uint64
 static void on_finding(void *arg, const char *name, const char *text)
 {
     struct storage *storage = arg;
+    char line[1024];
 
     storage->findings++;
-    log_warning("recovery", "namespace \"%s\": %s", name, text);
+    (void)snprintf(line, sizeof line, "namespace \"%s\": %s", name, text); /* Cut is fine */
+    log_event_each(LOG_EVENT_RECOVERY, "recovery", name, line);
 }
 
 /* Entries that were acknowledged are gone: that is never silent. */
@@ -161,7 +164,8 @@ void storage_tally(const struct storage *storage, struct storage_tally *tally)
         } else {
             tally->refused++;
             tally->without_space += info.reason_code == TUSK_ENOSPACE ? 1u : 0u;
-            log_error("recovery", "namespace \"%s\" is refused: %s", info.name, info.reason);
+            log_event(LOG_EVENT_REFUSED, "recovery", info.name, "namespace \"%s\" is refused: %s",
+                      info.name, info.reason);
         }
         ns = engine_namespace_next(storage->engine, info.name, strlen(info.name));
     }

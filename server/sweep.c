@@ -32,9 +32,13 @@ static void on_sweep(uv_timer_t *timer)
 {
     struct server *server = timer->data;
     struct connection *connection = server->connections;
+    const uint64_t now_us = clock_mono_us();
     struct connection *next;
 
-    meter_timer_fired(&server->meter, clock_mono_us());
+    meter_timer_fired(&server->meter, now_us);
+    if (server->state == SERVER_SERVING) {
+        stall_look(&server->stall, server->engine, now_us);
+    }
     expect(server, sweep_interval(server->options));
     for (; connection != NULL; connection = next) {
         next = connection->next;

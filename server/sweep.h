@@ -1,4 +1,5 @@
-/* Deadlines of connections: looked at again and again, more often the shorter they are. */
+/* Deadlines of connections: looked at again and again, more often the shorter they are. The disk is
+ * looked at then, too (stall.h). */
 #ifndef SERVER_SWEEP_H
 #define SERVER_SWEEP_H
 

@@ -109,14 +109,12 @@ static struct io_file *begin_file(struct io *io, const char *line)
     return file;
 }
 
-void golden_load(FILE *in, struct sim_disk *disk)
+void golden_copy(FILE *in, struct io *io)
 {
     struct error err;
     struct io_file *file = NULL;
-    struct io *io;
     char line[IO_PATH_SIZE + 64];
 
-    assert_int_equal(io_sim_open(&io, disk), 0);
     assert_int_equal(io_make_dir(io, "ns", &err), 0);
     assert_int_equal(io_make_dir(io, "ns/default", &err), 0);
     assert_int_equal(io_make_dir(io, "ns/default/journal", &err), 0);
@@ -129,6 +127,14 @@ void golden_load(FILE *in, struct sim_disk *disk)
         }
     }
     io_close_file(file);
+}
+
+void golden_load(FILE *in, struct sim_disk *disk)
+{
+    struct io *io;
+
+    assert_int_equal(io_sim_open(&io, disk), 0);
+    golden_copy(in, io);
     io_close(io);
     sim_disk_settle(disk);
 }

@@ -97,7 +97,8 @@ static void damaged_namespace_is_refused_and_others_serve(void **state)
     prepare(daemon, "eu");
     assert_int_equal(daemon_fails(daemon, "--strict-start", NULL), 65);
     daemon_start(daemon, NULL);
-    assert_true(daemon_logged(daemon, "namespace \\\"eu\\\" is refused"));
+    assert_true(daemon_logged(
+        daemon, "event=refused namespace=\"eu\" msg=\"namespace \\\"eu\\\" is refused"));
     wire_open(&wire, daemon->socket, "default");
     wire_expect_entries(&wire, "t", 0, (const char *const[]){"elsewhere"}, 1);
     assert_int_equal(wire_append_one(&wire, "t", "x"), 0);
@@ -105,11 +106,42 @@ static void damaged_namespace_is_refused_and_others_serve(void **state)
     assert_false(wire_try_open(&wire, daemon->socket, "eu"));
     daemon_stop(daemon);
     daemon_start(daemon, "--accept-loss", "eu", NULL);
+    assert_true(daemon_logged(daemon, "level=warning part=recovery event=recovery namespace=\"eu\" "
+                                      "msg=\"namespace \\\"eu\\\": loss accepted"));
     wire_open(&wire, daemon->socket, "eu");
     assert_int_equal(wire_append_one(&wire, "t", "after"), 0);
     wire_close(&wire);
     daemon_stop(daemon);
     daemon_start(daemon, "--strict-start", NULL);
+}
+
+/* A read that meets damage is refused, and the log has the namespace and what is damaged: an operator need not wait for
+ * the client to complain. Others are served. */
+static void damage_that_a_read_meets_is_an_event(void **state)
+{
+    struct daemon *daemon = *state;
+    char dir[DAEMON_PATH_SIZE * 2];
+    static char text[300001];
+    struct message message = wire_read_message("t", 0);
+    struct wire_reply reply;
+    struct wire wire;
+
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, NEEDLE, strlen(NEEDLE));
+    daemon_start(daemon, NULL);
+    wire_open(&wire, daemon->socket, "default");
+    assert_int_equal(wire_append_one(&wire, "t", text), 0); /* Straight to its block */
+    assert_int_equal(wire_append_one(&wire, "other", "whole"), 0);
+    wire_close(&wire);
+    daemon_stop(daemon);
+    put_path(dir, sizeof dir, daemon->data_dir, "ns/default");
+    assert_true(damage_needle(dir));
+    daemon_start(daemon, NULL);
+    wire_open(&wire, daemon->socket, "default");
+    assert_int_equal(wire_call(&wire, &message, &reply), TUSK_ECORRUPT);
+    assert_true(daemon_logged(daemon, "level=error part=read event=corrupt namespace=\"default\""));
+    wire_expect_entries(&wire, "other", 0, (const char *const[]){"whole"}, 1);
+    wire_close(&wire);
 }
 
 /* When nothing can be served the daemon exits 65 and changes nothing: a second try says the same.
@@ -198,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(damaged_namespace_is_refused_and_others_serve),
+        FIXTURE_TEST(damage_that_a_read_meets_is_an_event),
         FIXTURE_TEST(nothing_to_serve_exits_65),
         FIXTURE_TEST(newer_format_is_refused_and_left_alone),
     };

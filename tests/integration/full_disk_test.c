@@ -73,7 +73,9 @@ static void full_disk_refuses_appends_and_nothing_else(void **state)
     wire_open(&wire, daemon->socket, "default");
     append_until_full(&history, &wire);
     assert_true(history.acked > 0);
-    assert_true(daemon_logged(daemon, "part=append msg=\"no space left for namespace"));
+    assert_true(daemon_logged(
+        daemon,
+        "part=append event=disk-full namespace=\"default\" msg=\"no space left for namespace"));
     history_check(&history, &wire);
     assert_int_equal(wire_checkpoint(&wire, "t", "c", history.end_seen), 0);
     assert_int_equal(wire_cursor(&wire, "t", "c"), history.end_seen);
@@ -150,7 +152,8 @@ static void failed_disk_ends_the_daemon(void **state)
     free(bytes);
     wire_close(&wire);
     assert_int_equal(daemon_wait(daemon), 74);
-    assert_true(daemon_logged(daemon, "part=engine"));
+    assert_true(
+        daemon_logged(daemon, "level=error part=engine event=disk-failed namespace=\"default\""));
     loop_unmount(mount);
 }
 

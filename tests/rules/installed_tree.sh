@@ -47,6 +47,10 @@ if [ -n "$foreign" ]; then
     echo "libtusk.so exports names that are not tusk_: $foreign" >&2
     exit 1
 fi
+# What packages promise of it: a function that is added gets a line in debian/libtusk0.symbols, with the version it came in.
+nm -D --defined-only "$libdir/libtusk.so" | awk '{print $3}' | sed 's/@@/@/; s/^TUSK_\([0-9]*\)$/TUSK_\1@TUSK_\1/' | LC_ALL=C sort -u >"$dir/exported"
+sed -n 's/^ \([^ ]*\) .*/\1/p' "$source/debian/libtusk0.symbols" | LC_ALL=C sort >"$dir/promised"
+diff "$dir/promised" "$dir/exported" || { echo "debian/libtusk0.symbols and what libtusk.so exports differ" >&2; exit 1; }
 objdump -p "$libdir/libtusk.so" | grep -q 'SONAME *libtusk.so.0' || { echo "wrong SONAME" >&2; exit 1; }
 test -f "$dir/usr/lib/systemd/system/tuskd.service"
 test -x "$dir/usr/bin/tuskd"
@@ -58,6 +62,11 @@ said=$("$dir/usr/bin/tusk" verify "$dir/empty" 2>&1) && { echo "an empty directo
 # The prefix that was given when installing counts, not the one of the configuration.
 grep -qx "ExecStart=$dir/usr/bin/tuskd" "$dir/usr/lib/systemd/system/tuskd.service" ||
     { echo "tuskd.service starts something else than the installed daemon" >&2; exit 1; }
+grep -qx "ExecStart=$dir/usr/bin/tuskd" "$dir/usr/lib/systemd/system/tuskd@.service" ||
+    { echo "tuskd@.service starts something else than the installed daemon" >&2; exit 1; }
+for file in systemd/system/tuskd.socket systemd/system/tuskd@.socket systemd/catalog/tusk.catalog sysusers.d/tusk.conf tmpfiles.d/tusk.conf; do
+    test -s "$dir/usr/lib/$file" || { echo "no $file is installed" >&2; exit 1; }
+done
 # The sample that is installed is a valid configuration, also with everything in it in force.
 sed -E 's/^#([^ ])/\1/' "$dir/usr/share/doc/tusk/tuskd.conf" >"$dir/tuskd.conf"
 for file in "$dir/usr/share/doc/tusk/tuskd.conf" "$dir/tuskd.conf"; do

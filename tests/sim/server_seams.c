@@ -43,6 +43,18 @@ void log_write(enum log_level level, const char *part, const char *format, ...)
     scene_log(seam_scene, "  log: %s: %s", part, line);
 }
 
+void log_event(enum log_event event, const char *part, const char *space, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+
+    (void)event;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    scene_log(seam_scene, "  log: %s: \"%s\": %s", part, space != NULL ? space : "", line);
+}
+
 void log_each(enum log_level level, const char *part, const char *text)
 {
     log_write(level, part, "%s", text);
@@ -56,6 +68,11 @@ void log_init(enum log_level level)
 void notify_ready(const char *status)
 {
     (void)status;
+}
+
+void notify_trouble(const char *trouble)
+{
+    (void)trouble;
 }
 
 void notify_reloading(uint64_t mono_us)

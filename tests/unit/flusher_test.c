@@ -39,6 +39,33 @@ static void each_answers_only_when_durable(void **state)
     fixture_expect(f, "t", "first", "entry", NULL);
 }
 
+/* How long a sync has been under way is known while it is, and no longer. */
+static void a_sync_under_way_has_an_age(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture_append append = {0};
+    uint64_t began_us;
+    uint64_t age_us;
+
+    open_with(f, ENGINE_FSYNC_EACH);
+    assert_null(engine_oldest_sync(f->engine, f->now.mono_us, &age_us));
+    assert_int_equal(age_us, 0);
+    sim_disk_set_pace(f->disk, 0);
+    fixture_append_begin(f, &append, "t", &small, 1);
+    fixture_turn(f);
+    began_us = f->now.mono_us;
+    fixture_pass(f, 3000000);
+    assert_ptr_equal(engine_oldest_sync(f->engine, f->now.mono_us, &age_us), f->ns);
+    assert_int_equal(age_us, f->now.mono_us - began_us);
+    assert_true(age_us >= 3000000);
+    assert_ptr_equal(engine_oldest_sync(f->engine, began_us - 1, &age_us), f->ns);
+    assert_int_equal(age_us, 0);
+    sim_disk_set_pace(f->disk, 100);
+    assert_int_equal(fixture_append_end(f, &append), 0);
+    fixture_settle(f);
+    assert_null(engine_oldest_sync(f->engine, f->now.mono_us, &age_us));
+}
+
 /* The same where the sync is done inside the turn. */
 static void each_inline_answers_only_when_durable(void **state)
 {
@@ -543,6 +570,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(each_answers_only_when_durable),
+        FIXTURE_TEST(a_sync_under_way_has_an_age),
         FIXTURE_TEST(each_inline_answers_only_when_durable),
         FIXTURE_TEST(concurrent_appends_share_a_sync),
         FIXTURE_TEST(a_sync_covers_only_what_was_written_before_it),
