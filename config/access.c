@@ -156,6 +156,11 @@ void access_parse(struct config *config, struct access_rules *rules, const char 
         rules->origin = *origin;
     }
     if (strcmp(value, "none") == 0 && rules->count == 0) {
+        rules->none = true;
+        return;
+    }
+    if (rules->none) {
+        complain(&line, "there is \"none\" before it in this file, which stands alone:", value);
         return;
     }
     do {

@@ -1,7 +1,7 @@
 /* Who may do what with a namespace: the `allow` lines of [defaults] and [namespace "NAME"].
  *
  *     allow = WHO RIGHT[,RIGHT...][; WHO RIGHT...]...      WHO: user:NAME, group:NAME, anyone
- *     allow = none                                         RIGHT: read, append, admin
+ *     allow = none   (alone)                               RIGHT: read, append, admin
  *
  * Lines of one section and file add up. A namespace whose own section has any takes only those,
  * the others take those of [defaults]; without any nobody has rights but root and the daemon's own
@@ -43,6 +43,7 @@ struct access_rule {
 struct access_rules {
     struct access_rule *rules; /* Owned */
     uint32_t count;
+    bool none;                   /* "allow = none" stood there */
     struct option_origin origin; /* Of the first line; ORIGIN_DEFAULT: no line was given */
 };
 

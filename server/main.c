@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/access.h"
 #include "config/config.h"
 #include "core/engine.h"
 #include "core/error.h"
@@ -341,6 +342,18 @@ static int serve(struct storage *storage, struct config *config, const struct co
     return status;
 }
 
+/* As which the kernel shows every peer that it has no number for: they would all be our own. */
+static void warn_of_own_user(void)
+{
+    if (geteuid() == access_overflow_uid()) {
+        log_warning("start",
+                    "the daemon runs as user id %lu, as which the kernel shows everybody it has no "
+                    "number for: only root and whom allow lines name may use it; give it a user of "
+                    "its own",
+                    (unsigned long)geteuid());
+    }
+}
+
 static int run(struct config *config, const struct config_source *source)
 {
     const struct options *options = &config->options;
@@ -349,6 +362,7 @@ static int run(struct config *config, const struct config_source *source)
     struct error err;
     int status;
 
+    warn_of_own_user();
     if (data_dir_prepare(options->data_dir, &err) != 0) {
         log_error("start", "%s", err.text);
         return err.code == TUSK_EINVALID ? EXIT_STATUS_CONFIG : EXIT_STATUS_CREATE;

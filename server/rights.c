@@ -40,6 +40,12 @@ void rights_who(const struct connection *connection, struct access_who *who)
     }
 }
 
+/* Root, and the daemon's own user: but not where that is a number that stands for anybody. */
+static bool may_everything(uid_t uid)
+{
+    return uid == 0 || (uid == geteuid() && uid != access_overflow_uid());
+}
+
 uint32_t rights_of(const struct server *server, const struct access_who *who, const char *space,
                    size_t space_size, const struct access_rule **rule)
 {
@@ -48,7 +54,7 @@ uint32_t rights_of(const struct server *server, const struct access_who *who, co
     if (rule != NULL) {
         *rule = NULL;
     }
-    if (who->uid == 0 || who->uid == geteuid()) {
+    if (may_everything(who->uid)) {
         return ACCESS_ALL;
     }
     (void)snprintf(name, sizeof name, "%.*s", (int)space_size, space);
@@ -68,7 +74,7 @@ bool rights_privileged(const struct connection *connection)
     const struct server *server = connection->server;
     struct access_who who;
 
-    if (connection->uid == 0 || connection->uid == geteuid()) {
+    if (may_everything(connection->uid)) {
         return true;
     }
     if (!access_any(server->config)) {

@@ -336,6 +336,8 @@ static void on_prepare(uv_prepare_t *prepare)
 
     if (server->turn_due) {
         end_turn(server);
+        uv_update_time(
+            &server->loop); /* It may have waited for the disk; the poll counts from it */
     }
 }
 

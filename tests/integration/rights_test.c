@@ -357,6 +357,25 @@ static void the_overflow_user_matches_nothing(void **state)
     assert_int_equal(ask_as(daemon, (struct user){ALICE, 0}, "default").hello, 0);
 }
 
+/* Nor are they the daemon's own user where that one has such a number, too: then only root may do
+ * everything, and whom a rule names what it says; and the start says so. */
+static void a_daemon_of_the_overflow_user_knows_no_own_user(void **state)
+{
+    struct daemon *daemon = *state;
+    const char *const *arguments =
+        configure(daemon, "[defaults]\nallow = anyone read; user:4001 append\n");
+
+    (void)need_root();
+    assert_int_equal(chown(daemon->dir, OVERFLOW_ID, OVERFLOW_ID), 0);
+    daemon->run_as = OVERFLOW_ID;
+    daemon_start_with(daemon, arguments);
+    assert_true(daemon_logged(daemon, "runs as user id 65534"));
+    assert_int_equal(ask_as(daemon, (struct user){OVERFLOW_ID, 0}, "default").hello, TUSK_EDENIED);
+    prepare_topic(daemon, "default"); /* By root */
+    assert_int_equal(ask_as(daemon, (struct user){0, 0}, "default").trim, 0);
+    assert_int_equal(ask_as(daemon, (struct user){ALICE, 0}, "default").append, 0);
+}
+
 /* What an administrator asks about somebody is what that one would be told, groups and all. */
 static void access_tells_what_others_may(void **state)
 {
@@ -453,6 +472,7 @@ int main(void)
         FIXTURE_TEST(groups_count),
         FIXTURE_TEST(a_section_overrules_the_defaults),
         FIXTURE_TEST(the_overflow_user_matches_nothing),
+        FIXTURE_TEST(a_daemon_of_the_overflow_user_knows_no_own_user),
         FIXTURE_TEST(access_tells_what_others_may),
         FIXTURE_TEST(an_unknown_user_is_an_error),
         FIXTURE_TEST(a_reload_changes_rights),

@@ -227,7 +227,7 @@ static void waiting_reads_of_one_user_are_limited(void **state)
     assert_int_equal(wire_append_one(&root, "b", "y"), 0);
     assert_true(wire_receive(&alice[1], &reply));
     assert_int_equal(reply.status, 0);
-    send_waiting_read(&alice[2], "b");
+    send_waiting_read(&alice[2], "a");
     await_stat(&alice[1], "user_waits", 2);
     wire_close(&alice[0]); /* It waits no more when its connection is gone */
     await_stat(&alice[1], "user_waits", 1);

@@ -72,6 +72,12 @@ uint64_t uv_now(const uv_loop_t *loop)
     return uv_sim.now_ms;
 }
 
+void uv_update_time(uv_loop_t *loop)
+{
+    (void)loop;
+    update_time();
+}
+
 void uv_stop(uv_loop_t *loop)
 {
     (void)loop;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -156,6 +157,18 @@ static void deny_uring(void)
     }
 }
 
+/* The binary, which that user need not be able to reach. */
+static void run_as(uid_t uid, char *const *argv)
+{
+    const int binary = open(argv[0], O_RDONLY | O_CLOEXEC);
+
+    if (binary < 0 || setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 ||
+        setresuid(uid, uid, uid) != 0) {
+        _exit(126);
+    }
+    (void)fexecve(binary, argv, environ);
+}
+
 /* In the child: become the daemon. */
 static _Noreturn void become(const struct daemon *daemon, int output, char *const *argv)
 {
@@ -173,6 +186,9 @@ static _Noreturn void become(const struct daemon *daemon, int output, char *cons
     add_environment(daemon);
     if (daemon->deny_uring) {
         deny_uring();
+    }
+    if (daemon->run_as != 0) {
+        run_as(daemon->run_as, argv);
     }
     (void)execv(argv[0], argv);
     _exit(127);

@@ -31,6 +31,7 @@ struct daemon {
     const char *const
         *environment; /* Added to the next start, "NAME=value", NULL-terminated; or NULL */
     bool deny_uring;  /* As a sandbox would: io_uring_setup(2) fails with EPERM */
+    uid_t run_as;     /* Of the next start, by root; 0: who the test is */
     int pass_fd;      /* Passed as systemd would; -1: none */
     int pass_fd_2;    /* Passed behind it; -1: none */
 };

@@ -164,6 +164,11 @@ static void what_is_no_rule_is_an_error(void **state)
     expect_error("[defaults]\nallow = user:7 read;;anyone read\n", "there is no rule at");
     expect_error("[defaults]\nallow = none, user:7 read\n", "who is \"none,\"");
     expect_error("[defaults]\nallow = user:7 read\nallow = none\n", "f:3: allow: who is \"none\"");
+    expect_error("[defaults]\nallow = none\nallow = user:7 read\n",
+                 "f:3: allow: there is \"none\" before it");
+    config_free(&config);
+    parse("[defaults]\nallow = none\nallow = none\n[namespace \"a\"]\nallow = user:7 read\n");
+    expect_good(); /* Said twice; and of another section */
     expect_error("[server]\nallow = anyone read\n", "f:2: allow belongs into");
     expect_error("allow = anyone read\n", "allow belongs into");
 }
