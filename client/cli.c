@@ -188,7 +188,7 @@ void cli_head(bool begin)
 
 /* ---- Errors ---- */
 
-static void say(bool error, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(bool error, const char *format, va_list args)
 {
     (void)fflush(stdout);
     (void)fputs(error && cli_colored(stderr) ? "\033[1;31mtusk:\033[0m " : "tusk: ", stderr);
