@@ -175,8 +175,10 @@ static bool is_set(const char *name)
 /* NO_COLOR: https://no-color.org */
 bool cli_colored(FILE *file)
 {
-    return !color_off && !is_set("NO_COLOR") && is_set("TERM") &&
-           strcmp(getenv("TERM"), "dumb") != 0 && isatty(fileno(file));
+    const char *term = getenv("TERM");
+
+    return !color_off && !is_set("NO_COLOR") && term != NULL && *term != '\0' &&
+           strcmp(term, "dumb") != 0 && isatty(fileno(file));
 }
 
 void cli_head(bool begin)
@@ -188,7 +190,7 @@ void cli_head(bool begin)
 
 /* ---- Errors ---- */
 
-static void say(bool error, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(bool error, const char *format, va_list args)
 {
     (void)fflush(stdout);
     (void)fputs(error && cli_colored(stderr) ? "\033[1;31mtusk:\033[0m " : "tusk: ", stderr);

@@ -11,10 +11,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define APPEND_SLICE_MS 200 /* How soon an interruption is noticed while waiting */
 #define APPEND_PROGRESS_NS 500000000
+#define PROGRESS_BAR 24
 
 enum { KEY_SPLIT = 0x1000, KEY_BATCH, KEY_ATOMIC, KEY_ACK, KEY_PROGRESS, KEY_NO_CREATE };
 
@@ -30,6 +33,7 @@ struct append_options {
     uint32_t flags;
     bool atomic;
     bool progress;
+    bool bar; /* Standard error is a terminal, and a file is read */
 };
 
 static const struct argp_option append_options[] = {
@@ -150,15 +154,32 @@ struct stream_state {
     struct tusk_producer *producer;
     struct source source;
     struct timespec told;
-    bool told_any; /* A line of progress stands */
 };
+
+/* How much of a file has been read, as a bar; nothing where its size is not known. */
+static void print_bar(const struct source *source)
+{
+    char bar[PROGRESS_BAR + 1] = "";
+    const off_t at = lseek(source->fd, 0, SEEK_CUR);
+    struct stat st;
+    off_t done;
+
+    if (at < 0 || fstat(source->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0) {
+        return;
+    }
+    done = at > st.st_size ? st.st_size : at;
+    memset(bar, ' ', PROGRESS_BAR);
+    memset(bar, '#', (size_t)(done * PROGRESS_BAR / st.st_size));
+    (void)fprintf(stderr, "[%s] %3u%%  ", bar, (unsigned)(done * 100 / st.st_size));
+}
 
 static void stream_progress(struct stream_state *stream, bool last)
 {
+    const struct append_options *options = stream->options;
     struct tusk_producer_info info = {.size = sizeof info};
     struct timespec now;
 
-    if (!stream->options->progress) {
+    if (!options->progress && !options->bar) {
         return;
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -168,10 +189,16 @@ static void stream_progress(struct stream_state *stream, bool last)
         return;
     }
     stream->told = now;
+    (void)fputs(options->bar ? "\r\033[K" : "\r", stderr);
+    if (last && !options->progress) {
+        return; /* Nobody asked for it: it is gone when it is over */
+    }
+    if (options->bar) {
+        print_bar(&stream->source);
+    }
     (void)tusk_producer_info(stream->producer, &info);
-    (void)fprintf(stderr, "\r%llu entries stored, %llu in flight ", (unsigned long long)info.stored,
+    (void)fprintf(stderr, "%llu entries stored, %llu in flight ", (unsigned long long)info.stored,
                   (unsigned long long)info.pending);
-    stream->told_any = true;
     if (last) {
         (void)fputc('\n', stderr);
     }
@@ -395,6 +422,14 @@ static int append_atomic(const struct append_options *options, struct source *so
     return rc;
 }
 
+/* One whose cursor can be moved. */
+static bool is_terminal(int fd)
+{
+    const char *term = getenv("TERM");
+
+    return term != NULL && *term != '\0' && strcmp(term, "dumb") != 0 && isatty(fd);
+}
+
 int cli_append(struct cli *cli, int argc, char **argv)
 {
     static const struct argp argp = {
@@ -413,6 +448,7 @@ int cli_append(struct cli *cli, int argc, char **argv)
 
     (void)split_rule_parse(&options.split, "lines");
     cli_parse(&argp, argc, argv, &options);
+    options.bar = options.file != NULL && !cli->quiet && is_terminal(STDERR_FILENO);
     rc = cli_connect(cli);
     if (rc != CLI_DONE) {
         return rc;

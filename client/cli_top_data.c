@@ -266,14 +266,14 @@ static int by_lag(const void *a, const void *b)
 const struct top_topic **top_data_topics(const struct top_data *data, enum top_order order)
 {
     const size_t count = data->now.topic_count;
-    const struct top_topic **topics = calloc(count + 1, sizeof *topics);
+    const struct top_topic **topics = calloc(count + 1, sizeof(struct top_topic *));
     size_t i;
 
     for (i = 0; topics != NULL && i < count; i++) {
         topics[i] = &data->now.topics[i];
     }
     if (topics != NULL) {
-        qsort(topics, count, sizeof *topics,
+        qsort(topics, count, sizeof(struct top_topic *),
               order == TOP_BY_RATE    ? by_rate
               : order == TOP_BY_BYTES ? by_bytes
                                       : by_name);
@@ -284,14 +284,15 @@ const struct top_topic **top_data_topics(const struct top_data *data, enum top_o
 const struct top_cursor **top_data_cursors(const struct top_data *data, enum top_cursor_order order)
 {
     const size_t count = data->now.cursor_count;
-    const struct top_cursor **cursors = calloc(count + 1, sizeof *cursors);
+    const struct top_cursor **cursors = calloc(count + 1, sizeof(struct top_cursor *));
     size_t i;
 
     for (i = 0; cursors != NULL && i < count; i++) {
         cursors[i] = &data->now.cursors[i];
     }
     if (cursors != NULL) {
-        qsort(cursors, count, sizeof *cursors, order == TOP_BY_LAG ? by_lag : by_cursor);
+        qsort(cursors, count, sizeof(struct top_cursor *),
+              order == TOP_BY_LAG ? by_lag : by_cursor);
     }
     return cursors;
 }

@@ -185,6 +185,7 @@ static int note_stray(struct inspection *inspection, const struct inspect_stray 
         inspection->strays = strays;
         inspection->stray_capacity = capacity;
     }
+    CHECK(inspection->strays != NULL);
     inspection->strays[inspection->stray_count++] = *stray;
     return 0;
 }

@@ -136,6 +136,7 @@ static const struct status_help helps[] = {
 /* The map ends where the texts end: neither a status without one, nor one without a status. */
 enum {
     STATUS_COUNT = 1
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a term of a sum */
 #define X(name, number, text) +1
     TUSK_STATUS_MAP(X)
 #undef X

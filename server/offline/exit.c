@@ -65,8 +65,10 @@ static bool is_set(const char *name)
 
 static bool colored(const struct offline_options *options, FILE *file)
 {
-    return !options->no_color && !is_set("NO_COLOR") && is_set("TERM") &&
-           strcmp(getenv("TERM"), "dumb") != 0 && isatty(fileno(file));
+    const char *term = getenv("TERM");
+
+    return !options->no_color && !is_set("NO_COLOR") && term != NULL && *term != '\0' &&
+           strcmp(term, "dumb") != 0 && isatty(fileno(file));
 }
 
 void offline_say(struct offline_options *options, const char *format, ...)

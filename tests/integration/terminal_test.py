@@ -3,7 +3,7 @@
 
   terminal_test.py TUSKD TUSK
 
-Nothing here waits for time: a test waits until the screen, or the process, is as it should be, for at most a minute."""
+Nothing here waits for time: a test waits until the screen, or the process, is as it should be, for at most two minutes."""
 import fcntl
 import os
 import pathlib
@@ -18,7 +18,7 @@ import tempfile
 import termios
 import time
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 SEQUENCE = re.compile(rb"\x1b(?:\[([?>]?)([\d;]*)([@-~])|[()][AB012]|[78=>M]|\]([^\x07]*)\x07)")
 tuskd, tusk = (str(pathlib.Path(word).resolve()) for word in sys.argv[1:3])
 failures = []
@@ -353,6 +353,32 @@ def watching_replaces_what_it_showed():
     stat.ended(130)
 
 
+# ---- append -f ----
+
+
+def appending_a_file_shows_how_far_it_is(directory):
+    path = directory + "/entries"
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(f"entry {number}\n" for number in range(100000))
+    append = Terminal(tusk, "append", "filled", "-f", path)
+    append.ended(0)
+    if not re.search(rb"\r\x1b\[K\[#* *\] +\d+%  \d+ entries stored, \d+ in flight ", append.all):
+        fail(f"no bar: {append.all}")
+    if "entries stored" in append.screen.text() or "0 99999" not in append.screen.text():
+        fail(f"the bar stays, or the result is missing: {append.screen.text()}")
+    append = Terminal(tusk, "append", "filled", "-f", path, "--progress")
+    append.ended(0)
+    if "[########################] 100%  100000 entries stored, 0 in flight" not in append.screen.text():
+        fail(f"what was asked for does not stay: {append.screen.text()}")
+    for words in (["-q", "-f", path], ["one", "two"]):
+        append = Terminal(tusk, "append", "filled", *words)
+        append.ended(0)
+        if b"stored" in append.all:
+            fail(f"append {words}: progress that nobody wants: {append.all}")
+    if b"stored" in told(["append", "filled", "-f", path], term="dumb"):
+        fail("a bar on a dumb terminal")
+
+
 # ---- completion ----
 
 
@@ -375,7 +401,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         for name in [name for name in os.environ if name.startswith("TUSK_") or name == "NO_COLOR"]:
             del os.environ[name]
-        os.environ["TUSK_SOCKET"] = directory + "/tusk.sock"
+        os.environ |= {"TUSK_SOCKET": directory + "/tusk.sock", "TUSK_TIMEOUT": "100"}  # However slow the machine is
         daemon = Daemon(directory)
         run("append", "large", text="x" * 1000000 + "\n" + "\n".join("y" * 1000000 for _ in range(12)))
         run("append", "aachen", "1", "2")
@@ -388,6 +414,7 @@ def main():
         top_needs_a_terminal_that_it_knows()
         colors_are_for_terminals_that_want_them()
         watching_replaces_what_it_showed()
+        appending_a_file_shows_how_far_it_is(directory)
         bash_completes_as_one_types()
         daemon.stop()
     print(len(failures), "failures")

@@ -544,6 +544,7 @@ static void what_was_deleted_behind_a_loss_is_not_counted(void **state)
     fixture_close(f);
     sim_disk_settle(f->disk);
     damage_allocation(f, 0);
+    offline_remove(f, SEGMENT); /* Nor does the block say whose it was */
     offline_salvage_disk(f, to, &said);
     assert_int_equal(said.status, OFFLINE_DAMAGED);
     assert_int_equal(said.counts.lost, 0);
