@@ -316,7 +316,7 @@ static void a_manifest_comes_back_as_it_was(void **state)
             .incarnation_ordinal = v + 11,
             .incarnation_count = v + 12,
             .topic_count = v + 13,
-            .settings = {{v + 14, v + 15, v + 16}, v + 17, v + 18, v + 19, v + 20, v + 21}};
+            .settings = {{v + 14, v + 15, v + 16}, v + 17, v + 18, v + 19, v + 20, v + 21, v % 3}};
         struct format_manifest back;
 
         memset(&back, 0, sizeof back);
