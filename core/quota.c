@@ -34,7 +34,7 @@ static bool fits(const struct namespace *ns)
 /* Whether the first block of a topic may go; *later: not yet, but it will. */
 static bool may_drop(const struct topic *topic, bool *later)
 {
-    const struct block *block = &topic->blocks[0];
+    const struct block *block = topic->blocks;
 
     CHECK(later != NULL);
     if (topic->block_count < 2) {
