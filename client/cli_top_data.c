@@ -21,22 +21,18 @@ static void look_free(struct top_look *look)
     *look = (struct top_look){0};
 }
 
-/* Room for one more; false without memory. */
-static bool reserve(void **items, size_t count, size_t *capacity, size_t size)
+/* The items, with room for one more; NULL without memory, and then they are where they were. */
+static void *reserve(void *items, size_t count, size_t *capacity, size_t size)
 {
     const size_t larger = *capacity == 0 ? 64 : 2 * *capacity;
     void *moved;
 
     if (count < *capacity) {
-        return true;
+        return items;
     }
-    moved = realloc(*items, larger * size);
-    if (moved == NULL) {
-        return false;
-    }
-    *items = moved;
-    *capacity = larger;
-    return true;
+    moved = realloc(items, larger * size);
+    *capacity = moved != NULL ? larger : *capacity;
+    return moved;
 }
 
 struct looking {
@@ -52,18 +48,19 @@ static int take_cursor(void *user, const struct tusk_cursor_info *info)
     struct top_look *look = looking->look;
     struct top_cursor cursor = {
         .topic_id = looking->topic->topic_id, .offset = info->offset, .lag = info->lag};
+    struct top_cursor *room;
 
+    room = reserve(look->cursors, look->cursor_count, &look->cursor_capacity, sizeof *room);
+    look->cursors = room != NULL ? room : look->cursors;
     cursor.topic = strdup(looking->topic->name);
     cursor.name = strdup(info->name);
-    if (cursor.topic == NULL || cursor.name == NULL ||
-        !reserve((void **)&look->cursors, look->cursor_count, &look->cursor_capacity,
-                 sizeof *look->cursors)) {
+    if (cursor.topic == NULL || cursor.name == NULL || room == NULL) {
         free(cursor.topic);
         free(cursor.name);
         looking->code = TUSK_ENOMEM;
         return 1;
     }
-    look->cursors[look->cursor_count++] = cursor;
+    room[look->cursor_count++] = cursor;
     return 0;
 }
 
@@ -77,14 +74,16 @@ static int take_topic(void *user, const struct tusk_topic_info *info)
                               .end = info->end,
                               .bytes = info->bytes,
                               .cursors = info->cursors};
+    struct top_topic *room;
 
-    if (topic.name == NULL || !reserve((void **)&look->topics, look->topic_count,
-                                       &look->topic_capacity, sizeof *look->topics)) {
+    room = reserve(look->topics, look->topic_count, &look->topic_capacity, sizeof *room);
+    look->topics = room != NULL ? room : look->topics;
+    if (topic.name == NULL || room == NULL) {
         free(topic.name);
         looking->code = TUSK_ENOMEM;
         return 1;
     }
-    look->topics[look->topic_count++] = topic;
+    room[look->topic_count++] = topic;
     looking->topic = info;
     if (info->cursors > 0) {
         const int rc = tusk_cursor_list(looking->t, info->name, take_cursor, looking);
