@@ -40,6 +40,10 @@ class Screen:
     def text(self):
         return "\n".join("".join(row).rstrip() for row in self.cells)
 
+    def stay(self):
+        """What is written for a screen that was larger a moment ago stays on this one, as on any terminal."""
+        self.line, self.column = min(self.line, self.lines - 1), min(self.column, self.columns - 1)
+
     def scroll(self):
         first, last = self.region
         if self.line == last:
@@ -102,13 +106,16 @@ class Screen:
             self.colored |= any(30 <= number <= 37 or 90 <= number <= 97 for number in numbers)
         elif letter in b"Hf":
             self.line, self.column = (numbers[0] if numbers else 1) - 1, (numbers[1] if len(numbers) > 1 else 1) - 1
+            self.stay()
         elif letter in b"ABCD":
             self.line = min(max(self.line + {b"A": -count, b"B": count}.get(letter, 0), 0), self.lines - 1)
             self.column = min(max(at + {b"C": count, b"D": -count}.get(letter, 0), 0), self.columns - 1)
         elif letter == b"G":
             self.column = count - 1
+            self.stay()
         elif letter == b"d":
             self.line = count - 1
+            self.stay()
         elif letter == b"J":
             first = 0 if numbers and numbers[0] == 2 else self.line + 1
             self.cells[first:] = [[" "] * self.columns for _ in range(self.lines - first)]
@@ -127,7 +134,9 @@ class Screen:
             for _ in range(count):
                 self.put(self.last)
         elif letter == b"r":
-            self.region = (numbers[0] - 1, numbers[1] - 1) if len(numbers) == 2 else (0, self.lines - 1)
+            self.region = (0, self.lines - 1)
+            if len(numbers) == 2 and numbers[0] < numbers[1] <= self.lines:
+                self.region = (numbers[0] - 1, numbers[1] - 1)
             self.line = self.column = 0
         elif letter in b"LMST":
             self.shift(letter, count)
