@@ -17,6 +17,7 @@
 #include <locale.h>
 #include <ncurses.h>
 
+#define WAIT_MS 200 /* The longest wait for a key */
 #define DELAY_DEFAULT_S 1.0
 #define COLUMNS_MIN 60
 #define LINES_MIN 8
@@ -285,7 +286,8 @@ static bool wait_for_keys(struct top *top)
         if (left_ms <= 0) {
             break;
         }
-        timeout((int)left_ms + 1);
+        /* A signal that comes between the look at it and the wait is noticed a moment later. */
+        timeout(left_ms < WAIT_MS ? (int)left_ms + 1 : WAIT_MS);
         key = getch();
         if (key != ERR && take_key(top, key, &look_now)) {
             return true;
