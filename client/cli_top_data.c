@@ -46,21 +46,24 @@ static int take_cursor(void *user, const struct tusk_cursor_info *info)
 {
     struct looking *looking = user;
     struct top_look *look = looking->look;
-    struct top_cursor cursor = {
-        .topic_id = looking->topic->topic_id, .offset = info->offset, .lag = info->lag};
-    struct top_cursor *room;
+    struct top_cursor *cursor =
+        reserve(look->cursors, look->cursor_count, &look->cursor_capacity, sizeof *cursor);
 
-    room = reserve(look->cursors, look->cursor_count, &look->cursor_capacity, sizeof *room);
-    look->cursors = room != NULL ? room : look->cursors;
-    cursor.topic = strdup(looking->topic->name);
-    cursor.name = strdup(info->name);
-    if (cursor.topic == NULL || cursor.name == NULL || room == NULL) {
-        free(cursor.topic);
-        free(cursor.name);
+    if (cursor == NULL) {
         looking->code = TUSK_ENOMEM;
         return 1;
     }
-    room[look->cursor_count++] = cursor;
+    look->cursors = cursor;
+    cursor += look->cursor_count++; /* From here on look_free() sees it */
+    *cursor = (struct top_cursor){
+        .topic_id = looking->topic->topic_id, .offset = info->offset, .lag = info->lag};
+    cursor->topic = strdup(looking->topic->name);
+    cursor->name = strdup(info->name);
+    /* fanalyzer-suppress malloc-leak: the copies are in look->cursors, which realloc() moved */
+    if (cursor->topic == NULL || cursor->name == NULL) {
+        looking->code = TUSK_ENOMEM;
+        return 1;
+    }
     return 0;
 }
 
@@ -68,22 +71,26 @@ static int take_topic(void *user, const struct tusk_topic_info *info)
 {
     struct looking *looking = user;
     struct top_look *look = looking->look;
-    struct top_topic topic = {.id = info->topic_id,
-                              .name = strdup(info->name),
-                              .entries = info->entries,
-                              .end = info->end,
-                              .bytes = info->bytes,
-                              .cursors = info->cursors};
-    struct top_topic *room;
+    struct top_topic *topic =
+        reserve(look->topics, look->topic_count, &look->topic_capacity, sizeof *topic);
 
-    room = reserve(look->topics, look->topic_count, &look->topic_capacity, sizeof *room);
-    look->topics = room != NULL ? room : look->topics;
-    if (topic.name == NULL || room == NULL) {
-        free(topic.name);
+    if (topic == NULL) {
         looking->code = TUSK_ENOMEM;
         return 1;
     }
-    room[look->topic_count++] = topic;
+    look->topics = topic;
+    topic += look->topic_count++; /* From here on look_free() sees it */
+    *topic = (struct top_topic){.id = info->topic_id,
+                                .entries = info->entries,
+                                .end = info->end,
+                                .bytes = info->bytes,
+                                .cursors = info->cursors};
+    topic->name = strdup(info->name);
+    /* fanalyzer-suppress malloc-leak: the copy is in look->topics, which realloc() moved */
+    if (topic->name == NULL) {
+        looking->code = TUSK_ENOMEM;
+        return 1;
+    }
     looking->topic = info;
     if (info->cursors > 0) {
         const int rc = tusk_cursor_list(looking->t, info->name, take_cursor, looking);
