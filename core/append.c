@@ -91,16 +91,21 @@ static void park(struct topic *topic, struct engine_append *append)
 }
 
 /* The first waiting append leaves the queue. */
+static void waits_no_longer(struct namespace *ns, const struct engine_append *append)
+{
+    CHECK(ns->waiting_bytes >= append->batch_size);
+    CHECK(ns->waiting_appends > 0);
+    ns->waiting_bytes -= append->batch_size;
+    ns->waiting_appends--;
+}
+
 static void unpark(struct topic *topic)
 {
     struct engine_append *append = topic->waiting;
 
     CHECK(append != NULL);
-    CHECK(topic->ns->waiting_bytes >= append->batch_size);
-    CHECK(topic->ns->waiting_appends > 0);
     topic->waiting = (struct engine_append *)(void *)append->base.next;
-    topic->ns->waiting_bytes -= append->batch_size;
-    topic->ns->waiting_appends--;
+    waits_no_longer(topic->ns, append);
     if (topic->waiting == NULL) {
         topic->waiting_last = NULL;
         link_remove(&topic->stalled);
@@ -184,8 +189,7 @@ static struct engine_append *take_out(struct topic *topic, struct engine_append 
         CHECK(append != NULL);
         previous->base.next = append->base.next;
         topic->waiting_last = previous->base.next == NULL ? previous : topic->waiting_last;
-        topic->ns->waiting_bytes -= append->batch_size;
-        topic->ns->waiting_appends--;
+        waits_no_longer(topic->ns, append);
     }
     append->base.next = NULL;
     free(append->kept);
@@ -242,48 +246,57 @@ void append_fail_waiting(struct topic *topic, int code, const char *why)
 
 /* ---- the request ---- */
 
+/* Whether there is room for one more topic, whose name has this size. */
+static int check_new_topic(const struct namespace *ns, size_t size, size_t record_size,
+                           struct error *err)
+{
+    const uint64_t quota = ns->settings.quota_topics;
+    int admits;
+
+    CHECK(record_size > size);
+    CHECK(ns->state == ENGINE_SERVING);
+    if (size == 0 || size > ENGINE_NAME_SIZE_MAX) {
+        return error_set(err, TUSK_EINVALID, "a topic's name has 1 to %u bytes, not %zu",
+                         ENGINE_NAME_SIZE_MAX, size);
+    }
+    if (ns->topic_count >= ns->options->topics_max || (quota > 0 && ns->topic_count >= quota)) {
+        const bool by_quota = quota > 0 && ns->topic_count >= quota;
+
+        return error_set(err, by_quota ? TUSK_EQUOTA : TUSK_EBUSY,
+                         by_quota ? "namespace \"%s\" has %u topics, and a quota of %llu: delete "
+                                    "some, or raise quota-topics (tusk ns set)"
+                                  : "namespace \"%s\" has %u topics, and topics_max is %llu",
+                         ns->name, ns->topic_count,
+                         (unsigned long long)(by_quota ? quota : ns->options->topics_max));
+    }
+    if (ns->next_topic_id >= FORMAT_COUNTER_MAX) {
+        return error_set(err, TUSK_ETOOBIG, "namespace \"%s\" has used up the ids of topics",
+                         ns->name);
+    }
+    admits = journal_admits(&ns->journal, record_size, JOURNAL_RESERVE);
+    if (admits == 0) {
+        /* Spares are being made: there is no topic yet to wait in, and a topic's record is
+         * small. */
+        admits = journal_admits(&ns->journal, record_size, JOURNAL_LAST);
+    }
+    if (admits != 1) {
+        return error_set(err, admits == 0 ? TUSK_EBUSY : admits,
+                         "namespace \"%s\" has no room for a new topic", ns->name);
+    }
+    return 0;
+}
+
 struct topic *append_create_topic(struct namespace *ns, const char *name, size_t size,
                                   const struct engine_retention_rule *retention, uint64_t *ticket,
                                   struct error *err)
 {
     struct format_record record = {.type = RECORD_TOPIC_CREATE, .name = name};
-    const uint64_t quota = ns->settings.quota_topics;
     struct topic *topic;
-    int admits;
 
     CHECK(retention != NULL);
     CHECK(ticket != NULL);
     CHECK(err != NULL);
-    if (size == 0 || size > ENGINE_NAME_SIZE_MAX) {
-        (void)error_set(err, TUSK_EINVALID, "a topic's name has 1 to %u bytes, not %zu",
-                        ENGINE_NAME_SIZE_MAX, size);
-        return NULL;
-    }
-    if (ns->topic_count >= ns->options->topics_max || (quota > 0 && ns->topic_count >= quota)) {
-        const bool by_quota = quota > 0 && ns->topic_count >= quota;
-
-        (void)error_set(err, by_quota ? TUSK_EQUOTA : TUSK_EBUSY,
-                        by_quota ? "namespace \"%s\" has %u topics, and a quota of %llu: delete "
-                                   "some, or raise quota-topics (tusk ns set)"
-                                 : "namespace \"%s\" has %u topics, and topics_max is %llu",
-                        ns->name, ns->topic_count,
-                        (unsigned long long)(by_quota ? quota : ns->options->topics_max));
-        return NULL;
-    }
-    if (ns->next_topic_id >= FORMAT_COUNTER_MAX) {
-        (void)error_set(err, TUSK_ETOOBIG, "namespace \"%s\" has used up the ids of topics",
-                        ns->name);
-        return NULL;
-    }
-    admits = journal_admits(&ns->journal, format_record_size(&record) + size, JOURNAL_RESERVE);
-    if (admits == 0) {
-        /* Spares are being made: there is no topic yet to wait in, and a topic's record is
-         * small. */
-        admits = journal_admits(&ns->journal, format_record_size(&record) + size, JOURNAL_LAST);
-    }
-    if (admits != 1) {
-        (void)error_set(err, admits == 0 ? TUSK_EBUSY : admits,
-                        "namespace \"%s\" has no room for a new topic", ns->name);
+    if (check_new_topic(ns, size, format_record_size(&record) + size, err) != 0) {
         return NULL;
     }
     topic = topic_new(ns, ns->next_topic_id, name, size);

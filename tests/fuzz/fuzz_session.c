@@ -29,6 +29,7 @@
 #include "proto/frame.h"
 #include "proto/message.h"
 #include "server/connection.h"
+#include "server/limits.h"
 #include "server/log.h"
 #include "server/server.h"
 #include "tests/fuzz/fuzz.h"
@@ -307,8 +308,8 @@ static void prepare_options(struct options *options)
     REQUIRE(options_default(options, no_environment, &error) == 0);
     options->requests_max = 8;
     options->request_bytes_max = 64u << 10;
-    options->output_bytes_max = 32u << 10;
-    options->total_bytes_max = 2u << 20;
+    options->output_bytes_max = (SESSION_WAITS_MAX + 1) * REQUEST_WAITING_COST;
+    options->total_bytes_max = 4u << 20; /* What all clients may have, and their input */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -177,6 +177,18 @@ void session_expect(struct session_client *client, uint16_t type, uint64_t id)
     client->owed[client->owed_count++] = (struct session_owed){.type = type, .id = id};
 }
 
+/* Reads without a reply that were asked before this. */
+static unsigned reads_before(const struct session_client *client, uint64_t id)
+{
+    unsigned count = 0;
+    unsigned i;
+
+    for (i = 0; i < client->owed_count; i++) {
+        count += client->owed[i].type == MESSAGE_READ && client->owed[i].id < id;
+    }
+    return count;
+}
+
 bool session_owed(const struct session_client *client)
 {
     unsigned i;
@@ -185,7 +197,8 @@ bool session_owed(const struct session_client *client)
         return false;
     }
     for (i = 0; i < client->owed_count; i++) {
-        if (client->owed[i].type != MESSAGE_READ) {
+        if (client->owed[i].type != MESSAGE_READ &&
+            reads_before(client, client->owed[i].id) <= SESSION_WAITS_MAX) {
             return true;
         }
     }

@@ -8,6 +8,8 @@
 
 #define SESSION_OWED_MAX 256u
 #define SESSION_IN_SIZE (1u << 20) /* No reply is larger: the store is small */
+/* Of reads that wait, a connection may have so many and is still listened to. */
+#define SESSION_WAITS_MAX 3u
 
 struct session_owed {
     uint16_t type;
@@ -32,7 +34,8 @@ void session_client_init(struct session_client *client, int fd);
 void session_expect(struct session_client *client, uint16_t type, uint64_t id);
 /* Take what has arrived; aborts if it is not what the protocol has. */
 void session_receive(struct session_client *client);
-/* Some reply should have come by now: to a request that does not wait for an entry. */
+/* Some reply should have come by now: to a request that does not wait for an entry, nor behind so
+ * many that do that the daemon leaves it where it is. */
 bool session_owed(const struct session_client *client);
 /* A step with a valid request of this type. Returns its size, at most 512. */
 size_t session_sample(uint8_t *out, uint16_t type, unsigned variant);
