@@ -150,7 +150,7 @@ enum read_next read_deliver(struct read_state *state, uint32_t size, uint64_t fr
     struct topic *topic = state->topic;
     uint64_t ticket = 0;
 
-    CHECK(size == 0 || read->data != NULL || read->range.segment != NULL);
+    CHECK(size == 0 || (read->data != NULL) != (read->range.segment != NULL));
     CHECK(!topic->deleted);
     CHECK(to > from || (to == from && read->skipped_to != 0)); /* Nothing but damage */
     if (read->consume && overtaken(state)) {

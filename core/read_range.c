@@ -197,6 +197,7 @@ bool read_range(struct read_state *state)
                                         .offset = base + begin,
                                         .size = end.position - begin,
                                         .seen = !read->mapped};
+    read->data = NULL;     /* Room that was made on the way here has nothing in it */
     state->pinned = false; /* The range holds the block from here on */
     read_hint_put(state->ns, state->block.generation, end.offset, end.position);
     state->ns->counters.range_reads++;

@@ -236,6 +236,7 @@ void damage_last(struct world *w)
     bool strict = false;
     unsigned i;
 
+    w->damaged = true;
     if (w->kind == KIND_LIE) {
         sim_disk_power_cut(w->disk);
     } else if (w->kind == KIND_ROT_BLOCKS) {

@@ -23,6 +23,9 @@ static bool read_range(struct world *w, const struct engine_range *range, uint8_
             return false; /* Nothing is ever in memory here */
         }
         if (rc != 0 && rc != TUSK_EBUSY) {
+            if (sim_disk_is_down(w->disk)) {
+                return false; /* The power was cut since */
+            }
             if (!world_may_be_damaged(w) && !world_excused(w)) {
                 world_fail(w, "what is held can be read", "%s", status_name(rc));
             }

@@ -41,6 +41,9 @@ void oracle_dropped(void *arg, const struct engine_dropped *dropped)
     struct step *step;
 
     oracle_reads_decided(w); /* Those that ended before */
+    if (w->damaged) {
+        return; /* What is there now is not what the model has */
+    }
     if (topic == NULL || dropped->from != model_first(topic) || dropped->to <= dropped->from) {
         world_fail(w, "a quota takes the front of a topic", "namespace %s: [%llu, %llu)", ns->name,
                    (unsigned long long)dropped->from, (unsigned long long)dropped->to);

@@ -149,6 +149,7 @@ struct world {
     unsigned life;
     unsigned lives;
     bool disturbed; /* The power is out, or the engine has stopped by itself: this life ends */
+    bool damaged;   /* By damage_last() */
     bool faulted;   /* The disk has failed an operation in this life: errors are excused */
     uint64_t fired; /* Faults met before this life */
     bool stopping;
