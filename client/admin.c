@@ -4,8 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* A reply whose bytes decode as nothing: what comes behind it cannot be trusted either. */
-static int admin_malformed(struct tusk *t)
+int admin_malformed(struct tusk *t)
 {
     pipeline_break(t, TUSK_EPROTOCOL, "the daemon's reply is malformed");
     return failure_set(&t->failure, TUSK_EPROTOCOL, "the daemon's reply is malformed");

@@ -24,5 +24,8 @@ int call_run(struct tusk *t, struct call *call, const struct message *message, b
 int call_wait(struct tusk *t, struct call *call, uint64_t id, uint64_t deadline_us);
 /* Frees the body. Returns code. */
 int call_end(struct call *call, int code);
+/* A reply whose bytes decode as nothing: the connection breaks, because what comes behind it cannot
+ * be trusted either. Returns TUSK_EPROTOCOL. (admin.c) */
+int admin_malformed(struct tusk *t);
 
 #endif

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BAR_SIZE 24u /* Of cli_bar(), in characters */
+
 volatile sig_atomic_t cli_interrupted;
 
 static void cli_interrupt(int number)
@@ -329,6 +331,16 @@ int cli_connect(struct cli *cli)
         cli_say("%s%s", failure.text, cli_hint(rc));
     }
     return cli_exit_code(rc);
+}
+
+void cli_bar(uint64_t done, uint64_t total)
+{
+    char bar[BAR_SIZE + 1] = "";
+    const uint64_t part = done < total ? done : total;
+
+    memset(bar, ' ', BAR_SIZE);
+    memset(bar, '#', (size_t)(part * BAR_SIZE / total));
+    (void)fprintf(stderr, "[%s] %3u%%  ", bar, (unsigned)(part * 100 / total));
 }
 
 /* ---- Commands ---- */

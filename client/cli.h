@@ -86,6 +86,8 @@ __attribute__((format(printf, 1, 2))) void cli_say(const char *format, ...);
 /* The same of what is no failure, unless -q, and never red. */
 __attribute__((format(printf, 2, 3))) void cli_note(const struct cli *cli, const char *format, ...);
 int cli_exit_code(int code);
+/* How far something is, as a bar on standard error. total is not 0; done may be more. */
+void cli_bar(uint64_t done, uint64_t total);
 /* Flush standard output. CLI_DONE, or CLI_FAILED after telling why. */
 int cli_flush_output(void);
 
@@ -107,6 +109,7 @@ int cli_acl(struct cli *cli, int argc, char **argv);
 int cli_stat(struct cli *cli, int argc, char **argv);
 int cli_top(struct cli *cli, int argc, char **argv);
 int cli_metrics(struct cli *cli, int argc, char **argv);
+int cli_snapshot(struct cli *cli, int argc, char **argv);
 int cli_ping(struct cli *cli, int argc, char **argv);
 int cli_explain(struct cli *cli, int argc, char **argv);
 int cli_completion(struct cli *cli, int argc, char **argv);

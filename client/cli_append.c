@@ -17,7 +17,6 @@
 
 #define APPEND_SLICE_MS 200 /* How soon an interruption is noticed while waiting */
 #define APPEND_PROGRESS_NS 500000000
-#define PROGRESS_BAR 24
 
 enum { KEY_SPLIT = 0x1000, KEY_BATCH, KEY_ATOMIC, KEY_ACK, KEY_PROGRESS, KEY_NO_CREATE };
 
@@ -159,18 +158,12 @@ struct stream_state {
 /* How much of a file has been read, as a bar; nothing where its size is not known. */
 static void print_bar(const struct source *source)
 {
-    char bar[PROGRESS_BAR + 1] = "";
     const off_t at = lseek(source->fd, 0, SEEK_CUR);
     struct stat st;
-    off_t done;
 
-    if (at < 0 || fstat(source->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0) {
-        return;
+    if (at >= 0 && fstat(source->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+        cli_bar((uint64_t)at, (uint64_t)st.st_size);
     }
-    done = at > st.st_size ? st.st_size : at;
-    memset(bar, ' ', PROGRESS_BAR);
-    memset(bar, '#', (size_t)(done * PROGRESS_BAR / st.st_size));
-    (void)fprintf(stderr, "[%s] %3u%%  ", bar, (unsigned)(done * 100 / st.st_size));
 }
 
 static void stream_progress(struct stream_state *stream, bool last)

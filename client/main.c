@@ -24,6 +24,7 @@ static const struct cli_command commands[] = {
     {"stat", cli_stat, "The daemon's counters"},
     {"top", cli_top, "Topics by rate and cursors by lag, on the whole terminal"},
     {"metrics", cli_metrics, "The daemon's metrics, for Prometheus"},
+    {"snapshot", cli_snapshot, "Copy the store while the daemon serves it"},
     {"ping", cli_ping, "Measure a round trip to the daemon"},
     {"check", cli_check, "Whether all is well, for Nagios and the like"},
     {"bench", cli_bench, "Measure append, read, latency, or end to end"},

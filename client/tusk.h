@@ -427,6 +427,22 @@ struct tusk_access {
     char why[TUSK_NAME_SIZE_MAX + 1]; /* The rule that gives it, or why none does */
 };
 
+#define TUSK_PATH_SIZE_MAX 1024
+
+/* The files that make a copy of a namespace, by their numbers, both ends included but for
+ * segments_end. tusk-format(5) has their names. */
+struct tusk_snapshot {
+    size_t size;
+    uint64_t manifest_first;
+    uint64_t manifest_last;
+    uint64_t journal_first;
+    uint64_t journal_last;
+    uint64_t journal_used;             /* Bytes of the last journal file; behind them, zeros */
+    uint64_t segments_end;             /* All segments with smaller numbers that are there */
+    char root[TUSK_PATH_SIZE_MAX + 1]; /* The daemon's data directory, absolute */
+    char dir[TUSK_PATH_SIZE_MAX + 1];  /* The namespace's, below it */
+};
+
 /* Called for each item of a list; the item lives until it returns. Not 0 ends the list, which
  * then returns TUSK_OK. Other calls on the connection are allowed inside. */
 typedef int (*tusk_topic_fn)(void *user, const struct tusk_topic_info *info);
@@ -482,6 +498,18 @@ TUSK_API int tusk_namespace_delete(struct tusk *t, const char *space);
  */
 TUSK_API int tusk_access(struct tusk *t, const char *user, const char *space,
                          struct tusk_access *access);
+
+/* Have the files of the connection's namespace hold still for a copy that somebody makes who may
+ * read them, as `tusk snapshot` does: everything acknowledged before is in it, durably; the daemon
+ * goes on serving. Copy what *snapshot says, then call tusk_snapshot_end(). It also ends with the
+ * connection, and then, too, the copy is worth nothing. Takes the right admin (EDENIED). EBUSY: one
+ * is being taken. A daemon older than this call: EUNSUPPORTED. */
+TUSK_API int tusk_snapshot_begin(struct tusk *t, struct tusk_snapshot *snapshot);
+/* The copy is made. shared: not 0 when it may share bytes of segments with the original (reflink):
+ * of other files none, and of segments no page behind which nothing is written. TUSK_OK: it is
+ * good. ENOSPACE: the disk became full meanwhile, and the daemon needed what it had held back:
+ * throw the copy away. EINVALID: none was begun. */
+TUSK_API int tusk_snapshot_end(struct tusk *t, int shared);
 
 /* The daemon's counters, under the names of its metrics. */
 TUSK_API int tusk_stats(struct tusk *t, tusk_stat_fn fn, void *user);

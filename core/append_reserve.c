@@ -141,6 +141,15 @@ static int start_block(struct topic *topic)
     return 0;
 }
 
+/* Whether the block that was prepared holds no space, nor is any on its way. */
+static bool next_is_bare(const struct topic *topic)
+{
+    const struct slot *slot = &topic->next_segment->slots[topic->next_index];
+
+    CHECK(slot->state == SLOT_USED);
+    return slot->reserved == 0 && !slot->extending;
+}
+
 /* Take a block for the topic ahead of need and have it reserved. 1: it is taken. */
 static int prepare_block(struct topic *topic, uint32_t want, bool needed)
 {
@@ -149,6 +158,11 @@ static int prepare_block(struct topic *topic, uint32_t want, bool needed)
 
     CHECK(want > FORMAT_BLOCK_DATA);
     CHECK(want <= ns->block_size);
+    if (needed && topic->next_segment != NULL && next_is_bare(topic)) {
+        /* It was not to be had ahead of need. One that holds space already comes first now. */
+        space_return(&ns->space, topic->next_segment, topic->next_index);
+        topic->next_segment = NULL;
+    }
     if (topic->next_segment == NULL) {
         rc = quota_admits(topic, needed);
         if (rc != 1) {
@@ -177,23 +191,32 @@ static int take_space_error(struct topic *topic)
     return rc;
 }
 
+static bool next_holds(const struct topic *topic, uint32_t want)
+{
+    CHECK(want > 0);
+    return topic->next_segment != NULL &&
+           topic->next_segment->slots[topic->next_index].reserved >= want;
+}
+
 static int have_new_block(struct topic *topic, uint32_t padded)
 {
     const uint32_t want = FORMAT_BLOCK_DATA + padded;
-    int rc = topic->space_error == 0 || topic->next_segment != NULL ? 1 : take_space_error(topic);
+    int rc = 1;
 
     CHECK(padded >= BATCH_HEADER_SIZE);
     CHECK(want <= format_block_limit(topic->ns->block_size));
-    if (rc == 1 && topic->next_segment != NULL &&
-        topic->next_segment->slots[topic->next_index].reserved < want && topic->space_error != 0) {
+    if (topic->space_error != 0 && !next_holds(topic, want)) {
         rc = take_space_error(topic);
     }
     if (rc == 1) {
         topic->space_needed = true;
         rc = prepare_block(topic, want, true);
     }
-    if (rc == 1 && topic->next_segment->slots[topic->next_index].reserved < want) {
-        return topic->space_error != 0 ? take_space_error(topic) : STAGED_NOT_YET;
+    if (rc == 1 && !next_holds(topic, want)) {
+        if (topic->space_error == 0) {
+            return STAGED_NOT_YET;
+        }
+        rc = take_space_error(topic);
     }
     topic->space_needed = false;
     if (rc != 1) {

@@ -396,6 +396,33 @@ struct engine_command {
  * Statuses as in PROTOCOL.md for the request. */
 void engine_command(struct namespace *ns, struct engine_command *command);
 
+/* ---- copying a namespace while it serves ---- */
+
+/* The files that make a copy: of "<dir>", manifests and journal files by number, both ends
+ * included, and all segments with smaller numbers than segments_end. Of the last journal file its
+ * first journal_used bytes, and zeros up to its size. */
+struct engine_snapshot {
+    const char *dir; /* "ns/<encoded>"; borrowed until the namespace is deleted */
+    uint64_t manifest_first;
+    uint64_t manifest_last;
+    uint64_t journal_first;
+    uint64_t journal_last;
+    uint64_t journal_used;
+    uint64_t segments_end;
+};
+
+/* Hold the files of a namespace: from now on nothing that a copy needs is used again or removed
+ * (core/hold.h says what). One at a time: TUSK_EBUSY. TUSK_EIO or TUSK_ECLOSED when the
+ * namespace does not serve. */
+int engine_snapshot_begin(struct namespace *ns, struct error *err);
+/* What to copy: everything written before this call is in it. Behind an ENGINE_SYNC that was asked
+ * for after engine_snapshot_begin(), everything acknowledged before is durable, too. Held only. */
+void engine_snapshot_place(const struct namespace *ns, struct engine_snapshot *out);
+/* Let go. shared: the copy may share bytes of segments with the original (reflink); then blocks in
+ * use now give their space back before they are used again. TUSK_ENOSPACE: the disk became full
+ * meanwhile and what was held has gone; the copy must be thrown away. Held only. */
+int engine_snapshot_end(struct namespace *ns, bool shared, struct error *err);
+
 /* ---- what is there: immediate, from memory ---- */
 
 struct engine_topic_info {

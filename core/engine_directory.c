@@ -137,6 +137,10 @@ int engine_namespace_delete(struct engine *engine, const char *name, size_t size
                          "namespace \"%s\" is in use: %d connections, %llu requests under way",
                          ns->name, ns->users, (unsigned long long)ns->requests);
     }
+    if (ns->hold.state != HOLD_NONE) {
+        return error_set(err, TUSK_EBUSY, "a snapshot of namespace \"%s\" is being taken",
+                         ns->name);
+    }
     /* What an earlier delete could not sweep would be in the way. */
     rc = sweep_dir(engine->io, REMOVING, err);
     if (rc != 0 && rc != TUSK_ENOTFOUND) {

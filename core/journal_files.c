@@ -90,6 +90,7 @@ static void give_up(struct journal *journal)
 {
     CHECK(journal->file_size >= journal->ns->options->journal_file_min);
     journal->no_space = true;
+    hold_give_up(journal->ns);
     /* A small file may still fit. */
     journal->file_size = journal->ns->options->journal_file_min;
     journal->retry_us = journal->ns->now.mono_us + RETRY_US;
@@ -268,7 +269,7 @@ static struct journal_file *take_retired(struct journal *journal)
 static bool can_recycle(const struct journal *journal)
 {
     CHECK(journal->file_size >= journal->ns->options->journal_file_min);
-    return journal->retired != NULL &&
+    return journal->retired != NULL && journal->ns->hold.state != HOLD_ON &&
            journal->retired->size >=
                (journal->no_space ? journal->ns->options->journal_file_min : journal->file_size);
 }
@@ -335,7 +336,7 @@ void journal_work(struct journal *journal, uint64_t mono_us)
         }
         return;
     }
-    journal->making = take_retired(journal);
+    journal->making = journal->ns->hold.state == HOLD_ON ? NULL : take_retired(journal);
     if (journal->making != NULL) {
         io_close_file(journal->making->file);
         journal->making->file = NULL;

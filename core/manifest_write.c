@@ -129,6 +129,7 @@ static bool take_older(struct manifest *manifest)
     if (!manifest->have_older) {
         return false;
     }
+    hold_give_up(manifest->ns);
     manifest_path(manifest->ns, manifest->path, manifest->older_number);
     manifest_spare_path(manifest->ns, manifest->path_to);
     if (io_open(io, manifest->path, IO_OPEN_WRITE, &manifest->spare, &ignored) != 0) {
@@ -271,8 +272,10 @@ static void open_recycled(struct manifest *manifest)
 
 static void named(struct manifest *manifest)
 {
+    const struct hold *hold = &manifest->ns->hold;
     const uint64_t oldest = manifest->older_number;
-    const bool have_oldest = manifest->have_older;
+    const bool have_oldest =
+        manifest->have_older && (hold->state != HOLD_ON || oldest > hold->manifest_last);
 
     CHECK(manifest->step == MANIFEST_SYNCING_DIR);
     CHECK(manifest->spare != NULL);

@@ -10,6 +10,7 @@
 
 #include "core/engine.h"
 #include "core/flusher.h"
+#include "core/hold.h"
 #include "core/journal.h"
 #include "core/list.h"
 #include "core/manifest.h"
@@ -71,6 +72,7 @@ struct namespace
     struct flusher flusher;   /* flusher.c */
     struct manifest manifest; /* manifest.c */
     struct syncs syncs;       /* Of segments, under way: syncs.h */
+    struct hold hold;         /* hold.c */
 
     struct topic *topics_by_name; /* Hash heads (uthash) */
     struct topic *

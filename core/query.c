@@ -188,6 +188,7 @@ void engine_stats(struct namespace *ns, engine_stat_fn *fn, void *arg)
     fn(arg, "blocks_freeing", ns->space.freeing_count);
     fn(arg, "blocks_bytes", (uint64_t)ns->space.used_count * ns->block_size);
     fn(arg, "segments", ns->space.count);
+    fn(arg, "held", ns->hold.state == HOLD_ON ? 1 : 0);
     fn(arg, "appends", counters->appends);
     fn(arg, "append_entries", counters->append_entries);
     fn(arg, "append_bytes", counters->append_bytes);

@@ -141,6 +141,9 @@ void seal_write(struct namespace *ns, uint64_t lsn)
     struct pending_seal **link = &ns->seals;
 
     CHECK(lsn <= ns->journal.next_lsn || ns->journal.current == NULL);
+    if (ns->hold.state == HOLD_ON && !ns->stopping) {
+        return; /* Later: nobody needs them */
+    }
     while (*link != NULL && ns->journal.failure.code == 0) {
         struct pending_seal *seal = *link;
 

@@ -157,7 +157,8 @@ static bool find_free(struct space *space, bool punched, struct segment **segmen
         for (k = 0; k < space->ns->blocks_per_segment; k++) {
             const struct slot *slot = &candidate->slots[k];
 
-            if (slot->state == SLOT_FREE && !slot->extending && slot->punched == punched) {
+            if (slot->state == SLOT_FREE && !slot->extending && !slot->shared &&
+                slot->punched == punched) {
                 CHECK(k <= UINT16_MAX);
                 CHECK(candidate->file != NULL);
                 *segment = candidate;
@@ -216,6 +217,22 @@ void space_free(struct space *space, struct segment *segment, uint16_t index, ui
     }
 }
 
+void space_shared(struct space *space)
+{
+    uint32_t i;
+    uint32_t k;
+
+    CHECK(space->ns != NULL);
+    for (i = 0; i < space->count; i++) {
+        CHECK(space->segments[i]->ns == space->ns);
+        for (k = 0; k < space->ns->blocks_per_segment; k++) {
+            struct slot *slot = &space->segments[i]->slots[k];
+
+            slot->shared = slot->shared || slot->state != SLOT_FREE;
+        }
+    }
+}
+
 void space_return(struct space *space, struct segment *segment, uint16_t index)
 {
     struct slot *slot = &segment->slots[index];
@@ -226,6 +243,7 @@ void space_return(struct space *space, struct segment *segment, uint16_t index)
     CHECK(slot->state == SLOT_USED);
     slot->state = SLOT_FREE;
     slot->topic = NULL;
+    slot->punched = slot->reserved == 0; /* Others that hold space come first */
     space->unpunched = true;
     space->used_count--;
     space->ns->retry_stalled = true; /* As above */

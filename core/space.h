@@ -37,6 +37,7 @@ struct slot {
     uint8_t state;       /* enum slot_state */
     bool extending;      /* An allocation is under way, or waits for its sync */
     bool punched;        /* Free and without space */
+    bool shared;         /* A snapshot may share its bytes: free, it is punched before it is used */
     struct topic *topic; /* Who waits for the reservation; NULL: nobody any more */
 };
 
@@ -125,6 +126,10 @@ bool space_wants_mark(const struct space *space);
 /* The disk failed while space was worked on: the namespace stops. Only the first failure counts. */
 void space_fail(struct namespace *ns, int code, int os_error, const char *doing);
 void space_path(const struct space *space, char path[IO_PATH_SIZE], uint64_t number);
+
+/* A copy shares the bytes of the blocks in use: space they have is not theirs alone any more, and
+ * writing it again would take more. */
+void space_shared(struct space *space);
 
 /* Whether some freed block waits for something else than who reads from it, which may take as long
  * as a client likes. */

@@ -96,6 +96,7 @@ static void allocate_done(struct io_op *op)
     } else if (result == TUSK_ENOSPACE && least < target && slot->topic != NULL) {
         allocate(&ns->space, segment, index, least, least);
     } else if (result == TUSK_ENOSPACE || result == TUSK_ENOMEM) {
+        hold_give_up(ns);
         tell(slot, result);
     } else {
         space_fail(ns, result, os_error, "reserve space");
@@ -145,6 +146,7 @@ static void allocate_first(struct space *space, struct segment *segment, uint16_
     CHECK(slot->reserved == 0);
     CHECK(slot->allocated == 0);
     if (rc == TUSK_ENOSPACE || rc == TUSK_ENOMEM) {
+        hold_give_up(space->ns);
         tell(slot, rc);
     } else if (rc != 0) {
         if (space->ns->journal.failure.code == 0) {

@@ -62,6 +62,7 @@ static void make_failed(struct space *space, const struct io_op *op)
     if (op->kind == IO_OP_CREATE &&
         (op->result == TUSK_ENOSPACE || op->result == TUSK_EBUSY || op->result == TUSK_ENOMEM)) {
         space->no_space = true;
+        hold_give_up(ns);
         space->retry_us = ns->now.mono_us + RETRY_US;
         ns->retry_stalled = true;
         return;
@@ -138,6 +139,7 @@ static void punch_done(struct io_op *op)
     segment->punching = false;
     slot->extending = false;
     slot->punched = true;
+    slot->shared = false;
     slot->reserved = 0;
     ns->retry_stalled = true; /* It can be taken again */
     free(block_op);
@@ -176,7 +178,7 @@ static void free_slots(struct space *space, struct segment *segment, uint32_t *k
         const bool may_go = slot->state == SLOT_FREEING && slot->free_lsn <= flusher->durable &&
                             slot->free_lsn <= flusher->marked && !slot->extending;
 
-        if (may_go && slot->pins > 0) {
+        if (may_go && (slot->pins > 0 || space->ns->hold.state == HOLD_ON)) {
             space->held_count++;
         } else if (may_go) {
             slot->state = SLOT_FREE;
@@ -186,7 +188,7 @@ static void free_slots(struct space *space, struct segment *segment, uint32_t *k
             space->ns->retry_stalled = true;
         }
         if (slot->state == SLOT_FREE && !slot->punched && !slot->extending) {
-            if (*kept < SPACE_POOL) {
+            if (*kept < SPACE_POOL && !slot->shared) {
                 (*kept)++;
             } else {
                 space->unpunched = true; /* One at a time: its end comes back here */

@@ -47,6 +47,8 @@ enum message_type {
     MESSAGE_CONFIG = 22,
     MESSAGE_RELEASE = 23,
     MESSAGE_ACCESS = 24,
+    MESSAGE_SNAPSHOT_BEGIN = 25,
+    MESSAGE_SNAPSHOT_END = 26,
     MESSAGE_TYPE_END /* One past the last */
 };
 
@@ -334,6 +336,22 @@ struct message_access_reply {
     struct message_name why;  /* A sentence */
 };
 
+struct message_snapshot_end {
+    bool shared; /* The copy may share bytes of segments with the original */
+};
+
+/* SNAPSHOT_BEGIN: what to copy. Numbers of files, both ends included but for segments_end. */
+struct message_snapshot_reply {
+    uint64_t manifest_first;
+    uint64_t manifest_last;
+    uint64_t journal_first;
+    uint64_t journal_last;
+    uint64_t journal_used;    /* Bytes of the last journal file */
+    uint64_t segments_end;    /* One past the last */
+    struct message_name root; /* The data directory, as an absolute path */
+    struct message_name dir;  /* The namespace's, below it */
+};
+
 /* The body of a reply whose status is not 0. */
 struct message_error {
     uint64_t detail_a;
@@ -361,6 +379,7 @@ struct message {
         struct message_config config;
         struct message_release release;
         struct message_access access;
+        struct message_snapshot_end snapshot_end;
         struct message_name name;
     } u;
 };
@@ -432,6 +451,12 @@ size_t message_access_reply_size(const struct message_access_reply *reply);
 size_t message_access_reply_encode(uint8_t *to, const struct message_access_reply *reply);
 int message_access_reply_decode(struct message_access_reply *reply, const uint8_t *body,
                                 size_t size);
+
+/* Both paths are cut and mended as an error's text is. */
+size_t message_snapshot_reply_size(const struct message_snapshot_reply *reply);
+size_t message_snapshot_reply_encode(uint8_t *to, const struct message_snapshot_reply *reply);
+int message_snapshot_reply_decode(struct message_snapshot_reply *reply, const uint8_t *body,
+                                  size_t size);
 
 /* STATS: a head of 2 bytes (count), then items. */
 #define MESSAGE_STATS_HEAD_SIZE 2u

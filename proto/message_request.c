@@ -407,6 +407,16 @@ static void put_access(struct message_output *out, const struct message *message
     message_put_name(out, &message->u.access.space);
 }
 
+static void take_snapshot_end(struct message_input *in, struct message *message)
+{
+    message->u.snapshot_end.shared = message_take_bool(in);
+}
+
+static void put_snapshot_end(struct message_output *out, const struct message *message)
+{
+    message_put_u16(out, message->u.snapshot_end.shared);
+}
+
 struct request_form {
     void (*take)(struct message_input *in, struct message *message);
     void (*put)(struct message_output *out, const struct message *message);
@@ -437,6 +447,8 @@ static const struct request_form forms[MESSAGE_TYPE_END] = {
     [MESSAGE_CONFIG] = {take_config, put_config},
     [MESSAGE_RELEASE] = {take_release, put_release},
     [MESSAGE_ACCESS] = {take_access, put_access},
+    [MESSAGE_SNAPSHOT_BEGIN] = {take_nothing, put_nothing},
+    [MESSAGE_SNAPSHOT_END] = {take_snapshot_end, put_snapshot_end},
 };
 
 int message_decode(struct message *message, uint16_t type, const uint8_t *body, size_t size,

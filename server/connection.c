@@ -376,6 +376,7 @@ void connection_sweep(struct connection *connection, uint64_t now_ms)
         connection_close(connection, "it does not take its replies (output_timeout)");
     } else if (idle_timeout != 0 && connection->requests_count == 0 && connection->output == NULL &&
                !connection->in_paused && /* What it sent waits for room */
+               !connection->snapshot &&  /* It copies files */
                now_ms >= connection->idle_since + idle_timeout) {
         connection_close(connection, "idle (idle_timeout)");
     }

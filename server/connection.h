@@ -61,6 +61,7 @@ struct connection {
     bool finishing;       /* Close when nothing is in flight and the output is gone */
     bool closing;         /* uv_close() has been called */
     struct namespace *ns; /* Borrowed, counted by engine_namespace_use(); NULL: none */
+    bool snapshot;        /* It holds the namespace's files still */
     uint32_t frame_size_max;
     uint64_t features; /* Granted */
 

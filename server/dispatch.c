@@ -38,17 +38,20 @@ static dispatch_fn *const handlers[MESSAGE_TYPE_END] = {
     [MESSAGE_CONFIG] = dispatch_config,
     [MESSAGE_RELEASE] = dispatch_release,
     [MESSAGE_ACCESS] = dispatch_access,
+    [MESSAGE_SNAPSHOT_BEGIN] = dispatch_snapshot_begin,
+    [MESSAGE_SNAPSHOT_END] = dispatch_snapshot_end,
 };
 
 /* What each takes of the rights on the connection's namespace. HELLO, and those that name a
  * namespace of their own, look for themselves; the others take none. */
 static const uint8_t rights_needed[MESSAGE_TYPE_END] = {
-    [MESSAGE_APPEND] = ACCESS_APPEND,      [MESSAGE_READ] = ACCESS_READ,
-    [MESSAGE_CHECKPOINT] = ACCESS_READ,    [MESSAGE_SEEK] = ACCESS_READ,
-    [MESSAGE_SYNC] = ACCESS_APPEND,        [MESSAGE_TOPIC_CREATE] = ACCESS_ADMIN,
-    [MESSAGE_TOPIC_SET] = ACCESS_ADMIN,    [MESSAGE_TOPIC_DELETE] = ACCESS_ADMIN,
-    [MESSAGE_TOPIC_TRIM] = ACCESS_ADMIN,   [MESSAGE_CURSOR_CREATE] = ACCESS_READ,
-    [MESSAGE_CURSOR_DELETE] = ACCESS_READ, [MESSAGE_CONFIG] = ACCESS_ADMIN,
+    [MESSAGE_APPEND] = ACCESS_APPEND,        [MESSAGE_READ] = ACCESS_READ,
+    [MESSAGE_CHECKPOINT] = ACCESS_READ,      [MESSAGE_SEEK] = ACCESS_READ,
+    [MESSAGE_SYNC] = ACCESS_APPEND,          [MESSAGE_TOPIC_CREATE] = ACCESS_ADMIN,
+    [MESSAGE_TOPIC_SET] = ACCESS_ADMIN,      [MESSAGE_TOPIC_DELETE] = ACCESS_ADMIN,
+    [MESSAGE_TOPIC_TRIM] = ACCESS_ADMIN,     [MESSAGE_CURSOR_CREATE] = ACCESS_READ,
+    [MESSAGE_CURSOR_DELETE] = ACCESS_READ,   [MESSAGE_CONFIG] = ACCESS_ADMIN,
+    [MESSAGE_SNAPSHOT_BEGIN] = ACCESS_ADMIN, [MESSAGE_SNAPSHOT_END] = ACCESS_ADMIN,
 };
 
 bool dispatch_may(struct connection *connection, struct reply_to to, uint32_t has, uint32_t needed,
@@ -181,6 +184,7 @@ void dispatch_leave(struct connection *connection)
     connection->requests_bytes = 0;
     connection->replies_bytes = 0;
     if (connection->ns != NULL) {
+        dispatch_snapshot_leave(connection);
         engine_namespace_use(connection->ns, -1);
         connection->ns = NULL;
     }

@@ -9,7 +9,8 @@
  *     dispatch_query.c    lists, TOPIC_INFO, STATS
  *     dispatch_space.c    creating, deleting and listing namespaces
  *     dispatch_config.c   CONFIG
- *     dispatch_access.c   ACCESS */
+ *     dispatch_access.c   ACCESS
+ *     dispatch_snapshot.c SNAPSHOT_BEGIN, SNAPSHOT_END */
 #ifndef SERVER_DISPATCH_H
 #define SERVER_DISPATCH_H
 
@@ -73,6 +74,10 @@ dispatch_fn dispatch_space_create;
 dispatch_fn dispatch_space_set;
 dispatch_fn dispatch_space_list;
 dispatch_fn dispatch_space_delete;
+dispatch_fn dispatch_snapshot_begin;
+dispatch_fn dispatch_snapshot_end;
+/* The connection leaves its namespace: a snapshot that it has begun ends. */
+void dispatch_snapshot_leave(struct connection *connection);
 
 /* The same topic in the engine's words; borrows from the message. */
 struct engine_topic_ref dispatch_topic(const struct message_topic *topic);

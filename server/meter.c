@@ -41,6 +41,8 @@ static const struct {
     [MESSAGE_CONFIG] = {"config", METER_QUERY},
     [MESSAGE_RELEASE] = {"release", METER_QUERY},
     [MESSAGE_ACCESS] = {"access", METER_QUERY},
+    [MESSAGE_SNAPSHOT_BEGIN] = {"snapshot_begin", METER_TOPIC},
+    [MESSAGE_SNAPSHOT_END] = {"snapshot_end", METER_TOPIC},
 };
 
 static const char *const classes[METER_CLASSES] = {

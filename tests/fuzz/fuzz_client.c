@@ -229,10 +229,11 @@ static int administer(struct tusk *t, unsigned how)
     const struct tusk_position from = {.kind = TUSK_FROM_EARLIEST};
     struct tusk_topic_info info = {.size = sizeof info};
     struct tusk_access access = {.size = sizeof access};
+    struct tusk_snapshot snapshot = {.size = sizeof snapshot};
     struct tusk_cursor_place place;
     uint64_t value;
 
-    switch (how % 18) {
+    switch (how % 20) {
     case 0:
         return tusk_topic_create(t, "t", &setting, 1, &value);
     case 1:
@@ -266,6 +267,10 @@ static int administer(struct tusk *t, unsigned how)
         return tusk_config(t, 0, take_config, NULL);
     case 16:
         return tusk_access(t, NULL, "n", &access);
+    case 17:
+        return tusk_snapshot_begin(t, &snapshot);
+    case 18:
+        return tusk_snapshot_end(t, 1);
     default:
         return tusk_seek(t, "t", "c", from, &place);
     }

@@ -237,6 +237,10 @@ static size_t success_body(uint8_t *body, const struct waiting *to, uint16_t typ
     case MESSAGE_ACCESS:
         return message_access_reply_encode(
             body, &(struct message_access_reply){.uid = say, .rights = 3, .user = {"t", 1}});
+    case MESSAGE_SNAPSHOT_BEGIN:
+        return message_snapshot_reply_encode(
+            body, &(struct message_snapshot_reply){
+                      .journal_used = say, .root = {"/d", 2}, .dir = {"ns/n", 4}});
     case MESSAGE_STATS:
         message_stats_head_encode(body, 1);
         return MESSAGE_STATS_HEAD_SIZE + message_stat_encode(body + MESSAGE_STATS_HEAD_SIZE, &stat);

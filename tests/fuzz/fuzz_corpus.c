@@ -51,6 +51,8 @@ static const char *const request_names[MESSAGE_TYPE_END] = {
     [MESSAGE_CONFIG] = "config",
     [MESSAGE_RELEASE] = "release",
     [MESSAGE_ACCESS] = "access",
+    [MESSAGE_SNAPSHOT_BEGIN] = "snapshot-begin",
+    [MESSAGE_SNAPSHOT_END] = "snapshot-end",
 };
 
 static const char *const reply_names[REPLY_KIND_END] = {
@@ -67,6 +69,7 @@ static const char *const reply_names[REPLY_KIND_END] = {
     [REPLY_STATS] = "reply-stats",
     [REPLY_CONFIG] = "reply-config",
     [REPLY_ACCESS] = "reply-access",
+    [REPLY_SNAPSHOT] = "reply-snapshot",
 };
 
 /* A request of this type that is small. */

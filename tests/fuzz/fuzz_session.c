@@ -378,10 +378,10 @@ static size_t draw_boundary(const uint8_t *data, size_t size, unsigned draw)
 /* A valid request between two steps; else what libFuzzer does. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned int seed)
 {
-    static const uint8_t types[] = {MESSAGE_READ,   MESSAGE_CHECKPOINT,    MESSAGE_SEEK,
-                                    MESSAGE_SYNC,   MESSAGE_TOPIC_TRIM,    MESSAGE_TOPIC_DELETE,
-                                    MESSAGE_STATS,  MESSAGE_CURSOR_CREATE, MESSAGE_CONFIG,
-                                    MESSAGE_RELEASE};
+    static const uint8_t types[] = {MESSAGE_READ,    MESSAGE_CHECKPOINT,     MESSAGE_SEEK,
+                                    MESSAGE_SYNC,    MESSAGE_TOPIC_TRIM,     MESSAGE_TOPIC_DELETE,
+                                    MESSAGE_STATS,   MESSAGE_CURSOR_CREATE,  MESSAGE_CONFIG,
+                                    MESSAGE_RELEASE, MESSAGE_SNAPSHOT_BEGIN, MESSAGE_SNAPSHOT_END};
     uint8_t added[512];
     size_t added_size;
     size_t place;
@@ -390,7 +390,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
         return LLVMFuzzerMutate(data, size, size_max);
     }
     place = draw_boundary(data, size, seed / 64);
-    added_size = session_sample(added, types[seed / 4 % 20 < 10 ? 0 : seed / 4 % 10], seed >> 9);
+    added_size = session_sample(added, types[seed / 4 % 24 < 12 ? 0 : seed / 4 % 12], seed >> 9);
     if (added_size > size_max - size) {
         return LLVMFuzzerMutate(data, size, size_max);
     }

@@ -44,6 +44,8 @@ static enum reply_kind kind_of(uint16_t type)
         return REPLY_CONFIG;
     case MESSAGE_ACCESS:
         return REPLY_ACCESS;
+    case MESSAGE_SNAPSHOT_BEGIN:
+        return REPLY_SNAPSHOT;
     default:
         return REPLY_KIND_END;
     }

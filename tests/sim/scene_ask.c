@@ -425,16 +425,6 @@ static void ask_space(struct client *c, uint16_t type)
     }
 }
 
-static void ask_simple(struct client *c, uint16_t type)
-{
-    struct message message = {.type = type};
-    struct call *call = client_call(c, type);
-
-    call->space = c->space;
-    call->may = MAY_OK | (type == MESSAGE_SYNC ? MAY(-TUSK_EBUSY) : 0);
-    ask_send(c, call, &message, NULL, 0);
-}
-
 static uint16_t choose_type(struct scene *s)
 {
     uint64_t total = 0;

@@ -431,6 +431,7 @@ void reply_told(struct client *c, struct call *call, const uint8_t *body, size_t
 {
     struct message_topic_info info;
     struct message_read_reply read;
+    struct message_snapshot_reply snapshot;
 
     if (told_what_is_there(c, call, body, size)) {
         return;
@@ -464,6 +465,12 @@ void reply_told(struct client *c, struct call *call, const uint8_t *body, size_t
             reply_unreadable(c, call);
         }
         check_info(c, call, &info);
+        return;
+    case MESSAGE_SNAPSHOT_BEGIN:
+        if (message_snapshot_reply_decode(&snapshot, body, size) != 0) {
+            reply_unreadable(c, call);
+        }
+        synced(c, call);
         return;
     case MESSAGE_SYNC:
         synced(c, call);

@@ -91,6 +91,17 @@ static size_t admin_body(struct admin *admin, uint8_t *body)
                                                      .user = message->u.access.user,
                                                      .why = {"because", 7},
                                                  });
+    case MESSAGE_SNAPSHOT_BEGIN:
+        return message_snapshot_reply_encode(body, &(struct message_snapshot_reply){
+                                                       .manifest_first = 1,
+                                                       .manifest_last = 2,
+                                                       .journal_first = 3,
+                                                       .journal_last = 4,
+                                                       .journal_used = 5,
+                                                       .segments_end = 6,
+                                                       .root = {"/var/lib/tusk", 13},
+                                                       .dir = {"ns/eu", 5},
+                                                   });
     case MESSAGE_CONFIG:
         return config_page(body, &message->u.config);
     case MESSAGE_STATS:
@@ -274,6 +285,28 @@ static void access_is_told(void **state)
     assert_string_equal(access.why, "because");
 }
 
+/* What is to be copied arrives, and so does the end of it. */
+static void snapshots_are_told(void **state)
+{
+    struct admin *admin = *state;
+    pthread_t thread = serve(admin, 2);
+    struct tusk_snapshot snapshot = {.size = sizeof snapshot};
+
+    assert_int_equal(tusk_snapshot_begin(admin->peer->t, &snapshot), TUSK_OK);
+    assert_int_equal(snapshot.manifest_first, 1);
+    assert_int_equal(snapshot.manifest_last, 2);
+    assert_int_equal(snapshot.journal_first, 3);
+    assert_int_equal(snapshot.journal_last, 4);
+    assert_int_equal(snapshot.journal_used, 5);
+    assert_int_equal(snapshot.segments_end, 6);
+    assert_string_equal(snapshot.root, "/var/lib/tusk");
+    assert_string_equal(snapshot.dir, "ns/eu");
+    assert_int_equal(tusk_snapshot_end(admin->peer->t, 1), TUSK_OK);
+    served(thread);
+    assert_int_equal(admin->last.message.type, MESSAGE_SNAPSHOT_END);
+    assert_true(admin->last.message.u.snapshot_end.shared);
+}
+
 /* Settings may be named in any order, but not twice: the wire wants them ascending. */
 static void settings_are_sorted_and_unique(void **state)
 {
@@ -335,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(cursors_namespaces_and_stats_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(configuration_is_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(access_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(snapshots_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(settings_are_sorted_and_unique, setup, teardown),
         cmocka_unit_test_setup_teardown(every_other_call_sends_its_request, setup, teardown),
     };

@@ -35,6 +35,7 @@ foreach(test
     stretch_test
     tail_test
     space_test
+    snapshot_test
     journal_test
     journal_scan_test
     format_test

@@ -149,6 +149,8 @@ static const struct {
      "3f000000"},
     {{.type = MESSAGE_ACCESS, .u.access = {.user = NAME("orders"), .space = NAME("")}},
      ORDERS_HEX EMPTY_HEX},
+    {{.type = MESSAGE_SNAPSHOT_BEGIN}, ""},
+    {{.type = MESSAGE_SNAPSHOT_END, .u.snapshot_end = {.shared = true}}, "0100"},
 };
 
 /* Every request has the bytes of PROTOCOL.md, both ways, and no type is missing here. */
@@ -231,6 +233,31 @@ static void hello_reply_has_the_documented_bytes(void **state)
     assert_name(&reply.server, "tusk");
     assert_int_equal(message_hello_reply_size(&reply), size);
     assert_int_equal(message_hello_reply_encode(encoded, &reply), size);
+    assert_memory_equal(encoded, bytes, size);
+}
+
+/* The body of a reply to SNAPSHOT_BEGIN. */
+static void snapshot_reply_has_the_documented_bytes(void **state)
+{
+    uint8_t bytes[128];
+    uint8_t encoded[128];
+    size_t size = hex_decode(bytes, sizeof bytes,
+                             "1112131415161718 2122232425262728 3132333435363738 4142434445464748"
+                             "5152535455565758 6162636465666768 0200 2f64 0400 6e732f61");
+    struct message_snapshot_reply reply;
+
+    (void)state;
+    assert_int_equal(message_snapshot_reply_decode(&reply, bytes, size), 0);
+    assert_int_equal(reply.manifest_first, 0x1817161514131211);
+    assert_int_equal(reply.manifest_last, 0x2827262524232221);
+    assert_int_equal(reply.journal_first, 0x3837363534333231);
+    assert_int_equal(reply.journal_last, 0x4847464544434241);
+    assert_int_equal(reply.journal_used, 0x5857565554535251);
+    assert_int_equal(reply.segments_end, 0x6867666564636261);
+    assert_name(&reply.root, "/d");
+    assert_name(&reply.dir, "ns/a");
+    assert_int_equal(message_snapshot_reply_size(&reply), size);
+    assert_int_equal(message_snapshot_reply_encode(encoded, &reply), size);
     assert_memory_equal(encoded, bytes, size);
 }
 
@@ -559,6 +586,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_have_the_documented_bytes),
         cmocka_unit_test(hello_reply_has_the_documented_bytes),
+        cmocka_unit_test(snapshot_reply_has_the_documented_bytes),
         cmocka_unit_test(short_replies_have_the_documented_bytes),
         cmocka_unit_test(read_reply_has_the_documented_bytes),
         cmocka_unit_test(a_place_has_the_documented_bytes),

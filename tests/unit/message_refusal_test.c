@@ -107,6 +107,11 @@ static const struct row nothing_rows[] = {
     {MESSAGE_ACCESS, GOOD, T T},
     {MESSAGE_ACCESS, BAD(TOO_SHORT), T},
     {MESSAGE_ACCESS, BAD(TOO_LONG), T T "00"},
+    {MESSAGE_SNAPSHOT_BEGIN, GOOD, ""},
+    {MESSAGE_SNAPSHOT_BEGIN, BAD(TOO_LONG), "00"},
+    {MESSAGE_SNAPSHOT_END, GOOD, "0000"},
+    {MESSAGE_SNAPSHOT_END, BAD("a field that is 0 or 1 is neither"), "0200"},
+    {MESSAGE_SNAPSHOT_END, BAD(TOO_LONG), "000000"},
 };
 
 static const struct row append_rows[] = {
@@ -470,6 +475,12 @@ static const struct {
     {REPLY_ACCESS, false, "01020304 0700" BAD_NAME T},
     {REPLY_ACCESS, false, "01020304 0700" T BAD_NAME},
     {REPLY_ACCESS, false, "01020304 0700" T T "00"},
+    {REPLY_SNAPSHOT, true, U64 U64 U64 U64 U64 U64 T T},
+    {REPLY_SNAPSHOT, true, U64 U64 U64 U64 U64 U64 EMPTY EMPTY},
+    {REPLY_SNAPSHOT, false, U64 U64 U64 U64 U64 U64 T},
+    {REPLY_SNAPSHOT, false, U64 U64 U64 U64 U64 U64 T BAD_NAME},
+    {REPLY_SNAPSHOT, false, U64 U64 U64 U64 U64 U64 NUL_NAME T},
+    {REPLY_SNAPSHOT, false, U64 U64 U64 U64 U64 U64 T T "00"},
     {REPLY_STATS, true, "0000"},
     {REPLY_STATS, true, "0200" T U64 T U64},
     {REPLY_STATS, false, "0200" T U64},

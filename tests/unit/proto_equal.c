@@ -130,7 +130,10 @@ bool message_equal(const struct message *a, const struct message *b)
     case MESSAGE_PING:
     case MESSAGE_SYNC:
     case MESSAGE_STATS:
+    case MESSAGE_SNAPSHOT_BEGIN:
         return true;
+    case MESSAGE_SNAPSHOT_END:
+        return a->u.snapshot_end.shared == b->u.snapshot_end.shared;
     case MESSAGE_TYPE_END:
         break;
     }

@@ -144,6 +144,19 @@ static int mirror_access(struct mirror *mirror, const uint8_t *body, size_t size
     return rc;
 }
 
+static int mirror_snapshot(struct mirror *mirror, const uint8_t *body, size_t size)
+{
+    struct message_snapshot_reply reply;
+    size_t need;
+    int rc = message_snapshot_reply_decode(&reply, body, size);
+
+    if (rc == 0) {
+        need = message_snapshot_reply_size(&reply);
+        require(message_snapshot_reply_encode(mirror_room(mirror, need), &reply) == need);
+    }
+    return rc;
+}
+
 static void mirror_put_topic_info(struct mirror *mirror, const struct message_topic_info *info)
 {
     size_t need = message_topic_info_size(info);
@@ -274,6 +287,9 @@ int mirror_reply(enum reply_kind kind, const uint8_t *body, size_t size, uint8_t
         break;
     case REPLY_ACCESS:
         rc = mirror_access(&mirror, body, size);
+        break;
+    case REPLY_SNAPSHOT:
+        rc = mirror_snapshot(&mirror, body, size);
         break;
     case REPLY_KIND_END:
         abort();

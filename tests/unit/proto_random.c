@@ -300,7 +300,11 @@ void random_message(struct random *random, struct random_pool *pool, uint16_t ty
     case MESSAGE_PING:
     case MESSAGE_SYNC:
     case MESSAGE_STATS:
+    case MESSAGE_SNAPSHOT_BEGIN:
     case MESSAGE_TYPE_END:
+        break;
+    case MESSAGE_SNAPSHOT_END:
+        message->u.snapshot_end.shared = random_below(random, 2) == 1;
         break;
     }
 }
@@ -440,6 +444,22 @@ static size_t random_list(struct random *random, struct random_pool *pool, enum 
     return size;
 }
 
+static size_t random_snapshot_reply(struct random *random, struct random_pool *pool, uint8_t *out)
+{
+    const struct message_snapshot_reply reply = {
+        .manifest_first = random_number(random),
+        .manifest_last = random_number(random),
+        .journal_first = random_number(random),
+        .journal_last = random_number(random),
+        .journal_used = random_number(random),
+        .segments_end = random_number(random),
+        .root = random_text(random, pool, 0, MESSAGE_TEXT_SIZE_MAX),
+        .dir = random_text(random, pool, 0, MESSAGE_TEXT_SIZE_MAX),
+    };
+
+    return message_snapshot_reply_encode(out, &reply);
+}
+
 size_t random_reply(struct random *random, struct random_pool *pool, enum reply_kind kind,
                     uint8_t *out)
 {
@@ -478,6 +498,8 @@ size_t random_reply(struct random *random, struct random_pool *pool, enum reply_
         access.user = random_name(random, pool, 0);
         access.why = random_text(random, pool, 0, MESSAGE_TEXT_SIZE_MAX);
         return message_access_reply_encode(out, &access);
+    case REPLY_SNAPSHOT:
+        return random_snapshot_reply(random, pool, out);
     case REPLY_KIND_END:
         break;
     }

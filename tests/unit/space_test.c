@@ -56,6 +56,24 @@ static void a_freed_block_waits_for_record_and_mark(void **state)
     assert_true(flusher->durable >= free_lsn);
 }
 
+/* On a full disk free blocks keep their space, a few of them: a topic whose next block has found none takes one of those
+ * instead, as soon as there is one. */
+static void freed_space_is_used_on_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+
+    open_small(f, ENGINE_FSYNC_EACH);
+    grow(f, "t", 8);
+    fixture_settle(f);
+    sim_disk_set_capacity(f->disk, sim_disk_used(f->disk) + (256u << 10));
+    while (fixture_append_size(f, "t", 4900) == 0) {
+    }
+    assert_int_equal(fixture_append_size(f, "t", 4900), TUSK_ENOSPACE);
+    assert_int_equal(fixture_trim(f, "t", 8), 0);
+    fixture_pass(f, 5000000);
+    grow(f, "t", 4);
+}
+
 /* In schedule none too freed blocks come back by themselves: a sync is made for them now and then. */
 static void freed_blocks_come_back_in_every_schedule(void **state)
 {
@@ -376,6 +394,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_leftover_segment_is_passed_over),
         FIXTURE_TEST(a_freed_block_waits_for_record_and_mark),
+        FIXTURE_TEST(freed_space_is_used_on_a_full_disk),
         cmocka_unit_test(freed_blocks_come_back_in_every_schedule),
         cmocka_unit_test(a_block_that_is_read_stays),
         FIXTURE_TEST(empty_segments_go),
