@@ -118,7 +118,8 @@ static void seal_arrived(struct read_state *state)
     CHECK(state->page != NULL);
     CHECK(state->have == FORMAT_PAGE);
     memcpy(own.store_id, state->ns->store_id, sizeof own.store_id);
-    if (format_seal_decode(&state->seal, &own, state->page) != 0 || state->seal.index_count == 0) {
+    if (format_seal_decode(&state->seal, &own, state->page) != 0 ||
+        !seal_fits(&state->seal, &state->block) || state->seal.index_count == 0) {
         begin_first(state);
         return;
     }

@@ -55,7 +55,8 @@ static bool load_index(const struct read_state *state, struct range_index *index
     index->generation = 0;
     memcpy(own.store_id, state->ns->store_id, sizeof own.store_id);
     if (!page_at(state, FORMAT_PAGE, page) || format_seal_decode(&seal, &own, page) != 0 ||
-        seal.index_count == 0 || !page_at(state, format_block_limit(state->ns->block_size), page) ||
+        !seal_fits(&seal, &state->block) || seal.index_count == 0 ||
+        !page_at(state, format_block_limit(state->ns->block_size), page) ||
         format_index_decode(index->entries, seal.index_count, seal.index_crc, page) != 0) {
         return false;
     }

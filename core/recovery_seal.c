@@ -3,8 +3,10 @@
  * Blocks that became full behind R have got theirs, index included, while their records were
  * applied. Of those that were full before, the manifest does not yet know whether the seal was
  * written (it comes right behind a manifest): the block says so itself, or it is walked. All that
- * runs behind the sync of redo, so what is sealed is durable. A block that cannot be walked to its
- * end stays without a seal: its damage shows when it is read. */
+ * runs behind the sync of redo, and seals are written behind that of the journal, so what is sealed
+ * is durable. A block that cannot be walked to its end stays without a seal: its damage shows when
+ * it is read. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +48,8 @@ static int has_seal(struct recovery *recovery, const struct block *block, bool *
     CHECK(has != NULL);
     CHECK(block->segment != NULL);
     memcpy(own.store_id, recovery->ns->store_id, sizeof own.store_id);
-    *has = rc == 1 && format_seal_decode(&seal, &own, recovery->block_buffer) == 0;
+    *has = rc == 1 && format_seal_decode(&seal, &own, recovery->block_buffer) == 0 &&
+           seal_fits(&seal, block);
     return rc < 0 ? rc : 0;
 }
 
@@ -136,6 +139,24 @@ static int seal_block(struct recovery *recovery, struct topic *topic, struct blo
     return rc;
 }
 
+/* The history may be in the page cache only. A seal that is durable before it would be of an end
+ * that a power cut takes back. */
+static int sync_journal(struct recovery *recovery)
+{
+    uint32_t i;
+
+    CHECK(recovery->scan.count > 0);
+    for (i = 0; i < recovery->scan.count; i++) {
+        const struct scan_file *found = &recovery->scan.files[i];
+
+        CHECK(found->file != NULL);
+        if (found->valid && io_sync(found->file, NULL, recovery->err) != 0) {
+            return error_wrap(recovery->err, "sync journal file %016" PRIx64, found->number);
+        }
+    }
+    return 0;
+}
+
 int recovery_seal(struct recovery *recovery)
 {
     struct namespace *ns = recovery->ns;
@@ -157,6 +178,9 @@ int recovery_seal(struct recovery *recovery)
                 return TUSK_ECLOSED;
             }
         }
+    }
+    if (ns->seals != NULL && sync_journal(recovery) != 0) {
+        return recovery->err->code;
     }
     seal_write(ns, recovery->end);
     if (ns->journal.failure.code != 0) {

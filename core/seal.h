@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/format.h"
+#include "core/topic.h"
+
 struct block;
 struct block_index;
 struct namespace;
@@ -29,5 +32,13 @@ bool seal_pending(const struct namespace *ns, uint64_t generation,
                   const struct block_index **index);
 /* Forget all. */
 void seal_deinit(struct namespace *ns);
+
+/* Whether a seal that checks out is the block's as it is known to be: one of the same use of the
+ * block may be of an end that a crash took back. */
+static inline bool seal_fits(const struct format_seal *seal, const struct block *block)
+{
+    return seal->end == block->end && seal->next_offset == block->end_offset &&
+           seal->entries == block->entries;
+}
 
 #endif

@@ -179,6 +179,7 @@ void space_use(struct space *space, struct segment *segment, uint16_t index)
     CHECK(index < space->ns->blocks_per_segment);
     CHECK(slot->state == SLOT_FREE);
     slot->state = SLOT_USED;
+    slot->punched = false; /* A block that recovery finds holds what space it was given before */
     segment->used++;
     space->free_count--;
     space->used_count++;
@@ -193,7 +194,6 @@ int space_take(struct space *space, struct segment **segment, uint16_t *index)
         return space->no_space ? TUSK_ENOSPACE : 0;
     }
     space_use(space, *segment, *index);
-    (*segment)->slots[*index].punched = false;
     CHECK((*segment)->slots[*index].state == SLOT_USED);
     return 1;
 }
@@ -243,7 +243,8 @@ void space_return(struct space *space, struct segment *segment, uint16_t index)
     CHECK(slot->state == SLOT_USED);
     slot->state = SLOT_FREE;
     slot->topic = NULL;
-    slot->punched = slot->reserved == 0; /* Others that hold space come first */
+    /* Others that hold space come first. */
+    slot->punched = slot->reserved == 0 && !slot->shared;
     space->unpunched = true;
     space->used_count--;
     space->ns->retry_stalled = true; /* As above */

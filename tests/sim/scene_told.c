@@ -84,6 +84,7 @@ static void hello_reply(struct client *c, struct call *call, const uint8_t *body
                    (unsigned long long)c->hello.features);
     }
     c->greeted = true;
+    c->said_hello = true; /* Whatever became of another one */
     c->space = space;
     for (early = c->calls; early != NULL; early = early->next) {
         early->space = early->type == MESSAGE_NAMESPACE_SET ? early->space : space;

@@ -19,6 +19,7 @@ struct seals {
     unsigned good;    /* With a seal of their own */
     unsigned indexed; /* With an index, too */
     unsigned hollow;  /* Without the first batch of what they seal */
+    uint64_t entries; /* Of the one that says it has most */
 };
 
 /* Look at every block of a segment on the device. */
@@ -43,6 +44,7 @@ static void look(void *arg, const char *path, uint64_t size)
             continue;
         }
         seals->good++;
+        seals->entries = seal.entries > seals->entries ? seal.entries : seals->entries;
         seals->indexed += seal.index_count > 0 &&
                           format_index_decode(entries, seal.index_count, seal.index_crc,
                                               bytes + at + format_block_limit(BLOCK_SIZE)) == 0;
@@ -392,6 +394,115 @@ static void a_seal_that_cannot_be_written_is_named(void **state)
     }
 }
 
+/* Blocks of topic "a" in which the journal of another life, which a power cut took, had filled more. */
+static void refill(struct fixture *f, struct fixture_log *log, uint32_t size)
+{
+    while (fixture_info(f, log->topic).blocks < 3) {
+        assert_int_equal(fixture_log_append(f, log, 1, size, false), 0);
+    }
+}
+
+/* Recovery finds a history that is not durable yet, and the power is cut: the history ends earlier then, and blocks are
+ * filled anew, with other batches at other places. No block is sealed for an end that was taken back; and should there
+ * be such a seal, it is not taken for the block's: what is read by its index would be found damaged. */
+static void a_seal_of_a_lost_history_is_not_believed(void **state)
+{
+    unsigned refused = 0;
+    uint64_t sealed;
+    uint64_t nth;
+
+    (void)state;
+    for (nth = 1; nth <= 40; nth++) {
+        struct fixture *f = fixture_new(nth);
+        struct fixture_log log = {.topic = "a"};
+
+        f->options.settings.fsync_ms = ENGINE_FSYNC_NONE;
+        f->options.manifest_journal_bytes = 1u << 30;
+        f->options.manifest_idle_us = UINT64_C(1) << 60;
+        fixture_open(f);
+        assert_int_equal(fixture_log_append(f, &log, 1, 100, true), 0);
+        refill(f, &log, 700);
+        sim_disk_set_policy(f->disk, SIM_CUT_DROP);
+        sim_disk_process_crash(f->disk);
+        fixture_close(f);
+        sim_disk_cut_at(f->disk, SIM_BIT(SIM_SYNC), nth, SIM_BEFORE);
+        if (fixture_try_open(f) != 0 || !fixture_serves(f)) {
+            refused++;
+        }
+        sim_disk_power_cut(f->disk);
+        fixture_close(f);
+        sealed = look_at_seals(f).entries;
+        fixture_open(f);
+        fixture_log_check(f, &log, log.durable);
+        assert_true(sealed <= log.acked);
+        refill(f, &log, 1100);
+        assert_int_equal(fixture_log_sync(f, &log), 0);
+        f->ns->manifest.requested = true;
+        fixture_pass(f, 1000000);
+        fixture_power_cut(f);
+        fixture_log_check(f, &log, log.durable);
+        assert_int_equal(fixture_try_read(f, "a", ENGINE_AT_OFFSET, log.offset - 2), 0);
+        fixture_stop(f);
+        fixture_open(f);
+        fixture_log_check(f, &log, log.durable);
+        fixture_free(f);
+    }
+    assert_true(refused > 5);
+}
+
+/* A seal of the same use of a block, with an index, but of an end that is not the block's: as an accepted loss may leave
+ * it. */
+static void forge_seal(struct fixture *f, const char *path)
+{
+    struct format_index_entry entries[FORMAT_INDEX_MAX];
+    uint8_t page[FORMAT_PAGE];
+    struct format_block block;
+    struct format_seal seal;
+    uint64_t size;
+    uint8_t *bytes = sim_disk_file(f->disk, path, &size);
+    uint32_t i;
+
+    assert_int_equal(format_block_decode(&block, bytes), 0);
+    assert_int_equal(format_seal_decode(&seal, &block, bytes + FORMAT_PAGE), 0);
+    assert_int_equal(format_index_decode(entries, seal.index_count, seal.index_crc,
+                                         bytes + format_block_limit(BLOCK_SIZE)),
+                     0);
+    for (i = 1; i < seal.index_count; i++) {
+        entries[i].position += BATCH_ALIGN;
+    }
+    seal.entries--;
+    seal.next_offset--;
+    seal.index_crc = format_index_encode(page, entries, seal.index_count);
+    sim_disk_overwrite(f->disk, path, format_block_limit(BLOCK_SIZE), page, sizeof page);
+    format_seal_encode(page, &block, &seal);
+    sim_disk_overwrite(f->disk, path, FORMAT_PAGE, page, sizeof page);
+    free(bytes);
+}
+
+/* What a seal says of another end is not used: neither does a read go by its index, nor does recovery take it for the
+ * block's and write none. */
+static void a_seal_of_another_end_is_not_used(void **state)
+{
+    struct fixture *f = *state;
+    char path[IO_PATH_SIZE];
+    uint64_t at;
+    uint64_t offset;
+    struct seals seals;
+
+    fixture_open(f);
+    append_all(f);
+    fixture_stop(f);
+    assert_true(fixture_find(f, "1.seg", "TUSKSEA", 7, path, &at));
+    forge_seal(f, path);
+    fixture_open(f);
+    for (offset = 0; offset < 20; offset++) {
+        assert_int_equal(fixture_try_read(f, "t", ENGINE_AT_OFFSET, offset), 0);
+    }
+    fixture_stop(f);
+    seals = look_at_seals(f);
+    assert_true(seals.good >= 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +514,8 @@ int main(void)
         FIXTURE_TEST(a_restart_learns_the_index_by_reading),
         FIXTURE_TEST(a_start_seals_only_what_is_on_the_device),
         cmocka_unit_test(a_seal_that_cannot_be_written_is_named),
+        cmocka_unit_test(a_seal_of_a_lost_history_is_not_believed),
+        FIXTURE_TEST(a_seal_of_another_end_is_not_used),
         FIXTURE_TEST(recovery_seals_without_a_look_what_its_records_filled),
     };
 

@@ -56,6 +56,26 @@ static void a_freed_block_waits_for_record_and_mark(void **state)
     assert_true(flusher->durable >= free_lsn);
 }
 
+/* What is freed gives its space back, whichever life of the daemon had taken it. */
+static void space_comes_back_over_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before;
+    unsigned i;
+
+    open_small(f, ENGINE_FSYNC_EACH);
+    for (i = 0; i < 40; i++) {
+        grow(f, "t", 4);
+        grow(f, "u", 4); /* So that no segment becomes empty as a whole */
+    }
+    fixture_stop(f);
+    fixture_open(f);
+    before = sim_disk_used(f->disk);
+    assert_int_equal(fixture_delete(f, "t"), 0);
+    fixture_pass(f, 5000000);
+    assert_true(sim_disk_used(f->disk) < before - 25 * (32u << 10));
+}
+
 /* On a full disk free blocks keep their space, a few of them: a topic whose next block has found none takes one of those
  * instead, as soon as there is one. */
 static void freed_space_is_used_on_a_full_disk(void **state)
@@ -394,6 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_leftover_segment_is_passed_over),
         FIXTURE_TEST(a_freed_block_waits_for_record_and_mark),
+        FIXTURE_TEST(space_comes_back_over_a_restart),
         FIXTURE_TEST(freed_space_is_used_on_a_full_disk),
         cmocka_unit_test(freed_blocks_come_back_in_every_schedule),
         cmocka_unit_test(a_block_that_is_read_stays),
