@@ -345,13 +345,61 @@ void cli_bar(uint64_t done, uint64_t total)
 
 /* ---- Commands ---- */
 
-void cli_list_commands(const struct cli_command *commands, size_t count)
+bool cli_has_place(const struct cli *cli, const struct cli_command *command, bool tell)
+{
+    if (cli->shell == NULL || (command->run != cli_shell && command->run != cli_completion)) {
+        return true;
+    }
+    if (tell && command->run == cli_shell) {
+        cli_say("this is the shell already; 'use' goes to another namespace");
+    } else if (tell) {
+        cli_say("completion is for bash, zsh and fish; here Tab completes by itself");
+    }
+    return false;
+}
+
+void cli_list_commands(const struct cli *cli, const struct cli_command *commands, size_t count)
 {
     size_t i;
 
     for (i = 0; i < count; i++) {
-        (void)printf("  %-12s %s\n", commands[i].name, commands[i].help);
+        if (cli_has_place(cli, &commands[i], false)) {
+            (void)printf("  %-12s %s\n", commands[i].name, commands[i].help);
+        }
     }
+}
+
+static int say_unknown(const struct cli *cli, const struct cli_command *commands, size_t count,
+                       const char *prefix, const char *word)
+{
+    const char *names[64];
+    const char *near;
+    /* The words of a shell stand beside its commands, not below one of them. */
+    const bool beside = cli->shell != NULL && strchr(prefix, ' ') == NULL;
+    const char *list = beside ? "" : prefix;
+    const char *help = beside ? "help" : " --help";
+    size_t own_count;
+    const struct cli_command *own = cli_shell_words(&own_count);
+    size_t used = 0;
+    size_t i;
+
+    for (i = 0; beside && i < own_count; i++) {
+        if (strcmp(word, own[i].name) == 0) {
+            cli_say("'%s' stands at the beginning of a line, without options", word);
+            return CLI_USAGE;
+        }
+        names[used++] = own[i].name;
+    }
+    for (i = 0; i < count && used < sizeof names / sizeof names[0]; i++) {
+        names[used++] = commands[i].name;
+    }
+    near = parse_nearest(word, names, used);
+    if (near != NULL) {
+        cli_say("'%s' is no command; did you mean '%s'? '%s%s' lists them", word, near, list, help);
+    } else {
+        cli_say("'%s' is no command; '%s%s' lists them", word, list, help);
+    }
+    return CLI_USAGE;
 }
 
 int cli_dispatch(struct cli *cli, const struct cli_command *commands, size_t count,
@@ -365,6 +413,9 @@ int cli_dispatch(struct cli *cli, const struct cli_command *commands, size_t cou
     }
     for (i = 0; argc > 1 && i < count; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
+            if (!cli_has_place(cli, &commands[i], true)) {
+                return CLI_USAGE;
+            }
             (void)snprintf(name, sizeof name, "%s %s", prefix, argv[1]);
             argv[1] = name;
             return commands[i].run(cli, argc - 1, argv + 1);
@@ -372,13 +423,12 @@ int cli_dispatch(struct cli *cli, const struct cli_command *commands, size_t cou
     }
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         (void)printf("Usage: %s COMMAND ...\n\n", prefix);
-        cli_list_commands(commands, count);
+        cli_list_commands(cli, commands, count);
         return CLI_DONE;
     }
     if (argc > 1) {
-        cli_say("'%s' is no command; '%s --help' lists them", argv[1], prefix);
-    } else {
-        cli_say("a command is missing; '%s --help' lists them", prefix);
+        return say_unknown(cli, commands, count, prefix, argv[1]);
     }
+    cli_say("a command is missing; '%s --help' lists them", prefix);
     return CLI_USAGE;
 }

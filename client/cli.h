@@ -29,6 +29,8 @@ enum cli_exit {
 
 enum cli_output { OUTPUT_AUTO, OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL, OUTPUT_RAW };
 
+struct shell;
+
 struct cli {
     const char *socket; /* NULL: where daemons are usually */
     const char *space;  /* Namespace */
@@ -38,8 +40,10 @@ struct cli {
     bool quiet;
     bool verbose;
     bool no_color;
-    bool completing; /* Nothing is done: say what may be typed next (cli_complete.h) */
-    struct tusk *t;  /* After cli_connect(); closed by main */
+    bool completing;     /* Nothing is done: say what may be typed next (cli_complete.h) */
+    bool scripted;       /* Standard input is not the command's, but the script of a shell */
+    struct shell *shell; /* That of `tusk shell` which this is a line of; NULL: it is none */
+    struct tusk *t;      /* After cli_connect(); closed by cli_line() */
 };
 
 /* Set by SIGINT and SIGTERM after cli_catch_interrupt(). */
@@ -113,6 +117,7 @@ int cli_snapshot(struct cli *cli, int argc, char **argv);
 int cli_ping(struct cli *cli, int argc, char **argv);
 int cli_explain(struct cli *cli, int argc, char **argv);
 int cli_completion(struct cli *cli, int argc, char **argv);
+int cli_shell(struct cli *cli, int argc, char **argv);
 int cli_check(struct cli *cli, int argc, char **argv);
 int cli_bench(struct cli *cli, int argc, char **argv);
 /* verify, dump, salvage: this process becomes tusk-store. */
@@ -128,9 +133,16 @@ struct cli_command {
 /* Run the command that argv[1] names, with argv[0] "tusk ... NAME". prefix: "tusk topic". */
 int cli_dispatch(struct cli *cli, const struct cli_command *commands, size_t count,
                  const char *prefix, int argc, char **argv);
+/* Whether a command has a place here: a shell in a shell has none, and says so when tell is set. */
+bool cli_has_place(const struct cli *cli, const struct cli_command *command, bool tell);
 /* The command that argv[1] names, of all there are (main.c). */
 int cli_run(struct cli *cli, int argc, char **argv);
-/* Name and help of each command, a line each. */
-void cli_list_commands(const struct cli_command *commands, size_t count);
+/* A whole command line: global options, and a command. What it printed is flushed, and the
+ * connection closed. */
+int cli_line(struct cli *cli, int argc, char **argv);
+/* What `tusk shell` does itself; to be listed and suggested beside the commands. */
+const struct cli_command *cli_shell_words(size_t *count);
+/* Name and help of each command that has a place here, a line each. */
+void cli_list_commands(const struct cli *cli, const struct cli_command *commands, size_t count);
 
 #endif

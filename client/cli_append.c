@@ -121,6 +121,10 @@ static error_t append_option(int key, char *arg, struct argp_state *state)
         if (options->entry_count > 0 && options->file != NULL) {
             argp_error(state, "entries come from arguments or from a file, not from both");
         }
+        if (options->entry_count == 0 && options->cli->scripted &&
+            (options->file == NULL || strcmp(options->file, "-") == 0)) {
+            argp_error(state, "standard input is the script; entries come from arguments or -f");
+        }
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

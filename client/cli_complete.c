@@ -298,13 +298,24 @@ void cli_complete_arguments(struct cli *cli, const struct argp *argp, int argc, 
     exit(cli_flush_output());
 }
 
-static void give_commands(const struct cli_command *commands, size_t count)
+static void give_commands(const struct cli *cli, const struct cli_command *commands, size_t count)
 {
     size_t i;
 
     for (i = 0; i < count; i++) {
-        candidate(commands[i].name, strlen(commands[i].name), commands[i].help);
+        if (cli_has_place(cli, &commands[i], false)) {
+            candidate(commands[i].name, strlen(commands[i].name), commands[i].help);
+        }
     }
+}
+
+/* The words of a shell stand at the beginning of a line. */
+static void give_shell_words(const struct cli *cli)
+{
+    size_t count;
+    const struct cli_command *words = cli_shell_words(&count);
+
+    give_commands(cli, words, count);
 }
 
 int cli_complete_command(struct cli *cli, const struct cli_command *commands, size_t count,
@@ -328,7 +339,10 @@ int cli_complete_command(struct cli *cli, const struct cli_command *commands, si
             give_options(cli_argp.options);
             (void)puts("--help\tSay what there is\n--version\tPrint the version");
         } else {
-            give_commands(commands, count);
+            give_commands(cli, commands, count);
+            if (cli->shell != NULL && at == 0 && strchr(prefix, ' ') == NULL) {
+                give_shell_words(cli);
+            }
         }
         return CLI_DONE;
     }

@@ -356,3 +356,55 @@ void format_time(char *out, size_t size, uint64_t time_us)
     used = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &parts);
     (void)snprintf(out + used, size - used, ".%06uZ", (unsigned)(time_us % 1000000));
 }
+
+/* ---- Words that are almost known ---- */
+
+#define NEAREST_SIZE 32u /* Letters that are looked at */
+#define NEAREST_MAX 4u   /* From here on nothing is near */
+
+/* How many letters to put in, take out or change (Levenshtein). */
+static unsigned distance(const char *a, const char *b)
+{
+    const size_t a_size = strnlen(a, NEAREST_SIZE);
+    const size_t b_size = strnlen(b, NEAREST_SIZE);
+    unsigned row[NEAREST_SIZE + 1];
+    size_t i;
+    size_t j;
+
+    for (j = 0; j <= b_size; j++) {
+        row[j] = (unsigned)j;
+    }
+    for (i = 1; i <= a_size; i++) {
+        unsigned corner = row[0]; /* Above, and one to the left */
+
+        row[0] = (unsigned)i;
+        for (j = 1; j <= b_size; j++) {
+            const unsigned change = corner + (a[i - 1] != b[j - 1]);
+            const unsigned put_in = row[j - 1] + 1;
+            const unsigned take_out = row[j] + 1;
+
+            corner = row[j];
+            row[j] = change < put_in ? change : put_in;
+            row[j] = row[j] < take_out ? row[j] : take_out;
+        }
+    }
+    return row[b_size];
+}
+
+const char *parse_nearest(const char *word, const char *const names[], size_t count)
+{
+    const char *near = NULL;
+    unsigned best = NEAREST_MAX;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        const unsigned found = distance(word, names[i]);
+
+        /* More than half of a short word changed is another word. */
+        if (found < best && 2 * (size_t)found <= strlen(word)) {
+            best = found;
+            near = names[i];
+        }
+    }
+    return near;
+}

@@ -31,4 +31,7 @@ void format_size(char *out, size_t size, uint64_t value);
 /* "2024-05-01T12:00:00.123456Z" into out (at least 32 bytes); "-" for 0. */
 void format_time(char *out, size_t size, uint64_t time_us);
 
+/* The name that is meant, where the word is one with a letter or two wrong; NULL: none is. */
+const char *parse_nearest(const char *word, const char *const names[], size_t count);
+
 #endif

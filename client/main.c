@@ -29,6 +29,7 @@ static const struct cli_command commands[] = {
     {"check", cli_check, "Whether all is well, for Nagios and the like"},
     {"bench", cli_bench, "Measure append, read, latency, or end to end"},
     {"explain", cli_explain, "What an error or exit status means, and what to do"},
+    {"shell", cli_shell, "Commands line by line, typed or from a script"},
     {"completion", cli_completion, "What makes bash, zsh or fish complete the words of tusk"},
     {"verify", cli_offline, "Without a daemon: read a whole store and tell what is damaged"},
     {"dump", cli_offline, "Without a daemon: describe a file of a store, byte by byte"},
@@ -44,10 +45,18 @@ int cli_run(struct cli *cli, int argc, char **argv)
     return cli_dispatch(cli, commands, COMMAND_COUNT, "tusk", argc, argv);
 }
 
-static void print_help(void)
+static void print_help(const struct cli *cli)
 {
+    const struct cli_command *own;
+    size_t own_count;
+
     (void)puts(USAGE "\n\nCommands:");
-    cli_list_commands(commands, COMMAND_COUNT);
+    cli_list_commands(cli, commands, COMMAND_COUNT);
+    if (cli->shell != NULL) {
+        own = cli_shell_words(&own_count);
+        (void)puts("\nOf the shell:");
+        cli_list_commands(cli, own, own_count);
+    }
     (void)puts("\nGlobal options, before or behind the command:\n"
                "  -s, --socket PATH     socket of the daemon ($TUSK_SOCKET, " TUSK_SOCKET_DEFAULT
                ", ./tusk.sock)\n"
@@ -89,7 +98,7 @@ static error_t top_option(int key, char *arg, struct argp_state *state)
         (void)printf("tusk %s\n", tusk_version());
         exit(cli_flush_output());
     case KEY_HELP:
-        print_help();
+        print_help(top->cli);
         exit(cli_flush_output());
     case KEY_USAGE:
         (void)puts(USAGE);
@@ -110,33 +119,40 @@ static const char *environment(const char *name)
     return value != NULL && *value != '\0' ? value : NULL;
 }
 
-int main(int argc, char **argv)
+int cli_line(struct cli *cli, int argc, char **argv)
 {
     static const struct argp argp = {
         .options = top_options, .parser = top_option, .children = cli_children};
-    struct cli cli = {.socket = environment("TUSK_SOCKET"),
-                      .space = environment("TUSK_NAMESPACE"),
-                      .timeout_ms = 5000};
-    const char *timeout = environment("TUSK_TIMEOUT");
-    struct top top = {.cli = &cli};
+    struct top top = {.cli = cli};
     int rc;
 
-    if (timeout != NULL && !cli_timeout_from(timeout, &cli.timeout_ms)) {
-        cli_say("TUSK_TIMEOUT is '%s'; it is a number of seconds, such as 5 or 0.5", timeout);
-        return CLI_USAGE;
-    }
     argp_err_exit_status = CLI_USAGE;
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP, NULL, &top) != 0) {
         return CLI_USAGE;
     }
     if (top.command == 0) {
-        print_help();
+        print_help(cli);
         return CLI_USAGE;
     }
-    rc = cli_run(&cli, argc - top.command + 1, argv + top.command - 1);
-    (void)tusk_close(cli.t);
+    rc = cli_run(cli, argc - top.command + 1, argv + top.command - 1);
+    (void)tusk_close(cli->t);
+    cli->t = NULL;
     if (rc == CLI_DONE) {
         rc = cli_flush_output();
     }
     return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {.socket = environment("TUSK_SOCKET"),
+                      .space = environment("TUSK_NAMESPACE"),
+                      .timeout_ms = 5000};
+    const char *timeout = environment("TUSK_TIMEOUT");
+
+    if (timeout != NULL && !cli_timeout_from(timeout, &cli.timeout_ms)) {
+        cli_say("TUSK_TIMEOUT is '%s'; it is a number of seconds, such as 5 or 0.5", timeout);
+        return CLI_USAGE;
+    }
+    return cli_line(&cli, argc, argv);
 }

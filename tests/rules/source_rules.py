@@ -41,7 +41,7 @@ ALLOWED = {
 LIBRARIES = {
     "proto": [r"isa-l(/|\.h)", r"[a-z]mmintrin\.h", "immintrin.h", "cpuid.h"],
     "core": ["liburing.h", "uthash.h", "zstd.h"],
-    "client": ["argp.h", "ncurses.h"],
+    "client": ["argp.h", "histedit.h", "ncurses.h"],
     "config": ["ini.h"],
     "server": ["uv.h", r"systemd/", "argp.h"],
     "server/offline": [],
@@ -79,7 +79,7 @@ LINKS = {
     "tusk_client": {"tusk_flags", "tusk_proto"},
     "tusk_shared": {"tusk_flags", "tusk_proto"},
     "tusk_static": {"$<INSTALL_INTERFACE:isal>"},
-    "tusk": {"tusk_client", "PkgConfig::NCURSES"},
+    "tusk": {"tusk_client", "PkgConfig::LIBEDIT", "PkgConfig::NCURSES"},
     "tusk_offline": {"tusk_flags", "tusk_core", "tusk_proto", "Threads::Threads"},
     "tusk-store": {"tusk_offline"},
 }

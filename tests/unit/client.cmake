@@ -22,3 +22,6 @@ tusk_unit_test(client_status_test
 tusk_unit_test(client_cli_test
   SOURCES client_cli_test.c ../../client/cli_parse.c ../../client/cli_split.c
   LIBRARIES tusk_proto)
+tusk_unit_test(client_shell_test
+  SOURCES client_shell_test.c ../../client/shell_history.c ../../client/shell_words.c
+  LIBRARIES tusk_flags)

@@ -156,12 +156,36 @@ static void settings_round_trip(void **state)
     assert_int_equal(setting.value, 2048);
 }
 
+/* A word with a letter or two wrong is recognized; another word is not. */
+static void the_nearest_name_is_found(void **state)
+{
+    static const char *const names[] = {"append", "read", "topics", "topic", "ns", "stat"};
+    static const char *const near[][2] = {
+        {"apend", "append"}, {"tpoics", "topics"}, {"topcis", "topics"}, {"topc", "topic"},
+        {"raed", "read"},    {"status", "stat"},   {"sn", NULL},         {"x", NULL},
+        {"", NULL},          {"delete", NULL},     {"consume", NULL}};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof near / sizeof near[0]; i++) {
+        const char *found = parse_nearest(near[i][0], names, sizeof names / sizeof names[0]);
+
+        if (near[i][1] == NULL) {
+            assert_null(found);
+        } else {
+            assert_non_null(found);
+            assert_string_equal(found, near[i][1]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(entries_do_not_depend_on_how_bytes_arrive),
         cmocka_unit_test(positions_are_read),
         cmocka_unit_test(settings_round_trip),
+        cmocka_unit_test(the_nearest_name_is_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
