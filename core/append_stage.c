@@ -130,7 +130,6 @@ int append_try_stage(struct topic *topic, struct engine_append *append, const ui
     if (rc != STAGED) {
         return rc;
     }
-    append->topic_id = topic->id;
     append->first_offset = topic->next_offset;
     ticket = stage(topic, batch, header);
     CHECK(ticket > ns->journal.written);

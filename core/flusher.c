@@ -89,6 +89,7 @@ static void count_group(const struct flusher *flusher)
 static void count_sync(struct flusher *flusher, uint32_t elapsed_us)
 {
     flusher->sync_us = (flusher->sync_us * 7 + elapsed_us) / 8;
+    flusher->took_us = elapsed_us > flusher->took_us ? elapsed_us : flusher->took_us;
     histogram_add(&flusher->ns->histograms[ENGINE_SYNC_US], elapsed_us);
 }
 
@@ -233,6 +234,7 @@ static void group_begin(struct flusher *flusher)
     flusher->covered_appends = ns->counters.appends;
     flusher->syncing_since_us = flusher->dirty_since_us;
     flusher->begun_us = ns->now.mono_us;
+    flusher->took_us = 0;
     flusher->unsynced_bytes = 0;
     while ((link = list_take(&ns->dirty_topics)) != NULL) {
         struct topic *topic = link_owner(link, struct topic, dirty);

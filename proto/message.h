@@ -1,5 +1,5 @@
 /* The bodies of requests and replies: PROTOCOL.md, "Requests". message_request.c and
- * message_reply.c are the only code with their layout; message_cursor.h is how they walk.
+ * message_*reply.c are the only code with their layout; message_cursor.h is how they walk.
  *
  * Decoding fills a struct whose pointers are borrowed from the body, checks every
  * length against what is there before it is used, allocates nothing, and returns 0,
@@ -47,6 +47,7 @@ enum message_type {
     MESSAGE_CONFIG = 22,
     MESSAGE_RELEASE = 23,
     MESSAGE_ACCESS = 24,
+    MESSAGE_SLOWLOG = 27,
     MESSAGE_TYPE_END /* One past the last */
 };
 
@@ -334,6 +335,34 @@ struct message_access_reply {
     struct message_name why;  /* A sentence */
 };
 
+/* SLOWLOG: the requests that took long, from the last one on. */
+struct message_slowlog {
+    uint32_t max;
+    uint64_t before; /* Only those with a smaller number; 0: all */
+    bool forget;     /* They are not told, but forgotten */
+};
+
+#define MESSAGE_UID_NONE UINT32_MAX
+
+struct message_slow {
+    uint64_t number;      /* Counted from 1 at each start of the daemon */
+    uint64_t time_us;     /* When its reply was ready, since 1970 */
+    uint64_t duration_us; /* The sum of the four below */
+    uint64_t waited_us;   /* Until it had its place */
+    uint64_t queued_us; /* From there until the turn that wrote it, or the sync it needed, began */
+    uint64_t worked_us; /* What is left: writing, reading, everything else that was done then */
+    uint64_t synced_us;
+    uint64_t entries;
+    uint64_t bytes;
+    uint32_t pid;                /* 0: the client had gone */
+    uint32_t uid;                /* MESSAGE_UID_NONE: likewise */
+    uint16_t status;             /* Of the reply */
+    struct message_name request; /* "append", ... */
+    struct message_name space;   /* May be empty, as the next two */
+    struct message_name topic;
+    struct message_name client;
+};
+
 /* The body of a reply whose status is not 0. */
 struct message_error {
     uint64_t detail_a;
@@ -361,10 +390,13 @@ struct message {
         struct message_config config;
         struct message_release release;
         struct message_access access;
+        struct message_slowlog slowlog;
         struct message_name name;
     } u;
 };
 
+/* Whether requests of this type are known: numbers in between may not be. */
+bool message_type_known(uint16_t type);
 /* Decode a request body of a type. TUSK_EUNSUPPORTED for a type that is unknown;
  * TUSK_EINVALID for a body that is not exactly that message (names are checked for
  * size, UTF-8 and NUL), and TUSK_EUNSUPPORTED for a flag that is unknown. On failure *why
@@ -427,6 +459,10 @@ size_t message_namespace_info_encode(uint8_t *to, const struct message_namespace
 size_t message_config_item_size(const struct message_config_item *item);
 size_t message_config_item_encode(uint8_t *to, const struct message_config_item *item);
 
+/* The client's name is cut and mended as an error's text is. (message_slow_reply.c) */
+size_t message_slow_size(const struct message_slow *item);
+size_t message_slow_encode(uint8_t *to, const struct message_slow *item);
+
 /* The sentence is cut and mended as an error's text is. */
 size_t message_access_reply_size(const struct message_access_reply *reply);
 size_t message_access_reply_encode(uint8_t *to, const struct message_access_reply *reply);
@@ -453,6 +489,7 @@ int message_topic_list_next(struct message_reader *reader, struct message_topic_
 int message_cursor_list_next(struct message_reader *reader, struct message_cursor_info *item);
 int message_namespace_list_next(struct message_reader *reader, struct message_namespace_info *item);
 int message_config_list_next(struct message_reader *reader, struct message_config_item *item);
+int message_slow_list_next(struct message_reader *reader, struct message_slow *item);
 int message_stats_begin(struct message_reader *reader, const uint8_t *body, size_t size);
 int message_stats_next(struct message_reader *reader, struct message_stat *item);
 

@@ -407,6 +407,20 @@ static void put_access(struct message_output *out, const struct message *message
     message_put_name(out, &message->u.access.space);
 }
 
+static void take_slowlog(struct message_input *in, struct message *message)
+{
+    message->u.slowlog.max = take_list_max(in);
+    message->u.slowlog.before = message_take_u64(in);
+    message->u.slowlog.forget = message_take_bool(in);
+}
+
+static void put_slowlog(struct message_output *out, const struct message *message)
+{
+    message_put_u32(out, message->u.slowlog.max);
+    message_put_u64(out, message->u.slowlog.before);
+    message_put_u16(out, message->u.slowlog.forget);
+}
+
 struct request_form {
     void (*take)(struct message_input *in, struct message *message);
     void (*put)(struct message_output *out, const struct message *message);
@@ -437,14 +451,20 @@ static const struct request_form forms[MESSAGE_TYPE_END] = {
     [MESSAGE_CONFIG] = {take_config, put_config},
     [MESSAGE_RELEASE] = {take_release, put_release},
     [MESSAGE_ACCESS] = {take_access, put_access},
+    [MESSAGE_SLOWLOG] = {take_slowlog, put_slowlog},
 };
+
+bool message_type_known(uint16_t type)
+{
+    return type < MESSAGE_TYPE_END && forms[type].take != NULL;
+}
 
 int message_decode(struct message *message, uint16_t type, const uint8_t *body, size_t size,
                    const char **why)
 {
     struct message_input in = {.at = body, .left = size};
 
-    if (type >= MESSAGE_TYPE_END || forms[type].take == NULL) {
+    if (!message_type_known(type)) {
         *why = "the type of request is unknown";
         return TUSK_EUNSUPPORTED;
     }
@@ -463,7 +483,7 @@ static size_t put_message(uint8_t *to, const struct message *message)
 {
     struct message_output out = {.to = to};
 
-    if (message->type < MESSAGE_TYPE_END && forms[message->type].put != NULL) {
+    if (message_type_known(message->type)) {
         forms[message->type].put(&out, message);
     }
     return out.size;

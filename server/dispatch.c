@@ -38,6 +38,7 @@ static dispatch_fn *const handlers[MESSAGE_TYPE_END] = {
     [MESSAGE_CONFIG] = dispatch_config,
     [MESSAGE_RELEASE] = dispatch_release,
     [MESSAGE_ACCESS] = dispatch_access,
+    [MESSAGE_SLOWLOG] = dispatch_slowlog,
 };
 
 /* What each takes of the rights on the connection's namespace. HELLO, and those that name a
@@ -49,6 +50,7 @@ static const uint8_t rights_needed[MESSAGE_TYPE_END] = {
     [MESSAGE_TOPIC_SET] = ACCESS_ADMIN,    [MESSAGE_TOPIC_DELETE] = ACCESS_ADMIN,
     [MESSAGE_TOPIC_TRIM] = ACCESS_ADMIN,   [MESSAGE_CURSOR_CREATE] = ACCESS_READ,
     [MESSAGE_CURSOR_DELETE] = ACCESS_READ, [MESSAGE_CONFIG] = ACCESS_ADMIN,
+    [MESSAGE_SLOWLOG] = ACCESS_ADMIN,
 };
 
 bool dispatch_may(struct connection *connection, struct reply_to to, uint32_t has, uint32_t needed,
@@ -85,7 +87,7 @@ static bool needs_namespace(uint16_t type)
     return type != MESSAGE_HELLO && type != MESSAGE_NAMESPACE_CREATE &&
            type != MESSAGE_NAMESPACE_SET && type != MESSAGE_NAMESPACE_LIST &&
            type != MESSAGE_NAMESPACE_DELETE && type != MESSAGE_CONFIG && type != MESSAGE_RELEASE &&
-           type != MESSAGE_ACCESS;
+           type != MESSAGE_ACCESS && type != MESSAGE_SLOWLOG;
 }
 
 /* The order of the first requests: HELLO comes first, and once. False: it was broken, and has been
@@ -105,6 +107,26 @@ static bool check_order(struct connection *connection, struct reply_to to)
     reply_error(connection, to, TUSK_EPROTOCOL, 0, 0, text);
     connection_finish(connection);
     return false;
+}
+
+/* Types that the engine is not asked about, and whose handler may wait for something. */
+static bool answered_at_once(uint16_t type)
+{
+    return handlers[type] != dispatch_command && type != MESSAGE_APPEND && type != MESSAGE_READ &&
+           type != MESSAGE_NAMESPACE_SET && type != MESSAGE_RELEASE;
+}
+
+static enum dispatch_result handle(struct connection *connection, struct reply_to to,
+                                   const struct message *message, uint32_t frame_size)
+{
+    const bool at_once = answered_at_once(to.type);
+    const uint64_t began_us = at_once ? dispatch_slow_begin(connection->server) : 0;
+    const enum dispatch_result result = handlers[to.type](connection, to, message, frame_size);
+
+    if (began_us != 0) {
+        dispatch_slow_end(connection, message, began_us);
+    }
+    return result;
 }
 
 enum dispatch_result dispatch_frame(struct connection *connection, const struct frame *frame,
@@ -150,7 +172,7 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
     if (!check_rights(connection, to)) {
         return DISPATCH_TAKEN;
     }
-    return handlers[frame->type](connection, to, &message, frame->size);
+    return handle(connection, to, &message, frame->size);
 }
 
 void dispatch_cancel_waits(struct connection *connection)

@@ -41,6 +41,7 @@ static const struct {
     [MESSAGE_CONFIG] = {"config", METER_QUERY},
     [MESSAGE_RELEASE] = {"release", METER_QUERY},
     [MESSAGE_ACCESS] = {"access", METER_QUERY},
+    [MESSAGE_SLOWLOG] = {"slowlog", METER_QUERY},
 };
 
 static const char *const classes[METER_CLASSES] = {
@@ -83,6 +84,7 @@ void meter_reply(struct meter *meter, const struct reply_to *to, unsigned status
 
     CHECK(status < METER_STATUSES);
     meter->replies[type][status]++;
+    meter->last_status = status;
     meter->denied += status == (unsigned)-TUSK_EDENIED ? 1 : 0;
     if (to->began_us == 0) {
         return; /* Refused before the time was known */

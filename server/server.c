@@ -136,6 +136,7 @@ static void stop_engine(struct server *server)
     notify_stopping("making everything durable");
     listener_stop(&server->listener);
     leave_stop_signals(server);
+    slowlog_turn(&server->slowlog);
     if (engine_stop(server->engine, &now, &err) != 0) {
         log_error("engine", "the stop is not clean, the next start recovers: %s", err.text);
         begin_drain(server, EXIT_STATUS_IO, FAIL_FLUSH_MS);
@@ -280,6 +281,7 @@ static void end_turn(struct server *server)
     }
     server->staging = false;
     server->turn_due = false;
+    slowlog_turn(&server->slowlog);
     if (server->state == SERVER_SERVING) {
         more = engine_poll(server->engine, &now);
         check_failed_disk(server);
@@ -358,6 +360,8 @@ static void on_watchdog(uv_timer_t *timer)
 
 void server_reconfigured(struct server *server)
 {
+    slowlog_configure(&server->slowlog, server->options->slowlog_threshold,
+                      server->options->slowlog_entries);
     server->pool.limit_bytes = server->options->total_bytes_max;
     sweep_start(server);
     listener_reconfigured(&server->listener, access_any(server->config));
@@ -441,6 +445,8 @@ int server_init(struct server *server, const struct config *config, struct engin
     server->listener.fd = -1;
     spin_init(&server->spin, uv_available_parallelism());
     pool_init(&server->pool, server->options->total_bytes_max);
+    slowlog_configure(&server->slowlog, server->options->slowlog_threshold,
+                      server->options->slowlog_entries);
     rc = uv_loop_init(&server->loop);
     if (rc != 0) {
         return error_errno(err, -rc, "start the event loop");
@@ -478,5 +484,6 @@ void server_deinit(struct server *server)
     request_deinit(server);
     users_deinit(server);
     lease_deinit(server);
+    slowlog_deinit(&server->slowlog);
     pool_deinit(&server->pool);
 }

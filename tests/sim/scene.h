@@ -330,6 +330,9 @@ void ask_release_all(struct client *client);
 /* scene_access.c */
 void ask_access(struct client *client);
 void reply_access(struct client *client, struct call *call, const uint8_t *body, size_t size);
+/* scene_slowlog.c */
+void ask_slowlog(struct client *client);
+void reply_slowlog(struct client *client, struct call *call, const uint8_t *body, size_t size);
 /* scene_frame.c */
 void ask_hello(struct client *client);
 void ask_nonsense(struct client *client);

@@ -419,6 +419,9 @@ static bool told_what_is_there(struct client *c, struct call *call, const uint8_
     case MESSAGE_CONFIG:
         config_reply(c, call, body, size);
         return true;
+    case MESSAGE_SLOWLOG:
+        reply_slowlog(c, call, body, size);
+        return true;
     case MESSAGE_ACCESS:
         reply_access(c, call, body, size);
         return true;

@@ -51,6 +51,7 @@ enum reply_kind {
     REPLY_STATS,
     REPLY_CONFIG,
     REPLY_ACCESS,
+    REPLY_SLOWLOG,
     REPLY_KIND_END
 };
 
