@@ -5,6 +5,7 @@
 #include "config/access.h"
 #include "core/check.h"
 #include "core/engine.h"
+#include "core/probe.h"
 #include "proto/frame.h"
 #include "proto/message.h"
 #include "server/connection.h"
@@ -158,6 +159,8 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
     }
     server_stage(connection->server);
     to.began_us = connection->server->stage_us;
+    PROBE6(request_begin, frame->type, frame->id, frame->size, connection->pid, connection->uid,
+           connection->client);
     if (frame->type == MESSAGE_PING) {
         reply_empty(connection, to);
         return DISPATCH_TAKEN;

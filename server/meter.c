@@ -1,6 +1,7 @@
 #include "server/meter.h"
 
 #include "core/check.h"
+#include "core/probe.h"
 #include "proto/message.h"
 #include "server/clock.h"
 #include "server/reply.h"
@@ -83,6 +84,7 @@ void meter_reply(struct meter *meter, const struct reply_to *to, unsigned status
         to->type < METER_TYPES && types[to->type].name != NULL ? to->type : TYPE_UNKNOWN;
 
     CHECK(status < METER_STATUSES);
+    PROBE4(request_done, to->type, to->id, status, to->began_us);
     meter->replies[type][status]++;
     meter->last_status = status;
     meter->denied += status == (unsigned)-TUSK_EDENIED ? 1 : 0;

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "core/check.h"
 #include "core/engine.h"
+#include "core/probe.h"
 #include "server/clock.h"
 #include "server/connection.h"
 #include "server/exit_status.h"
@@ -282,11 +283,13 @@ static void end_turn(struct server *server)
     server->staging = false;
     server->turn_due = false;
     slowlog_turn(&server->slowlog);
+    PROBE2(turn_begin, server->requests_used, server->counters.requests);
     if (server->state == SERVER_SERVING) {
         more = engine_poll(server->engine, &now);
         check_failed_disk(server);
     }
     flush_dirty(server);
+    PROBE2(turn_done, server->requests_used, server->counters.requests);
     if (server->meter.ended > 0) {
         meter_turn(&server->meter, server->stage_us, clock_mono_us());
     }
