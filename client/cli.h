@@ -110,6 +110,7 @@ int cli_sync(struct cli *cli, int argc, char **argv);
 int cli_config(struct cli *cli, int argc, char **argv);
 int cli_whoami(struct cli *cli, int argc, char **argv);
 int cli_acl(struct cli *cli, int argc, char **argv);
+int cli_slowlog(struct cli *cli, int argc, char **argv);
 int cli_stat(struct cli *cli, int argc, char **argv);
 int cli_top(struct cli *cli, int argc, char **argv);
 int cli_metrics(struct cli *cli, int argc, char **argv);

@@ -21,6 +21,7 @@ static const struct cli_command commands[] = {
     {"config", cli_config, "The daemon's configuration, and what differs in it"},
     {"whoami", cli_whoami, "Who the daemon takes you for, and what you may do"},
     {"acl", cli_acl, "What a user may do, and by which rule"},
+    {"slowlog", cli_slowlog, "Requests that took long, and what their time went on"},
     {"stat", cli_stat, "The daemon's counters"},
     {"top", cli_top, "Topics by rate and cursors by lag, on the whole terminal"},
     {"metrics", cli_metrics, "The daemon's metrics, for Prometheus"},

@@ -443,6 +443,29 @@ struct tusk_snapshot {
     char dir[TUSK_PATH_SIZE_MAX + 1];  /* The namespace's, below it */
 };
 
+#define TUSK_UID_NONE UINT32_MAX
+
+/* A request that took longer than the daemon's slowlog_threshold. Times are microseconds. */
+struct tusk_slow_request {
+    uint32_t size;        /* Filled by the library: what it knows of this struct */
+    int code;             /* What it was answered: TUSK_OK, or another code */
+    uint64_t number;      /* Counted from 1 at each start of the daemon */
+    uint64_t time_us;     /* When its reply was ready, since 1970 */
+    uint64_t duration_us; /* From when it was taken until then; the sum of the next four */
+    uint64_t waited_us;   /* Until it had its place: for space, a quota, the journal, offsets */
+    uint64_t queued_us;   /* From there until the write, or the sync it needed, was begun */
+    uint64_t worked_us;   /* Writing, reading, and what else the daemon did then */
+    uint64_t synced_us;   /* The sync that it needed */
+    uint64_t entries;     /* Appended, or read; 0 where that is not known */
+    uint64_t bytes;
+    uint32_t pid;        /* Of the client; 0: it had gone */
+    uint32_t uid;        /* Likewise; TUSK_UID_NONE */
+    const char *request; /* "append", "topic_create", ... */
+    const char *space;   /* Its namespace */
+    const char *topic;   /* "": of none, or of one that is gone */
+    const char *client;  /* What it calls itself; "": it had gone */
+};
+
 /* Called for each item of a list; the item lives until it returns. Not 0 ends the list, which
  * then returns TUSK_OK. Other calls on the connection are allowed inside. */
 typedef int (*tusk_topic_fn)(void *user, const struct tusk_topic_info *info);
@@ -450,6 +473,7 @@ typedef int (*tusk_cursor_fn)(void *user, const struct tusk_cursor_info *info);
 typedef int (*tusk_namespace_fn)(void *user, const struct tusk_namespace_info *info);
 typedef int (*tusk_stat_fn)(void *user, const char *name, uint64_t value);
 typedef int (*tusk_config_fn)(void *user, const struct tusk_config_item *item);
+typedef int (*tusk_slow_fn)(void *user, const struct tusk_slow_request *slow);
 
 /* Create a topic, durably, with settings (may be NULL with count 0). EEXISTS if there is one,
  * EQUOTA and EBUSY if there may be no more, ENOSPACE. *topic_id (may be NULL) is its id. */
@@ -517,6 +541,12 @@ TUSK_API int tusk_stats(struct tusk *t, tusk_stat_fn fn, void *user);
  * would use now, with its files read again; EINVALID, and what is wrong, when they are not
  * valid. */
 TUSK_API int tusk_config(struct tusk *t, int files, tusk_config_fn fn, void *user);
+/* The last requests that took long, newest first, at most count (0: all that the daemon has kept),
+ * of the namespaces that this user may administer. EDENIED without the right admin on the
+ * connection's. A daemon older than this call: EUNSUPPORTED. */
+TUSK_API int tusk_slowlog(struct tusk *t, uint32_t count, tusk_slow_fn fn, void *user);
+/* Have the daemon forget those with this number and smaller ones; UINT64_MAX: all. */
+TUSK_API int tusk_slowlog_forget(struct tusk *t, uint64_t number);
 
 /* ---- Pipelined: many requests in flight ----
  *

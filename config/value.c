@@ -139,6 +139,10 @@ static bool parse_any(enum value_type type, const char *text, uint64_t *out)
     case VALUE_COUNT:
         return parse_number(text, out, &rest) && *rest == '\0';
     case VALUE_TIME:
+        if (strcmp(text, "none") == 0) {
+            *out = 0;
+            return true;
+        }
         return parse_unit(text, time_units, false, out);
     case VALUE_SWITCH:
         if (!parse_word(text, switch_words, out)) {

@@ -12,7 +12,7 @@ enum value_type {
     VALUE_PATH,        /* A text; the functions below do not take it */
     VALUE_SIZE,        /* Bytes: a number with B, KiB, MiB, GiB, TiB or without a unit */
     VALUE_COUNT,       /* A number */
-    VALUE_TIME,        /* Milliseconds: a number with ms, s, m, h or d */
+    VALUE_TIME,        /* Milliseconds: a number with ms, s, m, h or d; "none" is 0 */
     VALUE_SWITCH,      /* yes or no, also on/off, true/false, 1/0 */
     VALUE_IO,          /* enum value_io */
     VALUE_LOG,         /* enum value_log */

@@ -426,7 +426,9 @@ void engine_append(struct namespace *ns, struct engine_append *append)
     append->base.ns = ns;
     append->base.kind = REQUEST_APPEND;
     append->base.status = 0;
+    append->base.staged_us = 0;
     append->base.next = NULL;
+    append->topic_id = 0;
     append->kept = NULL;
     append->target = NULL;
     append->cancelled = false;
@@ -445,6 +447,7 @@ void engine_append(struct namespace *ns, struct engine_append *append)
         return;
     }
     append->target = topic;
+    append->topic_id = topic->id;
     if (topic->waiting == NULL) {
         rc = append_try_stage(topic, append, append->batch, &header);
     }

@@ -7,6 +7,7 @@
 #include "core/append_state.h"
 #include "core/check.h"
 #include "core/namespace.h"
+#include "core/probe.h"
 #include "core/quota.h"
 #include "core/seal.h"
 #include "core/tail.h"
@@ -136,6 +137,8 @@ static int start_block(struct topic *topic)
         seal_later(topic);
     }
     (void)topic_add_block(topic, &block); /* There is room */
+    PROBE6(block_rollover, ns->name, &topic->name[0], topic->name_size, block.segment_number,
+           block.index, block.first_offset);
     (void)journal_record(&ns->journal, &record);
     topic->next_segment = NULL;
     return 0;

@@ -8,6 +8,7 @@
 #include "core/append_state.h"
 #include "core/check.h"
 #include "core/namespace.h"
+#include "core/probe.h"
 #include "core/tail.h"
 
 #define RECORDS_BEFORE 512u /* Journal bytes of the records an append may need besides its own */
@@ -89,6 +90,8 @@ static uint64_t stage(struct topic *topic, const uint8_t *batch, const struct ba
     ns->counters.appends++;
     ns->counters.append_entries += header->entry_count;
     ns->counters.append_bytes += size;
+    PROBE6(batch_staged, ns->name, &topic->name[0], topic->name_size, header->entry_count, size,
+           topic->next_offset - header->entry_count);
     histogram_add(&ns->histograms[ENGINE_BATCH_ENTRIES], header->entry_count);
     histogram_add(&ns->histograms[ENGINE_BATCH_BYTES], size);
     return ticket;
@@ -130,7 +133,6 @@ int append_try_stage(struct topic *topic, struct engine_append *append, const ui
     if (rc != STAGED) {
         return rc;
     }
-    append->topic_id = topic->id;
     append->first_offset = topic->next_offset;
     ticket = stage(topic, batch, header);
     CHECK(ticket > ns->journal.written);

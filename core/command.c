@@ -122,6 +122,8 @@ static struct topic *command_topic(struct namespace *ns, struct engine_command *
     if (topic == NULL) {
         request_fail(ns, &command->base, TUSK_ENOTFOUND, "no such topic in namespace \"%s\"",
                      ns->name);
+    } else {
+        command->topic_id = topic->id;
     }
     return topic;
 }
@@ -344,7 +346,9 @@ void engine_command(struct namespace *ns, struct engine_command *command)
     command->base.status = 0;
     command->base.detail_a = 0;
     command->base.detail_b = 0;
+    command->base.staged_us = 0;
     command->base.next = NULL;
+    command->topic_id = 0;
     command->state = NULL;
     if (namespace_broken(ns) || ns->stopping) {
         request_fail(ns, &command->base, ns->stopping ? TUSK_ECLOSED : TUSK_EIO,

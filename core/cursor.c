@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/command.h"
 #include "core/namespace.h"
+#include "core/probe.h"
 
 /* ---- positions and their records ---- */
 
@@ -39,6 +40,8 @@ static void record_cursor(struct cursor *cursor, uint16_t type)
     link_remove(&cursor->unrecorded);
     flusher_cursor(&ns->flusher, cursor);
     cursor->ticket = journal_record(&ns->journal, &record);
+    PROBE6(cursor_save, ns->name, &cursor->topic->name[0], cursor->topic->name_size,
+           &cursor->name[0], cursor->name_size, cursor->offset);
     CHECK(cursor->ticket > ns->journal.written);
 }
 

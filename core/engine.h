@@ -231,6 +231,10 @@ struct engine_request {
     uint64_t detail_a; /* As PROTOCOL.md, "Status", says; 0 otherwise */
     uint64_t detail_b;
     struct error error; /* Meaningful when status is not 0 */
+    /* What the time was spent on, as far as it came: mono_us as told, 0: never. */
+    uint64_t staged_us; /* It had its place. A read: it began, or last went on after waiting */
+    uint64_t begun_us;  /* The turn that wrote it ended, or began the sync it waited for */
+    uint32_t synced_us; /* How long that sync took, by the disk's clock; 0: none, or not known */
     /* The engine's, from submitting until done(): */
     struct engine_request *next;
     struct namespace *ns;
@@ -253,11 +257,11 @@ struct engine_append {
     bool durable;         /* Answer when durable, whatever the schedule */
     bool no_create;
     /* Result: */
-    uint64_t topic_id;
+    uint64_t topic_id; /* Also of one that failed, unless there is no topic */
     uint64_t first_offset;
     uint64_t durable_end;
+    uint64_t end;         /* Behind its last entry; not set when it failed */
     bool created;         /* It made its topic; set when engine_append() returns */
-    uint64_t end;         /* The engine's */
     void *kept;           /* The engine's: a copy of the batch while it waits, */
     uint64_t waiting;     /* and its number among all that ever waited */
     uint64_t until_us;    /* The engine's: it waits for a quota until then, */
@@ -317,8 +321,8 @@ struct engine_read {
     uint8_t *data;             /* What room() returned; NULL when they are a range */
     struct engine_range range; /* The caller's to release, when range.segment is not NULL */
     uint32_t data_size;
-    uint64_t topic_id;
-    uint64_t from; /* Deliver entries of [from, to) */
+    uint64_t topic_id; /* Also of one that failed, unless there is no topic */
+    uint64_t from;     /* Deliver entries of [from, to) */
     uint64_t to;
     uint64_t end; /* Also with TUSK_EEND */
     uint64_t durable_end;
@@ -385,8 +389,8 @@ struct engine_command {
     bool no_create;
     const struct engine_setting *settings;
     uint32_t settings_count;
-    uint64_t topic_id;                      /* Result */
-    void *state;                            /* The engine's: a time lookup under way, */
+    uint64_t topic_id; /* Result: the topic's, also of one that failed, unless there is none */
+    void *state;       /* The engine's: a time lookup under way, */
     char kept_cursor[ENGINE_NAME_SIZE_MAX]; /* and the name it was given for */
     uint64_t behind;  /* The engine's: SYNC: the last append that waited when it was submitted, */
     uint64_t awaited; /* and how many of those still do */

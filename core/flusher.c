@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/namespace.h"
+#include "core/probe.h"
 
 void flusher_init(struct flusher *flusher, struct namespace *ns, uint64_t durable)
 {
@@ -89,6 +90,7 @@ static void count_group(const struct flusher *flusher)
 static void count_sync(struct flusher *flusher, uint32_t elapsed_us)
 {
     flusher->sync_us = (flusher->sync_us * 7 + elapsed_us) / 8;
+    flusher->took_us = elapsed_us > flusher->took_us ? elapsed_us : flusher->took_us;
     histogram_add(&flusher->ns->histograms[ENGINE_SYNC_US], elapsed_us);
 }
 
@@ -106,6 +108,8 @@ static void group_done(struct flusher *flusher)
     flusher->in_flight = false;
     flusher->durable = flusher->covers;
     flusher->marked = flusher->covers_mark;
+    PROBE5(sync_done, ns->name, flusher->syncing_appends, flusher->syncing_bytes, flusher->took_us,
+           0);
     count_group(flusher);
     flusher->syncing_bytes = 0;
     flusher->groups++;
@@ -146,6 +150,8 @@ static void group_failed(struct flusher *flusher)
     }
     flusher->in_flight = false;
     namespace_fail(ns, &ns->journal.failure);
+    PROBE5(sync_done, ns->name, flusher->syncing_appends, flusher->syncing_bytes, flusher->took_us,
+           ns->journal.failure.code);
 }
 
 /* The group's own syncs have ended. It is done when no other sync can have taken an error of its
@@ -233,6 +239,8 @@ static void group_begin(struct flusher *flusher)
     flusher->covered_appends = ns->counters.appends;
     flusher->syncing_since_us = flusher->dirty_since_us;
     flusher->begun_us = ns->now.mono_us;
+    flusher->took_us = 0;
+    PROBE3(sync_begin, ns->name, flusher->syncing_appends, flusher->syncing_bytes);
     flusher->unsynced_bytes = 0;
     while ((link = list_take(&ns->dirty_topics)) != NULL) {
         struct topic *topic = link_owner(link, struct topic, dirty);
@@ -271,6 +279,8 @@ static bool sync_inline(struct flusher *flusher, unsigned count)
     if (io_sync(file->file, &elapsed_us, &ns->journal.failure) != 0) {
         flusher->in_flight = false;
         (void)error_wrap(&ns->journal.failure, "sync namespace \"%s\"", ns->name);
+        PROBE5(sync_done, ns->name, flusher->syncing_appends, flusher->syncing_bytes, elapsed_us,
+               ns->journal.failure.code);
         namespace_fail(ns, &ns->journal.failure);
         return true;
     }

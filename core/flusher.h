@@ -32,7 +32,8 @@ struct flusher {
     uint64_t wanted;           /* Somebody waits for durable >= this */
     uint64_t dirty_since_us;   /* Monotonic; when something was first written behind `covers` */
     uint64_t syncing_since_us; /* dirty_since_us of the group in flight */
-    uint64_t begun_us;         /* Monotonic; when the group in flight began */
+    uint64_t begun_us;         /* Monotonic; when the last group began */
+    uint32_t took_us;          /* Of its syncs that have ended, the longest */
     uint64_t idle_since_us;    /* Monotonic; last flush that wrote something */
     uint64_t unsynced_bytes;   /* Written, not covered by a group begun */
     uint64_t syncing_bytes;    /* Covered by the group in flight */

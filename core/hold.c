@@ -6,6 +6,8 @@
 /* What was held back may go, in this turn and the next ones. */
 static void let_go(struct namespace *ns)
 {
+    CHECK(ns->hold.state != HOLD_NONE);
+    CHECK(ns->space.held_count <= ns->space.freeing_count);
     ns->space.held_count = 0; /* Look again */
     ns->space.unpinned = true;
     ns->retry_stalled = true;
@@ -86,6 +88,7 @@ int engine_snapshot_end(struct namespace *ns, bool shared, struct error *err)
     const enum hold_state state = ns->hold.state;
 
     CHECK(err != NULL);
+    CHECK(ns->hold.manifest_first <= ns->hold.manifest_last);
     CHECK(state != HOLD_NONE);
     if (!namespace_broken(ns) && ns->state == ENGINE_SERVING) {
         remove_held_manifests(ns);

@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/namespace.h"
+#include "core/probe.h"
 #include "core/tail.h"
 
 /* A record of items is closed at this size: large enough to make its header cheap, small enough
@@ -138,6 +139,7 @@ static void write_spans(struct journal *journal)
     unsigned i;
 
     CHECK(journal->span_count <= JOURNAL_SPANS_MAX);
+    PROBE2(journal_write_begin, journal->ns->name, journal->span_bytes);
     for (i = 0; i < journal->span_count && journal->failure.code == 0; i++) {
         const struct journal_span *span = &journal->spans[i];
         struct iovec iov = {.iov_base = ring_at(&journal->ns->ring, span->position),
@@ -151,6 +153,7 @@ static void write_spans(struct journal *journal)
             (void)error_wrap(&journal->failure, "write the journal");
         }
     }
+    PROBE3(journal_write_done, journal->ns->name, journal->span_bytes, journal->failure.code);
     if (journal->failure.code != 0) {
         return;
     }

@@ -168,7 +168,6 @@ enum read_next read_deliver(struct read_state *state, uint32_t size, uint64_t fr
         }
     }
     read->data_size = size;
-    read->topic_id = topic->id;
     read->from = from;
     read->to = to;
     read->end = topic_visible_end(topic);
@@ -202,7 +201,6 @@ static enum read_next at_end(struct read_state *state)
         ns->now.mono_us >= state->deadline_us) {
         read->end = topic_visible_end(topic);
         read->durable_end = topic->durable_end;
-        read->topic_id = topic->id;
         return read_refuse(state, TUSK_EEND, read->end, read->durable_end,
                            "no entry at offset %llu yet", (unsigned long long)state->offset);
     }
@@ -218,6 +216,7 @@ static enum read_next at_end(struct read_state *state)
 static void unpark(struct read_state *state)
 {
     CHECK(!state->submitted);
+    state->read->base.staged_us = state->ns->now.mono_us; /* It was not slow until here */
     link_remove(&state->parked);
     link_remove(&state->waiting);
 }
@@ -454,7 +453,9 @@ void engine_read(struct namespace *ns, struct engine_read *read)
     read->base.status = 0;
     read->base.detail_a = 0;
     read->base.detail_b = 0;
+    read->base.staged_us = ns->now.mono_us;
     read->base.next = NULL;
+    read->topic_id = 0;
     read->state = NULL;
     read->data = NULL;
     read->range.segment = NULL;
@@ -482,6 +483,7 @@ void engine_read(struct namespace *ns, struct engine_read *read)
                      ns->name);
         return;
     }
+    read->topic_id = topic->id;
     if (read->consume && journal_admits(&ns->journal, 1024, JOURNAL_LAST) != 1) {
         request_fail(ns, &read->base, TUSK_EBUSY, "no journal space to move the cursor now");
         return;

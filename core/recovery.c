@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "core/check.h"
+#include "core/probe.h"
 
 /* ---- (2) survey ---- */
 
@@ -341,9 +342,12 @@ static void report(struct recovery *recovery, bool clean)
 
 int recovery_history(struct recovery *recovery)
 {
-    int rc = survey(recovery);
+    int rc;
 
+    PROBE2(recovery_step, recovery->ns->name, "survey");
+    rc = survey(recovery);
     if (rc == 0) {
+        PROBE2(recovery_step, recovery->ns->name, "replay");
         rc = replay(recovery);
     }
     if (rc == 0 && recovery->no_memory) {
@@ -355,8 +359,10 @@ int recovery_history(struct recovery *recovery)
 int recovery_examine(struct recovery *recovery)
 {
     struct namespace *ns = recovery->ns;
-    const int rc = recovery_load(recovery);
+    int rc;
 
+    PROBE2(recovery_step, ns->name, "load");
+    rc = recovery_load(recovery);
     if (rc != 0) {
         return rc;
     }
@@ -444,15 +450,19 @@ static int run(struct recovery *recovery)
         CHECK(recovery->end >= recovery->manifest.lsn);
         clean = recovery_clean(recovery);
         if (!clean) {
+            PROBE2(recovery_step, ns->name, "redo");
             rc = recovery_redo(recovery);
         }
         if (rc == 0 && !clean) {
+            PROBE2(recovery_step, ns->name, "seal");
             rc = recovery_seal(recovery);
         }
         if (rc == 0) {
+            PROBE2(recovery_step, ns->name, "fresh ground");
             rc = recovery_fresh_ground(recovery, clean);
         }
         if (rc == 0) {
+            PROBE2(recovery_step, ns->name, "done");
             report(recovery, clean);
         }
     }

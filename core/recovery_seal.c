@@ -146,6 +146,7 @@ static int sync_journal(struct recovery *recovery)
     uint32_t i;
 
     CHECK(recovery->scan.count > 0);
+    CHECK(recovery->ns->journal.files == NULL);
     for (i = 0; i < recovery->scan.count; i++) {
         const struct scan_file *found = &recovery->scan.files[i];
 

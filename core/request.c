@@ -30,10 +30,14 @@ struct engine_request *queue_pop(struct request_queue *queue)
     return request;
 }
 
-void request_finish(struct namespace *ns, struct engine_request *request)
+/* What it waited for came of a turn, or a sync, that began then. */
+static void finish(struct namespace *ns, struct engine_request *request, uint64_t begun_us,
+                   uint32_t synced_us)
 {
     CHECK(request->ns == ns);
     CHECK(request->status == 0);
+    request->begun_us = begun_us;
+    request->synced_us = synced_us;
     if (request->kind == REQUEST_APPEND) {
         struct engine_append *append = (struct engine_append *)(void *)request;
 
@@ -44,6 +48,11 @@ void request_finish(struct namespace *ns, struct engine_request *request)
     engine_finished(ns->engine, request);
 }
 
+void request_finish(struct namespace *ns, struct engine_request *request)
+{
+    finish(ns, request, 0, 0);
+}
+
 void request_fail(struct namespace *ns, struct engine_request *request, int code,
                   const char *format, ...)
 {
@@ -52,6 +61,8 @@ void request_fail(struct namespace *ns, struct engine_request *request, int code
     CHECK(request->ns == ns);
     CHECK(format != NULL);
     CHECK(code < 0);
+    request->begun_us = 0;
+    request->synced_us = 0;
     request->status = code;
     request->error.code = code;
     va_start(args, format);
@@ -64,6 +75,15 @@ void request_fail(struct namespace *ns, struct engine_request *request, int code
     engine_finished(ns->engine, request);
 }
 
+/* What waits for a watermark has its place. (A read had it before: what it waits for is the
+ * cursor that it moved.) */
+static void stamp(const struct namespace *ns, struct engine_request *request)
+{
+    if (request->staged_us == 0) {
+        request->staged_us = ns->now.mono_us;
+    }
+}
+
 void request_when_durable(struct namespace *ns, struct engine_request *request, uint64_t ticket)
 {
     CHECK(request->ns == ns);
@@ -71,6 +91,7 @@ void request_when_durable(struct namespace *ns, struct engine_request *request, 
     /* A ticket may repeat or, for one that waits for an earlier record, fall back: the queue is
      * kept in order by waiting for the later one. */
     CHECK(ticket > 0);
+    stamp(ns, request);
     if (ticket <= ns->flusher.durable) {
         request_finish(ns, request);
         return;
@@ -87,6 +108,7 @@ void request_when_written(struct namespace *ns, struct engine_request *request, 
 {
     CHECK(request->ns == ns);
     CHECK(ticket > 0);
+    stamp(ns, request);
     if (ns->written_queue.first != NULL && ns->written_queue.last->ticket > ticket) {
         ticket = ns->written_queue.last->ticket; /* As above: one flush writes both */
     }
@@ -100,7 +122,7 @@ void namespace_durable(struct namespace *ns)
     CHECK(ns->state == ENGINE_SERVING);
     while (ns->durable_queue.first != NULL &&
            ns->durable_queue.first->ticket <= ns->flusher.durable) {
-        request_finish(ns, queue_pop(&ns->durable_queue));
+        finish(ns, queue_pop(&ns->durable_queue), ns->flusher.begun_us, ns->flusher.took_us);
     }
 }
 
@@ -128,6 +150,6 @@ void namespace_written(struct namespace *ns)
     }
     while (ns->written_queue.first != NULL &&
            ns->written_queue.first->ticket <= ns->journal.written) {
-        request_finish(ns, queue_pop(&ns->written_queue));
+        finish(ns, queue_pop(&ns->written_queue), ns->now.mono_us, 0);
     }
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/check.h"
 #include "core/format.h"
 #include "core/topic.h"
 
@@ -37,6 +38,7 @@ void seal_deinit(struct namespace *ns);
  * block may be of an end that a crash took back. */
 static inline bool seal_fits(const struct format_seal *seal, const struct block *block)
 {
+    CHECK(block->end >= FORMAT_BLOCK_DATA);
     return seal->end == block->end && seal->next_offset == block->end_offset &&
            seal->entries == block->entries;
 }

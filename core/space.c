@@ -228,6 +228,7 @@ void space_shared(struct space *space)
         for (k = 0; k < space->ns->blocks_per_segment; k++) {
             struct slot *slot = &space->segments[i]->slots[k];
 
+            CHECK(slot->state <= SLOT_FREEING);
             slot->shared = slot->shared || slot->state != SLOT_FREE;
         }
     }

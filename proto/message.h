@@ -1,5 +1,5 @@
 /* The bodies of requests and replies: PROTOCOL.md, "Requests". message_request.c and
- * message_reply.c are the only code with their layout; message_cursor.h is how they walk.
+ * message_*reply.c are the only code with their layout; message_cursor.h is how they walk.
  *
  * Decoding fills a struct whose pointers are borrowed from the body, checks every
  * length against what is there before it is used, allocates nothing, and returns 0,
@@ -13,86 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MESSAGE_NAME_SIZE_MAX 255u
-#define MESSAGE_SETTINGS_MAX 32u
-#define MESSAGE_LIST_MAX 1000u
-#define MESSAGE_TEXT_SIZE_MAX 1024u
-#define MESSAGE_VERSION 1u
-#define MESSAGE_MAGIC 0x4b535554u /* "TUSK" */
-#define MESSAGE_HELD_NONE UINT64_MAX
-#define MESSAGE_FSYNC_NONE UINT64_MAX
-
-enum message_type {
-    MESSAGE_HELLO = 1,
-    MESSAGE_PING = 2,
-    MESSAGE_APPEND = 3,
-    MESSAGE_READ = 4,
-    MESSAGE_CHECKPOINT = 5,
-    MESSAGE_SEEK = 6,
-    MESSAGE_SYNC = 7,
-    MESSAGE_TOPIC_CREATE = 8,
-    MESSAGE_TOPIC_SET = 9,
-    MESSAGE_TOPIC_DELETE = 10,
-    MESSAGE_TOPIC_TRIM = 11,
-    MESSAGE_TOPIC_LIST = 12,
-    MESSAGE_TOPIC_INFO = 13,
-    MESSAGE_CURSOR_CREATE = 14,
-    MESSAGE_CURSOR_LIST = 15,
-    MESSAGE_CURSOR_DELETE = 16,
-    MESSAGE_NAMESPACE_CREATE = 17,
-    MESSAGE_NAMESPACE_SET = 18,
-    MESSAGE_NAMESPACE_LIST = 19,
-    MESSAGE_NAMESPACE_DELETE = 20,
-    MESSAGE_STATS = 21,
-    MESSAGE_CONFIG = 22,
-    MESSAGE_RELEASE = 23,
-    MESSAGE_ACCESS = 24,
-    MESSAGE_SNAPSHOT_BEGIN = 25,
-    MESSAGE_SNAPSHOT_END = 26,
-    MESSAGE_TYPE_END /* One past the last */
-};
-
-enum message_setting_key {
-    SETTING_RETENTION = 1,
-    SETTING_RETENTION_AGE_MS = 2,
-    SETTING_RETENTION_BYTES = 3,
-    SETTING_FSYNC = 16,
-    SETTING_CONSISTENCY = 17,
-    SETTING_QUOTA_BYTES = 18,
-    SETTING_QUOTA_TOPICS = 19,
-    SETTING_QUOTA_CURSORS = 20,
-    SETTING_QUOTA_POLICY = 21,
-};
-
-enum message_retention {
-    RETENTION_ALL = 0,
-    RETENTION_CONSUMED = 1,
-    RETENTION_AGE = 2,
-    RETENTION_SIZE = 3,
-    RETENTION_INHERIT = 255,
-};
-
-enum message_position_kind {
-    POSITION_OFFSET = 1,
-    POSITION_TIME = 2,
-    POSITION_EARLIEST = 3,
-    POSITION_LATEST = 4,
-    POSITION_CURSOR = 5, /* READ only */
-};
-
-#define APPEND_DURABLE 0x1u
-#define APPEND_NO_CREATE 0x2u
-#define READ_CONSUME 0x1u
-#define READ_SKIP_DAMAGE 0x2u
-#define READ_UNCHECKED 0x4u /* The batches may be bytes that the daemon has not looked at */
-#define READ_MAPPED 0x8u    /* The batches may be in a file that comes along; with READ_UNCHECKED */
-#define CHECKPOINT_NO_CREATE 0x1u
-/* Of HELLO: READ takes READ_UNCHECKED, READ_MAPPED. */
-#define FEATURE_UNCHECKED 0x1u
-#define FEATURE_MAPPED 0x2u
-/* Segments whose descriptors a client keeps; the one that came first goes first. */
-#define MESSAGE_MAPPED_SEGMENTS 4u
-#define MESSAGE_LEASES_MAX 64u /* Of one connection */
+#include "proto/message_numbers.h"
 
 /* A string in a body: not terminated. data is never NULL after decoding. */
 struct message_name {
@@ -352,6 +273,34 @@ struct message_snapshot_reply {
     struct message_name dir;  /* The namespace's, below it */
 };
 
+/* SLOWLOG: the requests that took long, from the last one on. */
+struct message_slowlog {
+    uint32_t max;
+    uint64_t before; /* Only those with a smaller number; 0: all */
+    bool forget;     /* They are not told, but forgotten */
+};
+
+#define MESSAGE_UID_NONE UINT32_MAX
+
+struct message_slow {
+    uint64_t number;      /* Counted from 1 at each start of the daemon */
+    uint64_t time_us;     /* When its reply was ready, since 1970 */
+    uint64_t duration_us; /* The sum of the four below */
+    uint64_t waited_us;   /* Until it had its place */
+    uint64_t queued_us; /* From there until the turn that wrote it, or the sync it needed, began */
+    uint64_t worked_us; /* What is left: writing, reading, everything else that was done then */
+    uint64_t synced_us;
+    uint64_t entries;
+    uint64_t bytes;
+    uint32_t pid;                /* 0: the client had gone */
+    uint32_t uid;                /* MESSAGE_UID_NONE: likewise */
+    uint16_t status;             /* Of the reply */
+    struct message_name request; /* "append", ... */
+    struct message_name space;   /* May be empty, as the next two */
+    struct message_name topic;
+    struct message_name client;
+};
+
 /* The body of a reply whose status is not 0. */
 struct message_error {
     uint64_t detail_a;
@@ -380,10 +329,13 @@ struct message {
         struct message_release release;
         struct message_access access;
         struct message_snapshot_end snapshot_end;
+        struct message_slowlog slowlog;
         struct message_name name;
     } u;
 };
 
+/* Whether requests of this type are known: numbers in between may not be. */
+bool message_type_known(uint16_t type);
 /* Decode a request body of a type. TUSK_EUNSUPPORTED for a type that is unknown;
  * TUSK_EINVALID for a body that is not exactly that message (names are checked for
  * size, UTF-8 and NUL), and TUSK_EUNSUPPORTED for a flag that is unknown. On failure *why
@@ -446,6 +398,10 @@ size_t message_namespace_info_encode(uint8_t *to, const struct message_namespace
 size_t message_config_item_size(const struct message_config_item *item);
 size_t message_config_item_encode(uint8_t *to, const struct message_config_item *item);
 
+/* The client's name is cut and mended as an error's text is. (message_slow_reply.c) */
+size_t message_slow_size(const struct message_slow *item);
+size_t message_slow_encode(uint8_t *to, const struct message_slow *item);
+
 /* The sentence is cut and mended as an error's text is. */
 size_t message_access_reply_size(const struct message_access_reply *reply);
 size_t message_access_reply_encode(uint8_t *to, const struct message_access_reply *reply);
@@ -478,6 +434,7 @@ int message_topic_list_next(struct message_reader *reader, struct message_topic_
 int message_cursor_list_next(struct message_reader *reader, struct message_cursor_info *item);
 int message_namespace_list_next(struct message_reader *reader, struct message_namespace_info *item);
 int message_config_list_next(struct message_reader *reader, struct message_config_item *item);
+int message_slow_list_next(struct message_reader *reader, struct message_slow *item);
 int message_stats_begin(struct message_reader *reader, const uint8_t *body, size_t size);
 int message_stats_next(struct message_reader *reader, struct message_stat *item);
 

@@ -1,4 +1,4 @@
-/* How message_request.c and message_reply.c walk through a body. Private to the two.
+/* How message_request.c and message_*reply.c walk through a body. Private to these files.
  *
  * An *input* remembers its first failure: a decoder takes field after field, gets zeros once
  * something was wrong, and asks at the end. An *output* without memory only counts, so that a
@@ -134,6 +134,8 @@ struct message_topic message_take_topic_bytes(struct message_input *in, uint64_t
 struct message_topic message_take_topic_name(struct message_input *in, uint64_t id);
 /* A sentence: size, then up to MESSAGE_TEXT_SIZE_MAX bytes. */
 struct message_name message_take_text(struct message_input *in);
+/* From 1 to MESSAGE_LIST_MAX. (message_request.c) */
+uint32_t message_take_list_max(struct message_input *in);
 void message_take_settings(struct message_input *in, struct message_settings *settings);
 /* A kind from 1 to kind_max, and a value that this kind can have. */
 void message_check_position(struct message_input *in, const struct message_position *position,
@@ -147,5 +149,32 @@ void message_put_name(struct message_output *out, const struct message_name *nam
 void message_put_text(struct message_output *out, const struct message_name *text);
 void message_put_settings(struct message_output *out, const struct message_settings *settings);
 void message_put_position(struct message_output *out, const struct message_position *position);
+
+/* Of lists. */
+
+/* Before an item: 1 if there is one, else what _next returns. */
+static inline int reader_item(struct message_reader *reader, struct message_input *in)
+{
+    *in = (struct message_input){.at = reader->at, .left = reader->left};
+    return reader->count > 0 ? 1 : message_take_end(in, NULL);
+}
+
+/* Behind an item. A reader that failed stays where it is, so it fails again if asked again. */
+static inline int reader_advance(struct message_reader *reader, const struct message_input *in)
+{
+    if (in->rc != 0) {
+        return in->rc;
+    }
+    reader->at = in->at;
+    reader->left = in->left;
+    reader->count--;
+    return 1;
+}
+
+/* Requests whose files are their own. */
+void message_take_snapshot_end(struct message_input *in, struct message *message);
+void message_put_snapshot_end(struct message_output *out, const struct message *message);
+void message_take_slowlog(struct message_input *in, struct message *message);
+void message_put_slowlog(struct message_output *out, const struct message *message);
 
 #endif

@@ -386,25 +386,6 @@ int message_stats_begin(struct message_reader *reader, const uint8_t *body, size
     return reader_begin(reader, &in);
 }
 
-/* Before an item: 1 if there is one, else what _next returns. */
-static int reader_item(struct message_reader *reader, struct message_input *in)
-{
-    *in = (struct message_input){.at = reader->at, .left = reader->left};
-    return reader->count > 0 ? 1 : message_take_end(in, NULL);
-}
-
-/* Behind an item. A reader that failed stays where it is, so it fails again if asked again. */
-static int reader_advance(struct message_reader *reader, const struct message_input *in)
-{
-    if (in->rc != 0) {
-        return in->rc;
-    }
-    reader->at = in->at;
-    reader->left = in->left;
-    reader->count--;
-    return 1;
-}
-
 int message_topic_list_next(struct message_reader *reader, struct message_topic_info *item)
 {
     struct message_input in;

@@ -264,7 +264,7 @@ static void put_topic_trim(struct message_output *out, const struct message *mes
     message_put_name(out, &trim->topic.name);
 }
 
-static uint32_t take_list_max(struct message_input *in)
+uint32_t message_take_list_max(struct message_input *in)
 {
     uint32_t max = message_take_u32(in);
 
@@ -277,7 +277,7 @@ static uint32_t take_list_max(struct message_input *in)
 /* TOPIC_LIST and NAMESPACE_LIST. */
 static void take_list(struct message_input *in, struct message *message)
 {
-    message->u.list.max = take_list_max(in);
+    message->u.list.max = message_take_list_max(in);
     message->u.list.after = message_take_name(in, &message_rule_after);
 }
 
@@ -292,7 +292,7 @@ static void take_cursor_list(struct message_input *in, struct message *message)
     struct message_cursor_list *list = &message->u.cursor_list;
     uint64_t id = message_take_u64(in);
 
-    list->max = take_list_max(in);
+    list->max = message_take_list_max(in);
     list->topic = message_take_topic_name(in, id);
     list->after = message_take_name(in, &message_rule_after);
     list->from_first = message_take_bool(in);
@@ -357,7 +357,7 @@ static void put_namespace(struct message_output *out, const struct message *mess
 
 static void take_config(struct message_input *in, struct message *message)
 {
-    message->u.config.max = take_list_max(in);
+    message->u.config.max = message_take_list_max(in);
     message->u.config.from = message_take_u32(in);
     message->u.config.files = message_take_bool(in);
 }
@@ -407,16 +407,6 @@ static void put_access(struct message_output *out, const struct message *message
     message_put_name(out, &message->u.access.space);
 }
 
-static void take_snapshot_end(struct message_input *in, struct message *message)
-{
-    message->u.snapshot_end.shared = message_take_bool(in);
-}
-
-static void put_snapshot_end(struct message_output *out, const struct message *message)
-{
-    message_put_u16(out, message->u.snapshot_end.shared);
-}
-
 struct request_form {
     void (*take)(struct message_input *in, struct message *message);
     void (*put)(struct message_output *out, const struct message *message);
@@ -448,15 +438,21 @@ static const struct request_form forms[MESSAGE_TYPE_END] = {
     [MESSAGE_RELEASE] = {take_release, put_release},
     [MESSAGE_ACCESS] = {take_access, put_access},
     [MESSAGE_SNAPSHOT_BEGIN] = {take_nothing, put_nothing},
-    [MESSAGE_SNAPSHOT_END] = {take_snapshot_end, put_snapshot_end},
+    [MESSAGE_SNAPSHOT_END] = {message_take_snapshot_end, message_put_snapshot_end},
+    [MESSAGE_SLOWLOG] = {message_take_slowlog, message_put_slowlog},
 };
+
+bool message_type_known(uint16_t type)
+{
+    return type < MESSAGE_TYPE_END && forms[type].take != NULL;
+}
 
 int message_decode(struct message *message, uint16_t type, const uint8_t *body, size_t size,
                    const char **why)
 {
     struct message_input in = {.at = body, .left = size};
 
-    if (type >= MESSAGE_TYPE_END || forms[type].take == NULL) {
+    if (!message_type_known(type)) {
         *why = "the type of request is unknown";
         return TUSK_EUNSUPPORTED;
     }
@@ -475,7 +471,7 @@ static size_t put_message(uint8_t *to, const struct message *message)
 {
     struct message_output out = {.to = to};
 
-    if (message->type < MESSAGE_TYPE_END && forms[message->type].put != NULL) {
+    if (message_type_known(message->type)) {
         forms[message->type].put(&out, message);
     }
     return out.size;

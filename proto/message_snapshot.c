@@ -1,5 +1,15 @@
-/* The reply to SNAPSHOT_BEGIN. */
+/* SNAPSHOT_END, and the reply to SNAPSHOT_BEGIN. */
 #include "proto/message_cursor.h"
+
+void message_take_snapshot_end(struct message_input *in, struct message *message)
+{
+    message->u.snapshot_end.shared = message_take_bool(in);
+}
+
+void message_put_snapshot_end(struct message_output *out, const struct message *message)
+{
+    message_put_u16(out, message->u.snapshot_end.shared);
+}
 
 static void put_snapshot_reply(struct message_output *out,
                                const struct message_snapshot_reply *reply)

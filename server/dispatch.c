@@ -5,6 +5,7 @@
 #include "config/access.h"
 #include "core/check.h"
 #include "core/engine.h"
+#include "core/probe.h"
 #include "proto/frame.h"
 #include "proto/message.h"
 #include "server/connection.h"
@@ -40,6 +41,7 @@ static dispatch_fn *const handlers[MESSAGE_TYPE_END] = {
     [MESSAGE_ACCESS] = dispatch_access,
     [MESSAGE_SNAPSHOT_BEGIN] = dispatch_snapshot_begin,
     [MESSAGE_SNAPSHOT_END] = dispatch_snapshot_end,
+    [MESSAGE_SLOWLOG] = dispatch_slowlog,
 };
 
 /* What each takes of the rights on the connection's namespace. HELLO, and those that name a
@@ -52,6 +54,7 @@ static const uint8_t rights_needed[MESSAGE_TYPE_END] = {
     [MESSAGE_TOPIC_TRIM] = ACCESS_ADMIN,     [MESSAGE_CURSOR_CREATE] = ACCESS_READ,
     [MESSAGE_CURSOR_DELETE] = ACCESS_READ,   [MESSAGE_CONFIG] = ACCESS_ADMIN,
     [MESSAGE_SNAPSHOT_BEGIN] = ACCESS_ADMIN, [MESSAGE_SNAPSHOT_END] = ACCESS_ADMIN,
+    [MESSAGE_SLOWLOG] = ACCESS_ADMIN,
 };
 
 bool dispatch_may(struct connection *connection, struct reply_to to, uint32_t has, uint32_t needed,
@@ -88,7 +91,7 @@ static bool needs_namespace(uint16_t type)
     return type != MESSAGE_HELLO && type != MESSAGE_NAMESPACE_CREATE &&
            type != MESSAGE_NAMESPACE_SET && type != MESSAGE_NAMESPACE_LIST &&
            type != MESSAGE_NAMESPACE_DELETE && type != MESSAGE_CONFIG && type != MESSAGE_RELEASE &&
-           type != MESSAGE_ACCESS;
+           type != MESSAGE_ACCESS && type != MESSAGE_SLOWLOG;
 }
 
 /* The order of the first requests: HELLO comes first, and once. False: it was broken, and has been
@@ -108,6 +111,27 @@ static bool check_order(struct connection *connection, struct reply_to to)
     reply_error(connection, to, TUSK_EPROTOCOL, 0, 0, text);
     connection_finish(connection);
     return false;
+}
+
+/* Types that the engine is not asked about, and whose handler may wait for something. */
+static bool answered_at_once(uint16_t type)
+{
+    return handlers[type] != dispatch_command && type != MESSAGE_APPEND && type != MESSAGE_READ &&
+           type != MESSAGE_NAMESPACE_SET && type != MESSAGE_RELEASE &&
+           type != MESSAGE_SNAPSHOT_BEGIN;
+}
+
+static enum dispatch_result handle(struct connection *connection, struct reply_to to,
+                                   const struct message *message, uint32_t frame_size)
+{
+    const bool at_once = answered_at_once(to.type);
+    const uint64_t began_us = at_once ? dispatch_slow_begin(connection->server) : 0;
+    const enum dispatch_result result = handlers[to.type](connection, to, message, frame_size);
+
+    if (began_us != 0) {
+        dispatch_slow_end(connection, message, began_us);
+    }
+    return result;
 }
 
 enum dispatch_result dispatch_frame(struct connection *connection, const struct frame *frame,
@@ -139,6 +163,8 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
     }
     server_stage(connection->server);
     to.began_us = connection->server->stage_us;
+    PROBE6(request_begin, frame->type, frame->id, frame->size, connection->pid, connection->uid,
+           connection->client);
     if (frame->type == MESSAGE_PING) {
         reply_empty(connection, to);
         return DISPATCH_TAKEN;
@@ -153,7 +179,7 @@ enum dispatch_result dispatch_frame(struct connection *connection, const struct 
     if (!check_rights(connection, to)) {
         return DISPATCH_TAKEN;
     }
-    return handlers[frame->type](connection, to, &message, frame->size);
+    return handle(connection, to, &message, frame->size);
 }
 
 void dispatch_cancel_waits(struct connection *connection)

@@ -10,7 +10,8 @@
  *     dispatch_space.c    creating, deleting and listing namespaces
  *     dispatch_config.c   CONFIG
  *     dispatch_access.c   ACCESS
- *     dispatch_snapshot.c SNAPSHOT_BEGIN, SNAPSHOT_END */
+ *     dispatch_snapshot.c SNAPSHOT_BEGIN, SNAPSHOT_END
+ *     dispatch_slow.c     which requests took long, and SLOWLOG */
 #ifndef SERVER_DISPATCH_H
 #define SERVER_DISPATCH_H
 
@@ -22,6 +23,7 @@
 
 struct buffer;
 struct connection;
+struct engine_request;
 struct engine_setting;
 struct engine_settings;
 struct engine_topic_ref;
@@ -30,6 +32,8 @@ struct message;
 struct message_settings;
 struct message_topic;
 struct namespace;
+struct request;
+struct server;
 
 enum dispatch_result {
     DISPATCH_TAKEN, /* Answered, or will be */
@@ -72,12 +76,21 @@ dispatch_fn dispatch_access;
 dispatch_fn dispatch_config;
 dispatch_fn dispatch_space_create;
 dispatch_fn dispatch_space_set;
+dispatch_fn dispatch_slowlog;
 dispatch_fn dispatch_space_list;
 dispatch_fn dispatch_space_delete;
 dispatch_fn dispatch_snapshot_begin;
 dispatch_fn dispatch_snapshot_end;
 /* The connection leaves its namespace: a snapshot that it has begun ends. */
 void dispatch_snapshot_leave(struct connection *connection);
+
+/* The engine is done with a request: keep it, if it took long. Before the answer is made. */
+void dispatch_slow_done(const struct request *request, const struct engine_request *base);
+/* The same of what is answered at once: when its handler was called (0: not of interest), and when
+ * it returned. */
+uint64_t dispatch_slow_begin(const struct server *server);
+void dispatch_slow_end(struct connection *connection, const struct message *message,
+                       uint64_t began_us);
 
 /* The same topic in the engine's words; borrows from the message. */
 struct engine_topic_ref dispatch_topic(const struct message_topic *topic);

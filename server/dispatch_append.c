@@ -57,6 +57,7 @@ static void append_done(struct engine_request *base)
     };
     uint8_t *body;
 
+    dispatch_slow_done(request, base);
     if (base->status == TUSK_ENOSPACE || base->status == TUSK_EQUOTA) {
         tell_full(request->server, base);
     }

@@ -62,6 +62,7 @@ static void command_done(struct engine_request *base)
 {
     struct request *request = base->arg;
 
+    dispatch_slow_done(request, base);
     if (base->status != 0) {
         request_answer_error(request, base);
     } else if (request->connection != NULL) {
@@ -178,6 +179,10 @@ enum dispatch_result dispatch_command_on(struct namespace *ns, struct connection
     memset(command, 0, sizeof *command);
     request_begin(request, &command->base, command_done);
     fill(command, message, settings);
+    request->u.topic_name_size = (uint8_t)command->topic.name_size;
+    if (command->topic.name_size > 0) {
+        memcpy(request->u.topic_name, command->topic.name, command->topic.name_size);
+    }
     server_stage(connection->server);
     engine_command(ns, command);
     return DISPATCH_TAKEN;

@@ -212,6 +212,7 @@ static void read_done(struct engine_request *base)
 {
     struct request *request = base->arg;
 
+    dispatch_slow_done(request, base);
     if (base->status == TUSK_ECORRUPT) {
         tell_damage(base);
     }

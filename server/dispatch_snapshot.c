@@ -72,6 +72,7 @@ static void synced(struct engine_request *base)
     struct connection *connection = request->connection;
     struct error ignored;
 
+    dispatch_slow_done(request, base);
     if (connection != NULL && connection->snapshot && base->status != 0) {
         (void)end(connection, false, &ignored);
     }

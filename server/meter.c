@@ -1,6 +1,7 @@
 #include "server/meter.h"
 
 #include "core/check.h"
+#include "core/probe.h"
 #include "proto/message.h"
 #include "server/clock.h"
 #include "server/reply.h"
@@ -43,6 +44,7 @@ static const struct {
     [MESSAGE_ACCESS] = {"access", METER_QUERY},
     [MESSAGE_SNAPSHOT_BEGIN] = {"snapshot_begin", METER_TOPIC},
     [MESSAGE_SNAPSHOT_END] = {"snapshot_end", METER_TOPIC},
+    [MESSAGE_SLOWLOG] = {"slowlog", METER_QUERY},
 };
 
 static const char *const classes[METER_CLASSES] = {
@@ -84,7 +86,9 @@ void meter_reply(struct meter *meter, const struct reply_to *to, unsigned status
         to->type < METER_TYPES && types[to->type].name != NULL ? to->type : TYPE_UNKNOWN;
 
     CHECK(status < METER_STATUSES);
+    PROBE4(request_done, to->type, to->id, status, to->began_us);
     meter->replies[type][status]++;
+    meter->last_status = status;
     meter->denied += status == (unsigned)-TUSK_EDENIED ? 1 : 0;
     if (to->began_us == 0) {
         return; /* Refused before the time was known */

@@ -40,6 +40,7 @@ struct meter {
     struct histogram turn_us;
     struct histogram lag_us;
     uint64_t replies[METER_TYPES][METER_STATUSES];
+    unsigned last_status;
     uint64_t denied;   /* Refused by an access rule */
     uint64_t sweep_us; /* When the loop's timer should fire next; 0: it does not run */
     unsigned ended;    /* Replies made in this turn whose duration is not known yet */

@@ -33,7 +33,11 @@ struct request {
     union {
         struct engine_append append;
         struct engine_read read;
-        struct engine_command command;
+        struct {
+            struct engine_command command;
+            char topic_name[ENGINE_NAME_SIZE_MAX]; /* As it was asked for; a delete leaves none */
+            uint8_t topic_name_size;
+        };
     } u;
 };
 

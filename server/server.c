@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "core/check.h"
 #include "core/engine.h"
+#include "core/probe.h"
 #include "server/clock.h"
 #include "server/connection.h"
 #include "server/exit_status.h"
@@ -136,6 +137,7 @@ static void stop_engine(struct server *server)
     notify_stopping("making everything durable");
     listener_stop(&server->listener);
     leave_stop_signals(server);
+    slowlog_turn(&server->slowlog);
     if (engine_stop(server->engine, &now, &err) != 0) {
         log_error("engine", "the stop is not clean, the next start recovers: %s", err.text);
         begin_drain(server, EXIT_STATUS_IO, FAIL_FLUSH_MS);
@@ -280,11 +282,14 @@ static void end_turn(struct server *server)
     }
     server->staging = false;
     server->turn_due = false;
+    slowlog_turn(&server->slowlog);
+    PROBE2(turn_begin, server->requests_used, server->counters.requests);
     if (server->state == SERVER_SERVING) {
         more = engine_poll(server->engine, &now);
         check_failed_disk(server);
     }
     flush_dirty(server);
+    PROBE2(turn_done, server->requests_used, server->counters.requests);
     if (server->meter.ended > 0) {
         meter_turn(&server->meter, server->stage_us, clock_mono_us());
     }
@@ -358,6 +363,8 @@ static void on_watchdog(uv_timer_t *timer)
 
 void server_reconfigured(struct server *server)
 {
+    slowlog_configure(&server->slowlog, server->options->slowlog_threshold,
+                      server->options->slowlog_entries);
     server->pool.limit_bytes = server->options->total_bytes_max;
     sweep_start(server);
     listener_reconfigured(&server->listener, access_any(server->config));
@@ -441,6 +448,8 @@ int server_init(struct server *server, const struct config *config, struct engin
     server->listener.fd = -1;
     spin_init(&server->spin, uv_available_parallelism());
     pool_init(&server->pool, server->options->total_bytes_max);
+    slowlog_configure(&server->slowlog, server->options->slowlog_threshold,
+                      server->options->slowlog_entries);
     rc = uv_loop_init(&server->loop);
     if (rc != 0) {
         return error_errno(err, -rc, "start the event loop");
@@ -478,5 +487,6 @@ void server_deinit(struct server *server)
     request_deinit(server);
     users_deinit(server);
     lease_deinit(server);
+    slowlog_deinit(&server->slowlog);
     pool_deinit(&server->pool);
 }

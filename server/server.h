@@ -26,6 +26,7 @@
 #include "server/listener.h"
 #include "server/meter.h"
 #include "server/pool.h"
+#include "server/slowlog.h"
 #include "server/spin.h"
 #include "server/stall.h"
 #include "server/users.h"
@@ -103,6 +104,7 @@ struct server {
 
     struct server_counters counters;
     struct meter meter;
+    struct slowlog slowlog;
 };
 
 /* Prepare the loop and its handles, except the listener. engine_fd: as io_poll_fd(). 0, or a

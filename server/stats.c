@@ -14,6 +14,7 @@ void stats_server(const struct server *server, stats_fn *fn, void *arg)
     fn(arg, "requests", server->counters.requests);
     fn(arg, "requests_in_flight", server->requests_used);
     fn(arg, "requests_denied", server->meter.denied);
+    fn(arg, "requests_slow", server->slowlog.count);
     fn(arg, "bytes_received", server->counters.bytes_received);
     fn(arg, "bytes_sent", server->counters.bytes_sent);
     fn(arg, "bytes_sent_from_cache", server->counters.bytes_sent_from_cache);

@@ -146,6 +146,13 @@ static int take_namespace(void *user, const struct tusk_namespace_info *info)
     return 0;
 }
 
+static int take_slow(void *user, const struct tusk_slow_request *slow)
+{
+    (void)user;
+    sum += strlen(slow->request) + strlen(slow->space) + strlen(slow->topic) + strlen(slow->client);
+    return 0;
+}
+
 static int take_config(void *user, const struct tusk_config_item *item)
 {
     (void)user;
@@ -233,7 +240,7 @@ static int administer(struct tusk *t, unsigned how)
     struct tusk_cursor_place place;
     uint64_t value;
 
-    switch (how % 20) {
+    switch (how % 21) {
     case 0:
         return tusk_topic_create(t, "t", &setting, 1, &value);
     case 1:
@@ -271,6 +278,8 @@ static int administer(struct tusk *t, unsigned how)
         return tusk_snapshot_begin(t, &snapshot);
     case 18:
         return tusk_snapshot_end(t, 1);
+    case 19:
+        return how % 2 == 0 ? tusk_slowlog_forget(t, how) : tusk_slowlog(t, how, take_slow, NULL);
     default:
         return tusk_seek(t, "t", "c", from, &place);
     }

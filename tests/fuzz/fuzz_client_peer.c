@@ -234,6 +234,14 @@ static size_t success_body(uint8_t *body, const struct waiting *to, uint16_t typ
         message_list_head_encode(body, say % 3 == 0, 1);
         return MESSAGE_LIST_HEAD_SIZE +
                message_config_item_encode(body + MESSAGE_LIST_HEAD_SIZE, &option);
+    case MESSAGE_SLOWLOG:
+        message_list_head_encode(body, say % 3 == 0, 1);
+        return MESSAGE_LIST_HEAD_SIZE +
+               message_slow_encode(body + MESSAGE_LIST_HEAD_SIZE,
+                                   &(struct message_slow){.number = say,
+                                                          .status = (uint16_t)(say % 20),
+                                                          .request = {"append", 6},
+                                                          .client = {"c", 1}});
     case MESSAGE_ACCESS:
         return message_access_reply_encode(
             body, &(struct message_access_reply){.uid = say, .rights = 3, .user = {"t", 1}});

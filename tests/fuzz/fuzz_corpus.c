@@ -53,6 +53,7 @@ static const char *const request_names[MESSAGE_TYPE_END] = {
     [MESSAGE_ACCESS] = "access",
     [MESSAGE_SNAPSHOT_BEGIN] = "snapshot-begin",
     [MESSAGE_SNAPSHOT_END] = "snapshot-end",
+    [MESSAGE_SLOWLOG] = "slowlog",
 };
 
 static const char *const reply_names[REPLY_KIND_END] = {
@@ -70,6 +71,7 @@ static const char *const reply_names[REPLY_KIND_END] = {
     [REPLY_CONFIG] = "reply-config",
     [REPLY_ACCESS] = "reply-access",
     [REPLY_SNAPSHOT] = "reply-snapshot",
+    [REPLY_SLOWLOG] = "reply-slowlog",
 };
 
 /* A request of this type that is small. */
@@ -103,6 +105,9 @@ static void write_messages(void)
     int kind;
 
     for (type = MESSAGE_HELLO; type < MESSAGE_TYPE_END; type++) {
+        if (!message_type_known(type)) {
+            continue;
+        }
         put_u16(bytes, type);
         write_file("message", request_names[type], bytes, 2 + small_request(type, bytes + 2));
     }

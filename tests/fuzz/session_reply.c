@@ -42,6 +42,8 @@ static enum reply_kind kind_of(uint16_t type)
         return REPLY_STATS;
     case MESSAGE_CONFIG:
         return REPLY_CONFIG;
+    case MESSAGE_SLOWLOG:
+        return REPLY_SLOWLOG;
     case MESSAGE_ACCESS:
         return REPLY_ACCESS;
     case MESSAGE_SNAPSHOT_BEGIN:

@@ -126,7 +126,7 @@ nonsense_is_refused_with_a_remedy() {
     for words in '' nonsense --nonsense '-o xml topics' '--timeout 0 ping' append read 'read o -C 0' \
         'read o --max-bytes 0' 'read o --from x' 'checkpoint o x' 'seek o x' 'topic set o x=1' 'topic trim o x' \
         'append o x --batch 0' 'append o x --ack x' 'append -f x o y' 'bench x' 'bench append --clients 0' \
-        'cursor x' 'ns ls x' 'sync x' 'stat --watch x' config 'config show x' 'config diff x' 'whoami x' acl 'acl check'; do
+        'cursor x' 'ns ls x' 'sync x' 'stat --watch x' config 'config show x' 'config diff x' 'whoami x' acl 'acl check' 'slowlog x' 'slowlog --limit 0'; do
         # shellcheck disable=SC2086
         expect 2 '*' "$tusk" $words
     done
@@ -136,7 +136,7 @@ nonsense_is_refused_with_a_remedy() {
     says "*'fsync=each'*namespace*retention*"
     expect 0 'Usage: tusk *' "$tusk" --usage
     for words in append read checkpoint seek cursors 'cursor create' 'cursor delete' topics 'topic create' \
-        'topic delete' 'topic trim' 'topic set' info 'ns ls' 'ns create' 'ns set' 'ns delete' sync 'config show' 'config diff' whoami 'acl check' stat ping bench; do
+        'topic delete' 'topic trim' 'topic set' info 'ns ls' 'ns create' 'ns set' 'ns delete' sync 'config show' 'config diff' whoami 'acl check' slowlog stat ping bench; do
         # shellcheck disable=SC2086
         expect 0 "Usage: tusk $words *--timeout*" "$tusk" $words --help
     done

@@ -158,7 +158,7 @@ static void unknown_types_are_answered(void **state)
 
     wire_open(&wire, daemon->socket, "default");
     for (type = 0; type < 300; type++) {
-        if (type >= MESSAGE_HELLO && type < MESSAGE_TYPE_END) {
+        if (message_type_known(type)) {
             continue;
         }
         wire_send_frame(&wire, 20, type, type, "abcd", 4);
@@ -186,6 +186,9 @@ static void malformed_bodies_are_answered(void **state)
 
     wire_open(&wire, daemon->socket, "default");
     for (type = MESSAGE_PING; type < MESSAGE_TYPE_END; type++) {
+        if (!message_type_known(type)) {
+            continue;
+        }
         wire_send_frame(&wire, FRAME_HEADER_SIZE + sizeof zeros, type, type, zeros, sizeof zeros);
         assert_true(wire_receive(&wire, &reply));
         assert_int_equal(reply.status, TUSK_EINVALID);

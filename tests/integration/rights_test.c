@@ -43,6 +43,7 @@ struct answers {
     int space_create;
     int config;
     int snapshot;
+    int slowlog;
     int other;       /* What bob may do */
     uint16_t rights; /* As ACCESS says */
     uint32_t uid;
@@ -174,6 +175,7 @@ static void ask_all(struct wire *wire, struct answers *answers)
     const struct message trim = {.type = MESSAGE_TOPIC_TRIM,
                                  .u.topic_trim = {.topic = wire_topic("t"), .offset = 0}};
     const struct message config = {.type = MESSAGE_CONFIG, .u.config = {.max = 1}};
+    const struct message slowlog = {.type = MESSAGE_SLOWLOG, .u.slowlog = {.max = 1}};
     const struct message list = {.type = MESSAGE_TOPIC_LIST, .u.list = {.max = 1}};
 
     answers->append = wire_append_one(wire, "t", "x");
@@ -190,6 +192,7 @@ static void ask_all(struct wire *wire, struct answers *answers)
     answers->config = call(wire, &config);
     answers->snapshot = call(wire, &begin);
     (void)call(wire, &end);
+    answers->slowlog = call(wire, &slowlog);
     answers->spaces = count_spaces(wire);
     answers->other = ask_access(wire, "4002", answers);
     wire_need(ask_access(wire, "", answers) == 0, "everybody may ask about himself");
@@ -267,6 +270,7 @@ static void expect_rights(const struct answers *answers, bool read, bool append,
     expect(answers->space_set, admin);
     expect(answers->config, admin);
     expect(answers->snapshot, admin);
+    expect(answers->slowlog, admin);
     expect(answers->other, admin);
     assert_int_equal(answers->rights, (read ? MESSAGE_RIGHT_READ : 0) |
                                           (append ? MESSAGE_RIGHT_APPEND : 0) |

@@ -329,9 +329,13 @@ void ask_release(struct client *client);
 void ask_release_all(struct client *client);
 /* scene_access.c */
 void ask_access(struct client *client);
-/* A request without a body. */
+void reply_snapshot(struct client *client, struct call *call, const uint8_t *body, size_t size);
+/* A request that is little but its type. */
 void ask_simple(struct client *client, uint16_t type);
 void reply_access(struct client *client, struct call *call, const uint8_t *body, size_t size);
+/* scene_slowlog.c */
+void ask_slowlog(struct client *client);
+void reply_slowlog(struct client *client, struct call *call, const uint8_t *body, size_t size);
 /* scene_frame.c */
 void ask_hello(struct client *client);
 void ask_nonsense(struct client *client);

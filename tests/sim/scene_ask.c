@@ -483,6 +483,9 @@ void ask_something(struct client *c)
     case MESSAGE_ACCESS:
         ask_access(c);
         break;
+    case MESSAGE_SLOWLOG:
+        ask_slowlog(c);
+        break;
     default:
         ask_simple(c, type);
         break;

@@ -56,6 +56,9 @@ static void choose_taste(struct scene *s)
     for (i = 0; i < MESSAGE_TYPE_END; i++) {
         taste->weights[i] = scene_below(s, 3) == 0 ? 0 : 1 + (unsigned)scene_below(s, 9);
     }
+    for (i = 0; i < MESSAGE_TYPE_END; i++) {
+        taste->weights[i] = message_type_known((uint16_t)i) ? taste->weights[i] : 0;
+    }
     taste->weights[0] = 0;
     taste->weights[MESSAGE_HELLO] = 0;
     taste->weights[MESSAGE_APPEND] = 20 + (unsigned)scene_below(s, 60);
@@ -116,6 +119,8 @@ static void choose_server(struct scene *s)
     options->frame_timeout = slow ? 30000 : between(s, 400, 2000);
     options->output_timeout = slow ? 30000 : between(s, 400, 2000);
     options->idle_timeout = scene_chance(s, 70) ? 0 : between(s, 500, 3000);
+    options->slowlog_threshold = scene_below(s, 40);
+    options->slowlog_entries = scene_below(s, 20);
     options->stop_timeout = between(s, 20, 3000);
     options->read_size_max = scene_chance(s, 50) ? 4u << 20 : between(s, 4096, 20000);
 }

@@ -1,6 +1,15 @@
 /* Requests that are little but their type: PING, SYNC, STATS, SNAPSHOT_BEGIN and SNAPSHOT_END. */
 #include "tests/sim/scene.h"
 
+void reply_snapshot(struct client *c, struct call *call, const uint8_t *body, size_t size)
+{
+    struct message_snapshot_reply reply;
+
+    if (message_snapshot_reply_decode(&reply, body, size) != 0) {
+        reply_unreadable(c, call);
+    }
+}
+
 void ask_simple(struct client *c, uint16_t type)
 {
     struct message message = {.type = type};

@@ -420,6 +420,9 @@ static bool told_what_is_there(struct client *c, struct call *call, const uint8_
     case MESSAGE_CONFIG:
         config_reply(c, call, body, size);
         return true;
+    case MESSAGE_SLOWLOG:
+        reply_slowlog(c, call, body, size);
+        return true;
     case MESSAGE_ACCESS:
         reply_access(c, call, body, size);
         return true;
@@ -432,7 +435,6 @@ void reply_told(struct client *c, struct call *call, const uint8_t *body, size_t
 {
     struct message_topic_info info;
     struct message_read_reply read;
-    struct message_snapshot_reply snapshot;
 
     if (told_what_is_there(c, call, body, size)) {
         return;
@@ -468,9 +470,7 @@ void reply_told(struct client *c, struct call *call, const uint8_t *body, size_t
         check_info(c, call, &info);
         return;
     case MESSAGE_SNAPSHOT_BEGIN:
-        if (message_snapshot_reply_decode(&snapshot, body, size) != 0) {
-            reply_unreadable(c, call);
-        }
+        reply_snapshot(c, call, body, size);
         synced(c, call);
         return;
     case MESSAGE_SYNC:

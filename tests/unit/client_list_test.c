@@ -13,7 +13,8 @@ struct admin {
     struct peer *peer;
     struct peer_request last;
     char name[256];
-    int rounds; /* Requests to answer */
+    int rounds;   /* Requests to answer */
+    bool repeats; /* SLOWLOG: with the same page, and more to come */
 };
 
 static size_t topic_page(uint8_t *body, const struct message_list *list)
@@ -53,6 +54,39 @@ static size_t config_page(uint8_t *body, const struct message_config *wanted)
     message_list_head_encode(body, end < 3, (uint16_t)(end - wanted->from));
     for (i = wanted->from; i < end; i++) {
         size += message_config_item_encode(body + size, &items[i]);
+    }
+    return size;
+}
+
+/* Numbers 9 and 8, then 3 and the end. */
+static size_t slow_page(uint8_t *body, const struct message_slowlog *wanted, bool repeats)
+{
+    const bool first = repeats || wanted->before == 0;
+    size_t size = MESSAGE_LIST_HEAD_SIZE;
+    uint64_t number;
+
+    if (wanted->forget) {
+        message_list_head_encode(body, false, 0);
+        return size;
+    }
+    message_list_head_encode(body, first, first ? 2 : 1);
+    for (number = first ? 9 : 3; number == 9 || number == 8 || number == 3; number--) {
+        size += message_slow_encode(body + size, &(struct message_slow){.number = number,
+                                                                        .time_us = 10,
+                                                                        .duration_us = 18,
+                                                                        .waited_us = 3,
+                                                                        .queued_us = 4,
+                                                                        .worked_us = 5,
+                                                                        .synced_us = 6,
+                                                                        .entries = 7,
+                                                                        .bytes = 8,
+                                                                        .pid = 9,
+                                                                        .uid = 11,
+                                                                        .status = 2,
+                                                                        .request = {"append", 6},
+                                                                        .space = {"eu", 2},
+                                                                        .topic = {"t", 1},
+                                                                        .client = {"cc", 2}});
     }
     return size;
 }
@@ -102,6 +136,8 @@ static size_t admin_body(struct admin *admin, uint8_t *body)
                                                        .root = {"/var/lib/tusk", 13},
                                                        .dir = {"ns/eu", 5},
                                                    });
+    case MESSAGE_SLOWLOG:
+        return slow_page(body, &message->u.slowlog, admin->repeats);
     case MESSAGE_CONFIG:
         return config_page(body, &message->u.config);
     case MESSAGE_STATS:
@@ -269,6 +305,92 @@ static void configuration_is_listed(void **state)
     assert_true(admin->last.message.u.config.files);
 }
 
+struct slow_seen {
+    uint64_t numbers[4];
+    unsigned count;
+    unsigned stop_at; /* Calls; 0: it takes all */
+};
+
+static int take_slow(void *user, const struct tusk_slow_request *slow)
+{
+    struct slow_seen *seen = user;
+
+    assert_int_equal(slow->size, sizeof *slow);
+    assert_int_equal(slow->code, -2);
+    assert_int_equal(slow->time_us, 10);
+    assert_int_equal(slow->duration_us, 18);
+    assert_int_equal(slow->waited_us, 3);
+    assert_int_equal(slow->queued_us, 4);
+    assert_int_equal(slow->worked_us, 5);
+    assert_int_equal(slow->synced_us, 6);
+    assert_int_equal(slow->entries, 7);
+    assert_int_equal(slow->bytes, 8);
+    assert_int_equal(slow->pid, 9);
+    assert_int_equal(slow->uid, 11);
+    assert_string_equal(slow->request, "append");
+    assert_string_equal(slow->space, "eu");
+    assert_string_equal(slow->topic, "t");
+    assert_string_equal(slow->client, "cc");
+    seen->numbers[seen->count++] = slow->number;
+    return seen->count == seen->stop_at;
+}
+
+/* Slow requests arrive over as many replies as it takes, each asked for from below the last one; the
+ * caller may say how many it wants, and have enough. */
+static void slow_requests_are_listed(void **state)
+{
+    struct admin *admin = *state;
+    struct tusk *t = admin->peer->t;
+    pthread_t thread = serve(admin, 2);
+    struct slow_seen seen = {.count = 0};
+
+    assert_int_equal(tusk_slowlog(t, 0, take_slow, &seen), TUSK_OK);
+    served(thread);
+    assert_int_equal(seen.count, 3);
+    assert_int_equal(seen.numbers[0], 9);
+    assert_int_equal(seen.numbers[2], 3);
+    assert_int_equal(admin->last.message.u.slowlog.before, 8);
+
+    thread = serve(admin, 1);
+    seen = (struct slow_seen){.count = 0};
+    assert_int_equal(tusk_slowlog(t, 2, take_slow, &seen), TUSK_OK);
+    served(thread);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(admin->last.message.u.slowlog.max, 2);
+
+    thread = serve(admin, 1);
+    seen = (struct slow_seen){.stop_at = 1};
+    assert_int_equal(tusk_slowlog(t, 0, take_slow, &seen), TUSK_OK);
+    served(thread);
+    assert_int_equal(seen.count, 1);
+}
+
+/* A daemon that repeats itself would keep the caller for ever. */
+static void slow_requests_that_do_not_end_are_refused(void **state)
+{
+    struct admin *admin = *state;
+    pthread_t thread = serve(admin, 2);
+    struct slow_seen seen = {.count = 0};
+
+    admin->repeats = true;
+    assert_int_equal(tusk_slowlog(admin->peer->t, 0, take_slow, &seen), TUSK_EPROTOCOL);
+    served(thread);
+    assert_int_equal(seen.count, 2);
+}
+
+/* The daemon forgets up to and with a number, or all. */
+static void slow_requests_are_forgotten(void **state)
+{
+    struct admin *admin = *state;
+    pthread_t thread = serve(admin, 2);
+
+    assert_int_equal(tusk_slowlog_forget(admin->peer->t, 9), TUSK_OK);
+    assert_int_equal(tusk_slowlog_forget(admin->peer->t, UINT64_MAX), TUSK_OK);
+    served(thread);
+    assert_true(admin->last.message.u.slowlog.forget);
+    assert_int_equal(admin->last.message.u.slowlog.before, 0);
+}
+
 /* What is asked about whom arrives, and so does the answer. */
 static void access_is_told(void **state)
 {
@@ -367,6 +489,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(lists_go_through_all_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(cursors_namespaces_and_stats_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(configuration_is_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(slow_requests_are_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(slow_requests_that_do_not_end_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(slow_requests_are_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(access_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(snapshots_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(settings_are_sorted_and_unique, setup, teardown),

@@ -63,6 +63,8 @@ static void times_need_a_unit(void **state)
     expect(VALUE_TIME, "7d", UINT64_C(7) * 24 * 3600 * 1000);
     expect(VALUE_TIME, "2h", 7200000);
     expect(VALUE_TIME, "3m", 180000);
+    expect(VALUE_TIME, "none", 0);
+    refuse(VALUE_TIME, "non");
     refuse(VALUE_TIME, "200");
     refuse(VALUE_TIME, "200us");
     refuse(VALUE_TIME, "1s2ms");

@@ -20,6 +20,7 @@ foreach(test
     read_test
     read_damage_test
     read_wait_test
+    request_times_test
     flusher_test
     recovery_table_test
     recovery_rows_test

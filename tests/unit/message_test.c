@@ -39,6 +39,12 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Whether there is such a request: some numbers in between are not used. */
+static bool kind_known(int kind)
+{
+    return kind >= MESSAGE_TYPE_END || message_type_known((uint16_t)kind);
+}
+
 /* A valid body of this kind into f->body; its size. */
 static size_t random_body(struct fixture *f, int kind)
 {
@@ -86,6 +92,9 @@ static void requests_round_trip(void **state)
     int round;
 
     for (type = MESSAGE_HELLO; type < MESSAGE_TYPE_END; type++) {
+        if (!message_type_known(type)) {
+            continue;
+        }
         for (round = 0; round < 500; round++) {
             struct message sent;
             struct message received;
@@ -123,6 +132,9 @@ static void every_truncation_is_refused(void **state)
     int round;
 
     for (kind = MESSAGE_HELLO; kind < BODY_KIND_COUNT; kind++) {
+        if (!kind_known(kind)) {
+            continue;
+        }
         for (round = 0; round < 10; round++) {
             size_t size = random_body(f, kind);
             size_t cut;
@@ -142,6 +154,9 @@ static void every_extension_is_refused(void **state)
     int extra;
 
     for (kind = MESSAGE_HELLO; kind < BODY_KIND_COUNT; kind++) {
+        if (!kind_known(kind)) {
+            continue;
+        }
         for (extra = 0; extra < 256; extra++) {
             size_t size = random_body(f, kind);
 
@@ -160,6 +175,9 @@ static void every_bit_means_something_or_is_refused(void **state)
     int round;
 
     for (kind = MESSAGE_HELLO; kind < BODY_KIND_COUNT; kind++) {
+        if (!kind_known(kind)) {
+            continue;
+        }
         for (round = 0; round < 3; round++) {
             size_t size = random_body(f, kind);
             size_t bits = size * 8 < 4096 ? size * 8 : 4096;
@@ -205,6 +223,9 @@ static void damaged_bodies_never_crash(void **state)
     int round;
 
     for (kind = MESSAGE_HELLO; kind < BODY_KIND_COUNT; kind++) {
+        if (!kind_known(kind)) {
+            continue;
+        }
         for (round = 0; round < 1000; round++) {
             size_t size = random_body(f, kind);
             int damage;
@@ -225,6 +246,9 @@ static void encoders_write_exactly_the_size_they_say(void **state)
     int round;
 
     for (type = MESSAGE_HELLO; type < MESSAGE_TYPE_END; type++) {
+        if (!message_type_known(type)) {
+            continue;
+        }
         for (round = 0; round < 50; round++) {
             struct message message;
             uint8_t *exact;

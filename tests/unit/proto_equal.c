@@ -122,6 +122,9 @@ bool message_equal(const struct message *a, const struct message *b)
         return a->u.release.count == b->u.release.count &&
                memcmp(a->u.release.leases, b->u.release.leases,
                       a->u.release.count * sizeof a->u.release.leases[0]) == 0;
+    case MESSAGE_SLOWLOG:
+        return a->u.slowlog.max == b->u.slowlog.max && a->u.slowlog.before == b->u.slowlog.before &&
+               a->u.slowlog.forget == b->u.slowlog.forget;
     case MESSAGE_ACCESS:
         return name_equal(&a->u.access.user, &b->u.access.user) &&
                name_equal(&a->u.access.space, &b->u.access.space);

@@ -182,6 +182,7 @@ static int mirror_item(struct mirror *mirror, enum reply_kind kind, struct messa
     struct message_cursor_info cursor;
     struct message_namespace_info space;
     struct message_config_item option;
+    struct message_slow slow;
     struct message_stat stat;
     size_t need;
     int rc;
@@ -214,6 +215,14 @@ static int mirror_item(struct mirror *mirror, enum reply_kind kind, struct messa
         if (rc == 1) {
             need = message_config_item_size(&option);
             require(message_config_item_encode(mirror_room(mirror, need), &option) == need);
+        }
+        return rc;
+    }
+    if (kind == REPLY_SLOWLOG) {
+        rc = message_slow_list_next(reader, &slow);
+        if (rc == 1) {
+            need = message_slow_size(&slow);
+            require(message_slow_encode(mirror_room(mirror, need), &slow) == need);
         }
         return rc;
     }
@@ -283,6 +292,7 @@ int mirror_reply(enum reply_kind kind, const uint8_t *body, size_t size, uint8_t
     case REPLY_NAMESPACE_LIST:
     case REPLY_STATS:
     case REPLY_CONFIG:
+    case REPLY_SLOWLOG:
         rc = mirror_list(&mirror, kind, body, size);
         break;
     case REPLY_ACCESS:

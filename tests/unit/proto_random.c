@@ -215,6 +215,13 @@ static void random_config(struct random *random, struct message_config *config)
     config->files = random_below(random, 2) == 0;
 }
 
+static void random_slowlog(struct random *random, struct message_slowlog *slowlog)
+{
+    slowlog->max = (uint32_t)(1 + random_below(random, MESSAGE_LIST_MAX));
+    slowlog->before = random_number(random);
+    slowlog->forget = random_below(random, 2) == 0;
+}
+
 static void random_release(struct random *random, struct message_release *release)
 {
     uint16_t i;
@@ -293,6 +300,9 @@ void random_message(struct random *random, struct random_pool *pool, uint16_t ty
     case MESSAGE_ACCESS:
         message->u.access.user = random_name(random, pool, 0);
         message->u.access.space = random_name(random, pool, 0);
+        break;
+    case MESSAGE_SLOWLOG:
+        random_slowlog(random, &message->u.slowlog);
         break;
     case MESSAGE_NAMESPACE_DELETE:
         message->u.name = random_name(random, pool, 1);
@@ -394,6 +404,28 @@ static size_t random_config_item(struct random *random, struct random_pool *pool
     return message_config_item_encode(out, &item);
 }
 
+static size_t random_slow(struct random *random, struct random_pool *pool, uint8_t *out)
+{
+    struct message_slow item = {.number = random_number(random),
+                                .time_us = random_number(random),
+                                .duration_us = random_number(random),
+                                .waited_us = random_number(random),
+                                .queued_us = random_number(random),
+                                .worked_us = random_number(random),
+                                .synced_us = random_number(random),
+                                .entries = random_number(random),
+                                .bytes = random_number(random),
+                                .pid = (uint32_t)random_number(random),
+                                .uid = (uint32_t)random_number(random),
+                                .status = (uint16_t)random_number(random)};
+
+    item.request = random_name(random, pool, 1);
+    item.space = random_name(random, pool, 0);
+    item.topic = random_name(random, pool, 0);
+    item.client = random_text(random, pool, 0, 63);
+    return message_slow_encode(out, &item);
+}
+
 static size_t random_item(struct random *random, struct random_pool *pool, enum reply_kind kind,
                           uint8_t *out)
 {
@@ -421,6 +453,9 @@ static size_t random_item(struct random *random, struct random_pool *pool, enum 
     }
     if (kind == REPLY_CONFIG) {
         return random_config_item(random, pool, out);
+    }
+    if (kind == REPLY_SLOWLOG) {
+        return random_slow(random, pool, out);
     }
     stat.name = random_name(random, pool, 1);
     return message_stat_encode(out, &stat);
@@ -493,6 +528,7 @@ size_t random_reply(struct random *random, struct random_pool *pool, enum reply_
     case REPLY_NAMESPACE_LIST:
     case REPLY_STATS:
     case REPLY_CONFIG:
+    case REPLY_SLOWLOG:
         return random_list(random, pool, kind, out);
     case REPLY_ACCESS:
         access.user = random_name(random, pool, 0);

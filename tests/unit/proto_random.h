@@ -52,6 +52,7 @@ enum reply_kind {
     REPLY_CONFIG,
     REPLY_ACCESS,
     REPLY_SNAPSHOT,
+    REPLY_SLOWLOG,
     REPLY_KIND_END
 };
 
