@@ -111,6 +111,7 @@ enum dispatch_result dispatch_snapshot_begin(struct connection *connection, stru
     command = &request->u.command;
     memset(command, 0, sizeof *command);
     command->kind = ENGINE_SYNC;
+    request->u.topic_name_size = 0; /* It is about none */
     request_begin(request, &command->base, synced);
     server_stage(connection->server);
     engine_command(connection->ns, command);

@@ -83,7 +83,7 @@ def check_script(path, probes):
 
 def check_requests(path, source):
     """Numbers and names as the daemon has them."""
-    header = (source / "proto/message.h").read_text(encoding="utf-8")
+    header = (source / "proto/message_numbers.h").read_text(encoding="utf-8")
     types = {int(number): name.lower() for name, number in re.findall(r"^    MESSAGE_(\w+) = (\d+),$",
                                                                       header.partition("enum message_type {")[2].partition("}")[0],
                                                                       re.MULTILINE)}
