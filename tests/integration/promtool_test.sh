@@ -9,7 +9,7 @@ set -uo pipefail
 tuskd=$1 tusk=$2 rules=$3
 promtool=${PROMTOOL:-promtool}
 command -v "$promtool" >/dev/null || {
-    echo "SKIPPED: promtool is not installed (Debian: prometheus, whose installation may start a server)"
+    echo "SKIPPED: promtool is not there (./check takes it out of Debian's package prometheus, whose installation may start a server)"
     exit 77
 }
 dir=$(mktemp -d)
