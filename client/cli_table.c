@@ -3,18 +3,13 @@
 #include "proto/message.h"
 
 #include <inttypes.h>
+#include <libsmartcols.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
-void table_begin(struct table *table, const struct cli *cli, const struct column *columns,
-                 size_t column_count)
-{
-    *table = (struct table){
-        .output = cli_output_kind(cli), .columns = columns, .column_count = column_count};
-    if (table->output == OUTPUT_JSON) {
-        (void)putchar('[');
-    }
-}
+#define HEAD_SIZE 32u
+#define HEAD_COLOR "\033[1m"
 
 /* ---- JSON and tabs: written as it comes ---- */
 
@@ -119,34 +114,100 @@ static void table_write_json(struct table *table, const struct column *column, s
     }
 }
 
-/* ---- Tables: held until the end ---- */
+/* ---- Tables: held until the end, and aligned by libsmartcols ---- */
 
-/* Where the next cell goes. NULL: out of memory. */
-static char **table_room(struct table *table)
+__attribute__((noreturn)) static void out_of_memory(void)
 {
-    if (table->cell_count == table->cell_capacity) {
-        size_t capacity = table->cell_capacity == 0 ? 64 : 2 * table->cell_capacity;
-        char **cells = realloc(table->cells, capacity * sizeof *cells);
-
-        if (cells == NULL) {
-            return NULL;
-        }
-        table->cells = cells;
-        table->cell_capacity = capacity;
-    }
-    return &table->cells[table->cell_count];
+    cli_say("out of memory");
+    exit(CLI_FAILED);
 }
 
-static void table_hold(struct table *table, const char *text)
+/* "start_us" as a head: "START US". */
+static void head_text(char out[HEAD_SIZE], const char *name)
 {
-    char **cell = table_room(table);
+    size_t i;
 
-    /* fanalyzer-suppress malloc-leak: the copy is in table->cells, which realloc() moved */
-    if (cell == NULL || (*cell = strdup(text)) == NULL) {
-        cli_say("out of memory");
-        exit(CLI_FAILED);
+    for (i = 0; i + 1 < HEAD_SIZE && name[i] != '\0'; i++) {
+        out[i] = name[i] == '_'                     ? ' '
+                 : name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 32)
+                                                    : name[i];
     }
-    table->cell_count++;
+    out[i] = '\0';
+}
+
+static void hold_begin(struct table *table)
+{
+    size_t i;
+
+    table->held = scols_new_table();
+    if (table->held == NULL || scols_table_set_column_separator(table->held, "  ") != 0) {
+        out_of_memory();
+    }
+    /* Rows are not cut to a terminal's width: what is cut cannot be read. */
+    (void)scols_table_set_termforce(table->held, SCOLS_TERMFORCE_NEVER);
+    (void)scols_table_enable_colors(table->held, cli_colored(stdout));
+    for (i = 0; i < table->column_count; i++) {
+        const int flags = table->columns[i].kind == COLUMN_NUMBER ? SCOLS_FL_RIGHT : 0;
+        char head[HEAD_SIZE];
+        struct libscols_column *column;
+
+        head_text(head, table->columns[i].name);
+        column = scols_table_new_column(table->held, head, 0, flags);
+        if (column == NULL ||
+            scols_cell_set_color(scols_column_get_header(column), HEAD_COLOR) != 0) {
+            out_of_memory();
+        }
+    }
+}
+
+static void hold(struct table *table, size_t index, const char *text)
+{
+    if (index == 0) {
+        table->row = scols_table_new_line(table->held, NULL);
+    }
+    if (table->row == NULL || scols_line_set_data(table->row, index, text) != 0) {
+        out_of_memory();
+    }
+}
+
+/* Of a table without rows libsmartcols shows nothing, not even what is not there. */
+static void print_heads(const struct table *table)
+{
+    size_t i;
+
+    cli_head(true);
+    for (i = 0; i < table->column_count; i++) {
+        char head[HEAD_SIZE];
+
+        head_text(head, table->columns[i].name);
+        (void)printf("%s%s", i == 0 ? "" : "  ", head);
+    }
+    cli_head(false);
+    (void)putchar('\n');
+}
+
+/* Names are UTF-8, whatever the locale is. */
+static void hold_end(struct table *table)
+{
+    if (table->cell_count == 0) {
+        print_heads(table);
+    }
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    (void)scols_print_table(table->held);
+    (void)setlocale(LC_CTYPE, "C");
+    scols_unref_table(table->held);
+}
+
+void table_begin(struct table *table, const struct cli *cli, const struct column *columns,
+                 size_t column_count)
+{
+    *table = (struct table){
+        .output = cli_output_kind(cli), .columns = columns, .column_count = column_count};
+    if (table->output == OUTPUT_JSON) {
+        (void)putchar('[');
+    } else if (table->output == OUTPUT_TABLE) {
+        hold_begin(table);
+    }
 }
 
 static void table_cell(struct table *table, const char *text)
@@ -166,7 +227,8 @@ static void table_cell(struct table *table, const char *text)
         break;
     case OUTPUT_AUTO:
     case OUTPUT_TABLE:
-        table_hold(table, text);
+        hold(table, index, text);
+        table->cell_count++;
         break;
     }
 }
@@ -192,80 +254,12 @@ void table_decimal(struct table *table, double number)
     table_cell(table, text);
 }
 
-/* Columns a terminal needs for UTF-8 text, one for each character. */
-static size_t text_width(const char *text)
-{
-    size_t width = 0;
-
-    for (; *text != '\0'; text++) {
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    }
-    return width;
-}
-
-static void table_print_row(const struct table *table, const size_t *widths,
-                            const char *const *cells)
-{
-    size_t i;
-
-    for (i = 0; i < table->column_count; i++) {
-        bool last = i + 1 == table->column_count;
-        size_t pad = widths[i] - text_width(cells[i]);
-        bool right = table->columns[i].kind == COLUMN_NUMBER;
-
-        (void)printf("%*s", right ? (int)pad : 0, "");
-        print_printable(stdout, cells[i], strlen(cells[i]));
-        (void)printf("%*s%s", right || last ? 0 : (int)pad, "", last ? "\n" : "  ");
-    }
-}
-
-static void table_print(const struct table *table)
-{
-    char upper[16][32] = {0};
-    const char *names[16] = {0};
-    size_t widths[16] = {0};
-    size_t column;
-    size_t i;
-
-    if (table->column_count == 0) {
-        return;
-    }
-    for (column = 0; column < table->column_count; column++) {
-        for (i = 0; i < 31 && table->columns[column].name[i] != '\0'; i++) {
-            char c = table->columns[column].name[i];
-
-            upper[column][i] = c == '_' ? ' ' : c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
-        }
-        upper[column][i] = '\0';
-        names[column] = upper[column];
-        widths[column] = i;
-    }
-    for (i = 0; i < table->cell_count; i++) {
-        size_t width = text_width(table->cells[i]);
-
-        column = i % table->column_count;
-        widths[column] = width > widths[column] ? width : widths[column];
-    }
-    cli_head(true);
-    table_print_row(table, widths, names);
-    cli_head(false);
-    for (i = 0; i < table->cell_count; i += table->column_count) {
-        table_print_row(table, widths, (const char *const *)table->cells + i);
-    }
-}
-
 int table_end(struct table *table)
 {
-    size_t i;
-
     if (table->output == OUTPUT_JSON) {
         (void)fputs("]\n", stdout);
     } else if (table->output == OUTPUT_TABLE) {
-        table_print(table);
-        for (i = 0; i < table->cell_count; i++) {
-            free(table->cells[i]);
-        }
-        free(table->cells);
+        hold_end(table);
     }
     return cli_flush_output();
 }

@@ -18,14 +18,17 @@ struct column {
     enum column_kind kind;
 };
 
+struct libscols_line;
+struct libscols_table;
+
 struct table {
     enum cli_output output;
     const struct column *columns;
     size_t column_count;
-    char **cells; /* Owned; row after row */
     size_t cell_count;
-    size_t cell_capacity;
-    size_t rows; /* Whole ones written so far: JSON */
+    size_t rows;                 /* Whole ones written so far: JSON */
+    struct libscols_table *held; /* Owned until table_end() */
+    struct libscols_line *row;   /* The last one */
 };
 
 void table_begin(struct table *table, const struct cli *cli, const struct column *columns,

@@ -121,6 +121,19 @@ names_do_not_break_rows() {
     expect 0 '*' "$tusk" topic delete "$name"
 }
 
+# Characters that take two columns of a terminal do not shift what stands behind them.
+tables_are_aligned() {
+    local table wide narrow
+    expect 0 '*' "$tusk" append 日本語 x
+    expect 0 '*' "$tusk" append abcdef x
+    table=$("$tusk" topics -o table)
+    wide=$(sed -n 's/^日本語//p' <<<"$table")
+    narrow=$(sed -n 's/^abcdef//p' <<<"$table")
+    [ -n "$wide" ] && [ "${wide:0:20}" = "${narrow:0:20}" ] || fail "not aligned: $table"
+    expect 0 '*' "$tusk" topic delete 日本語
+    expect 0 '*' "$tusk" topic delete abcdef
+}
+
 nonsense_is_refused_with_a_remedy() {
     local words
     for words in '' nonsense --nonsense '-o xml topics' '--timeout 0 ping' append read 'read o -C 0' \
@@ -223,6 +236,7 @@ session_is_as_in_readme
 outputs_are_as_documented
 exit_codes_are_as_documented
 names_do_not_break_rows
+tables_are_aligned
 nonsense_is_refused_with_a_remedy
 damage_is_told
 access_is_told

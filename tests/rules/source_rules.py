@@ -79,7 +79,8 @@ LINKS = {
     "tusk_client": {"tusk_flags", "tusk_proto"},
     "tusk_shared": {"tusk_flags", "tusk_proto"},
     "tusk_static": {"$<INSTALL_INTERFACE:isal>"},
-    "tusk": {"tusk_client", "PkgConfig::LIBEDIT", "PkgConfig::NCURSES"},
+    "tusk": {"tusk_client", "PkgConfig::LIBEDIT", "PkgConfig::NCURSES",
+             "PkgConfig::SMARTCOLS"},
     "tusk_offline": {"tusk_flags", "tusk_core", "tusk_proto", "Threads::Threads"},
     "tusk-store": {"tusk_offline"},
 }
