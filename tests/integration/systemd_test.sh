@@ -41,14 +41,14 @@ fi
 for unit in tuskd.service tuskd@.service; do
     sed "s|^ExecStart=.*|ExecStart=$tuskd|" "$units/$unit" > "$dir/$unit"
 done
-cp "$units/tuskd.socket" "$units/tuskd@.socket" "$dir"
+cp "$units/tuskd.socket" "$units/tuskd@.socket" "$source/systemd/tuskd-metrics.socket" "$dir"
 # What stands in the build is as it is installed: nothing is left to be filled in.
 if grep -n '@[A-Z_]*@' "$dir"/tuskd* > "$dir/said"; then
     fail "a unit is not filled in"
 fi
 
 # A template is verified by one of its instances.
-for unit in tuskd.service tuskd.socket tuskd@second.service tuskd@second.socket; do
+for unit in tuskd.service tuskd.socket tuskd-metrics.socket tuskd@second.service tuskd@second.socket; do
     systemd-analyze verify --man=no "$dir/$unit" > "$dir/said" 2>&1 || fail "systemd-analyze verify $unit"
     if grep -q 'tuskd' "$dir/said"; then
         fail "systemd-analyze verify has something to say about $unit"

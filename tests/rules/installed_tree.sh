@@ -64,7 +64,7 @@ grep -qx "ExecStart=$dir/usr/bin/tuskd" "$dir/usr/lib/systemd/system/tuskd.servi
     { echo "tuskd.service starts something else than the installed daemon" >&2; exit 1; }
 grep -qx "ExecStart=$dir/usr/bin/tuskd" "$dir/usr/lib/systemd/system/tuskd@.service" ||
     { echo "tuskd@.service starts something else than the installed daemon" >&2; exit 1; }
-for file in systemd/system/tuskd.socket systemd/system/tuskd@.socket systemd/catalog/tusk.catalog sysusers.d/tusk.conf tmpfiles.d/tusk.conf; do
+for file in systemd/system/tuskd.socket systemd/system/tuskd@.socket systemd/system/tuskd-metrics.socket systemd/catalog/tusk.catalog sysusers.d/tusk.conf tmpfiles.d/tusk.conf; do
     test -s "$dir/usr/lib/$file" || { echo "no $file is installed" >&2; exit 1; }
 done
 # The sample that is installed is a valid configuration, also with everything in it in force.
