@@ -42,36 +42,6 @@ static void start(struct daemon *daemon)
     daemon_start_with(daemon, config_argument(daemon));
 }
 
-static unsigned count_logged(const struct daemon *daemon, const char *text)
-{
-    char line[DAEMON_LINE_SIZE];
-    FILE *log = fopen(daemon->log, "r");
-    unsigned count = 0;
-
-    assert_non_null(log);
-    while (fgets(line, sizeof line, log) != NULL) {
-        count += strstr(line, text) != NULL;
-    }
-    (void)fclose(log);
-    return count;
-}
-
-/* SIGHUP, and wait for the word that ends a reload. */
-static void reload(const struct daemon *daemon, const char *word)
-{
-    const unsigned before = count_logged(daemon, word);
-    const uint64_t end = daemon_now_ms() + DAEMON_WAIT_MS;
-
-    assert_int_equal(kill(daemon->pid, SIGHUP), 0);
-    while (count_logged(daemon, word) == before) {
-        assert_true(daemon_now_ms() < end);
-        (void)usleep(2000);
-    }
-}
-
-#define DONE "part=reload msg=\"done"
-#define REFUSED "part=reload msg=\"refused"
-
 static void expect_option(struct wire *wire, bool files, const char *space, const char *key,
                           const char *value, const char *origin)
 {
@@ -259,7 +229,7 @@ static void reload_applies_what_it_can(void **state)
     expect_option(&wire, true, "", "requests_max", "20", "tuskd.conf:2");
     expect_option(&wire, true, "default", "fsync", "each", "tuskd.conf:9");
     expect_option(&wire, false, "default", "fsync", "200ms", "stored");
-    reload(daemon, DONE);
+    fixture_reload(daemon, true);
     expect_option(&wire, false, "", "requests_max", "20", "tuskd.conf:2");
     expect_option(&wire, false, "", "ring_size", "64MiB", "default");
     expect_option(&wire, false, "", "io_threads", "4", "tuskd.conf:4");
@@ -310,21 +280,21 @@ static void bad_reload_changes_nothing(void **state)
     wire_open(&wire, daemon->socket, "default");
     for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         write_file(daemon, "tuskd.conf", bad[i]);
-        reload(daemon, REFUSED);
+        fixture_reload(daemon, false);
         expect_option(&wire, false, "", "requests_max", "10", "tuskd.conf:2");
         expect_option(&wire, false, "default", "fsync", "200ms", "stored");
     }
     assert_true(daemon_logged(daemon, "without a restart this does not fit together"));
     assert_int_equal(unlink(path_of(daemon, "tuskd.conf")), 0);
-    reload(daemon, REFUSED);
+    fixture_reload(daemon, false);
     assert_true(daemon_logged(daemon, "No such file"));
     assert_int_equal(mkdir(path_of(daemon, "tuskd.conf"), 0700), 0);
-    reload(daemon, REFUSED);
+    fixture_reload(daemon, false);
     assert_true(daemon_logged(daemon, "is a directory"));
     assert_int_equal(rmdir(path_of(daemon, "tuskd.conf")), 0);
     assert_int_equal(wire_append_one(&wire, "t", "x"), 0);
     write_file(daemon, "tuskd.conf", "[server]\nrequests_max = 30\n");
-    reload(daemon, DONE);
+    fixture_reload(daemon, true);
     expect_option(&wire, false, "", "requests_max", "30", "tuskd.conf:2");
     wire_close(&wire);
 }
@@ -343,7 +313,7 @@ static void bad_reload_tells_every_error(void **state)
         strcat(text, "wrong = 1\n");
     }
     write_file(daemon, "tuskd.conf", text);
-    reload(daemon, REFUSED);
+    fixture_reload(daemon, false);
     for (i = 0; i < 40; i++) {
         (void)snprintf(wanted, sizeof wanted, "tuskd.conf:%u: ", i + 2);
         assert_true(daemon_logged(daemon, wanted));
@@ -387,11 +357,11 @@ static void reloads_queue_up(void **state)
         write_file(daemon, "tuskd.conf", text);
         assert_int_equal(kill(daemon->pid, SIGHUP), 0);
     }
-    reload(daemon, DONE);
+    fixture_reload(daemon, true);
     wire_open(&wire, daemon->socket, "default");
     while (wire.hello.in_flight_max != 50 || wire.hello.fsync_ms != 50) {
         wire_close(&wire);
-        reload(daemon, DONE);
+        fixture_reload(daemon, true);
         wire_open(&wire, daemon->socket, "default");
     }
     wire_close(&wire);

@@ -77,3 +77,16 @@ void fixture_hear(int fd, char *heard, size_t size, const char *until)
         heard[used] = '\0';
     }
 }
+
+void fixture_reload(const struct daemon *daemon, bool done)
+{
+    const char *word = done ? "part=reload msg=\"done" : "part=reload msg=\"refused";
+    const unsigned before = daemon_count_logged(daemon, word);
+    const uint64_t end = daemon_now_ms() + DAEMON_WAIT_MS;
+
+    assert_int_equal(kill(daemon->pid, SIGHUP), 0);
+    while (daemon_count_logged(daemon, word) == before) {
+        assert_true(daemon_now_ms() < end);
+        (void)usleep(2000); /* Gentle to the machine */
+    }
+}

@@ -30,4 +30,7 @@ extern const char *const fixture_small[];
 #define FIXTURE_RUNNING_TEST(name)                                                                 \
     cmocka_unit_test_setup_teardown(name, fixture_setup_running, fixture_teardown)
 
+/* SIGHUP, and wait for the word that ends the reload: it must be done, or refused, as said. */
+void fixture_reload(const struct daemon *daemon, bool done);
+
 #endif

@@ -11,15 +11,6 @@ static int ask(struct wire *wire, uint16_t type)
     return wire_call(wire, &message, &reply);
 }
 
-static void await_held(struct wire *wire, uint64_t held)
-{
-    const uint64_t end = daemon_now_ms() + DAEMON_WAIT_MS;
-
-    while (wire_stat(wire, "held") != held) {
-        assert_true(daemon_now_ms() < end);
-    }
-}
-
 /* The reply names files that are there, and by an absolute path where they are. */
 static void the_reply_says_what_to_copy(void **state)
 {
@@ -60,9 +51,9 @@ static void it_ends_with_its_connection(void **state)
     assert_int_equal(ask(&first, MESSAGE_SNAPSHOT_BEGIN), TUSK_EBUSY);
     assert_int_equal(ask(&second, MESSAGE_SNAPSHOT_BEGIN), TUSK_EBUSY);
     assert_int_equal(ask(&second, MESSAGE_SNAPSHOT_END), TUSK_EINVALID);
-    await_held(&second, 1);
+    wire_await_stat(&second, "held", 1);
     wire_close(&first);
-    await_held(&second, 0);
+    wire_await_stat(&second, "held", 0);
     assert_true(daemon_logged(daemon, "went without ending it"));
     assert_int_equal(ask(&second, MESSAGE_SNAPSHOT_BEGIN), 0);
     assert_int_equal(ask(&second, MESSAGE_SNAPSHOT_END), 0);

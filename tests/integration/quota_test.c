@@ -67,16 +67,6 @@ static void send_append(struct wire *wire)
     free(bytes);
 }
 
-static void await_stat(struct wire *wire, const char *name, uint64_t value)
-{
-    const uint64_t end = daemon_now_ms() + DAEMON_WAIT_MS;
-
-    while (wire_stat(wire, name) != value) {
-        assert_true(daemon_now_ms() < end);
-        (void)usleep(2000);
-    }
-}
-
 /* A refusal names what is used, what is allowed and what to do; the figures come as numbers, too. */
 static void a_refusal_has_the_figures(void **state)
 {
@@ -117,7 +107,7 @@ static void a_wait_holds_up_nobody_else(void **state)
     wire_open(&waiting, daemon->socket, "default");
     wire_open(&other, daemon->socket, "other");
     send_append(&waiting);
-    await_stat(&wire, "waiting_appends", 1);
+    wire_await_stat(&wire, "waiting_appends", 1);
     for (i = 0; i < 8; i++) {
         assert_int_equal(wire_append_one(&other, "t", "x"), 0);
     }
@@ -161,9 +151,9 @@ static void a_wait_ends_with_its_time_or_its_client(void **state)
     assert_int_equal(set_policy(&wire, 2), 0);
     wire_open(&waiting, daemon->socket, "default");
     send_append(&waiting);
-    await_stat(&wire, "waiting_appends", 1);
+    wire_await_stat(&wire, "waiting_appends", 1);
     wire_close(&waiting);
-    await_stat(&wire, "waiting_appends", 0);
+    wire_await_stat(&wire, "waiting_appends", 0);
     wire_close(&wire);
 }
 

@@ -418,17 +418,6 @@ static void an_unknown_user_is_an_error(void **state)
         daemon_logged(daemon, "tuskd.conf:2: allow: there is no user \"no-such-user-here\""));
 }
 
-static void reload(const struct daemon *daemon)
-{
-    const uint64_t end = daemon_now_ms() + DAEMON_WAIT_MS;
-
-    assert_int_equal(kill(daemon->pid, SIGHUP), 0);
-    while (!daemon_logged(daemon, "part=reload msg=\"done")) {
-        assert_true(daemon_now_ms() < end);
-        (void)usleep(2000);
-    }
-}
-
 /* A connection made as somebody else, by this process. */
 static void open_as(struct wire *wire, const struct daemon *daemon, uid_t uid)
 {
@@ -453,7 +442,7 @@ static void a_reload_changes_rights(void **state)
     waiting.u.read.wait_ms = WIRE_WAIT_MS;
     assert_true(wire_send(&alice, &waiting) != 0);
     (void)configure(daemon, "[defaults]\nallow = user:4001 append; user:4002 read,append\n");
-    reload(daemon);
+    fixture_reload(daemon, true);
     assert_true(daemon_logged(daemon, "defaults: allow: user:4001 read,append; user:4002 read -> "
                                       "user:4001 append; user:4002 read,append"));
     (void)wire_expect_closed(&alice); /* It waits for what it may not have any more */
@@ -470,7 +459,7 @@ static void a_reload_changes_the_socket(void **state)
     start(daemon, "[defaults]\nallow = anyone read\n");
     assert_int_equal(socket_mode(daemon), 0666);
     (void)configure(daemon, "");
-    reload(daemon);
+    fixture_reload(daemon, true);
     assert_int_equal(socket_mode(daemon), 0600);
 }
 

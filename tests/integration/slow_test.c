@@ -190,7 +190,6 @@ static void a_reload_changes_threshold_and_room(void **state)
 {
     struct daemon *daemon = *state;
     const char *path = start(daemon, "slowlog_threshold = none\nslowlog_entries = 0");
-    const uint64_t end = daemon_now_ms() + DAEMON_WAIT_MS;
     struct told told;
     struct wire wire;
 
@@ -198,11 +197,7 @@ static void a_reload_changes_threshold_and_room(void **state)
     be_slow(&wire, "a");
     assert_int_equal(wire_stat(&wire, "requests_slow"), 0);
     configure(daemon, path, "slowlog_threshold = 300ms\nslowlog_entries = 1");
-    assert_int_equal(kill(daemon->pid, SIGHUP), 0);
-    while (!daemon_logged(daemon, "part=reload msg=\"done")) {
-        assert_true(daemon_now_ms() < end);
-        (void)usleep(2000);
-    }
+    fixture_reload(daemon, true);
     be_slow(&wire, "b");
     be_slow(&wire, "c");
     assert_int_equal(ask(&wire, 16, 0, false, &told), 0);

@@ -75,17 +75,6 @@ static void hello_is_refused(struct wire *wire, const char *words)
     wire_close(wire);
 }
 
-/* Until it has that value. */
-static void await_stat(struct wire *wire, const char *name, uint64_t value)
-{
-    const uint64_t end = daemon_now_ms() + DAEMON_WAIT_MS;
-
-    while (wire_stat(wire, name) != value) {
-        assert_true(daemon_now_ms() < end);
-        (void)usleep(2000);
-    }
-}
-
 /* A connection that is paused is asked again in every turn, and counted each time. */
 static void await_pause(struct wire *wire)
 {
@@ -127,7 +116,7 @@ static void connections_of_one_user_are_limited(void **state)
     open_as(&bob, daemon, BOB);
     assert_int_equal(wire_append_one(&bob, "t", "x"), 0);
     wire_close(&alice[1]);
-    await_stat(&root, "connections", 4);
+    wire_await_stat(&root, "connections", 4);
     open_as(&alice[1], daemon, ALICE);
     assert_int_equal(wire_stat(&alice[1], "user_connections"), 3);
     assert_int_equal(wire_stat(&alice[1], "user_connections_max"), 3);
@@ -161,7 +150,7 @@ static void administrators_are_not_locked_out(void **state)
     for (i = 0; i < 12; i++) {
         wire_close(&theirs[i]);
     }
-    await_stat(&root, "connections", 2);
+    wire_await_stat(&root, "connections", 2);
     open_as(&more, daemon, BOB);
     wire_close(&more);
     wire_close(&carol);
@@ -218,7 +207,7 @@ static void waiting_reads_of_one_user_are_limited(void **state)
     }
     send_waiting_read(&alice[0], "a");
     send_waiting_read(&alice[1], "b");
-    await_stat(&alice[2], "user_waits", 2);
+    wire_await_stat(&alice[2], "user_waits", 2);
     send_waiting_read(&alice[2], "a");
     assert_true(wire_receive(&alice[2], &reply));
     expect_refusal(&reply, TUSK_EBUSY, "has 2 reads that wait, and user_waits_max is 2");
@@ -228,9 +217,9 @@ static void waiting_reads_of_one_user_are_limited(void **state)
     assert_true(wire_receive(&alice[1], &reply));
     assert_int_equal(reply.status, 0);
     send_waiting_read(&alice[2], "a");
-    await_stat(&alice[1], "user_waits", 2);
+    wire_await_stat(&alice[1], "user_waits", 2);
     wire_close(&alice[0]); /* It waits no more when its connection is gone */
-    await_stat(&alice[1], "user_waits", 1);
+    wire_await_stat(&alice[1], "user_waits", 1);
     wire_close(&alice[1]);
     wire_close(&alice[2]);
     wire_close(&bob);
@@ -295,7 +284,7 @@ static void bytes_of_one_user_are_limited(void **state)
     for (i = 0; i < 16; i++) { /* 64 KiB each */
         send_waiting_read(&waiting, "t");
     }
-    await_stat(&root, "read_waits", 16);
+    wire_await_stat(&root, "read_waits", 16);
     assert_true(wire_send(&alice, &ping) != 0);
     await_pause(&root);
     assert_false(wire_readable(&alice, 0));

@@ -322,20 +322,24 @@ void daemon_kill(struct daemon *daemon)
 
 /* ---- looking at it ---- */
 
-bool daemon_logged(const struct daemon *daemon, const char *text)
+unsigned daemon_count_logged(const struct daemon *daemon, const char *text)
 {
     char line[DAEMON_LINE_SIZE];
     FILE *log = fopen(daemon->log, "r");
-    bool found = false;
+    unsigned count = 0;
 
-    if (log == NULL) {
-        return false;
+    while (log != NULL && fgets(line, sizeof line, log) != NULL) {
+        count += strstr(line, text) != NULL;
     }
-    while (!found && fgets(line, sizeof line, log) != NULL) {
-        found = strstr(line, text) != NULL;
+    if (log != NULL) {
+        (void)fclose(log);
     }
-    (void)fclose(log);
-    return found;
+    return count;
+}
+
+bool daemon_logged(const struct daemon *daemon, const char *text)
+{
+    return daemon_count_logged(daemon, text) > 0;
 }
 
 static void read_proc(const struct daemon *daemon, const char *name, char *text, size_t size)

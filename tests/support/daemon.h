@@ -56,6 +56,8 @@ int daemon_wait(struct daemon *daemon);
 void daemon_stop(struct daemon *daemon);
 /* SIGKILL. */
 void daemon_kill(struct daemon *daemon);
+/* How many lines of the log contain text. */
+unsigned daemon_count_logged(const struct daemon *daemon, const char *text);
 /* Whether a line of the log contains text. */
 bool daemon_logged(const struct daemon *daemon, const char *text);
 /* Memory it has in use, in bytes, and processor time it has used, in milliseconds. */

@@ -102,6 +102,8 @@ uint64_t wire_cursor(struct wire *wire, const char *topic, const char *cursor);
 int wire_simple(struct wire *wire, uint16_t type); /* PING, SYNC, STATS */
 /* A number of STATS; UINT64_MAX: there is none of that name. */
 uint64_t wire_stat(struct wire *wire, const char *name);
+/* Until it has that value; the test fails when that does not come to pass. */
+void wire_await_stat(struct wire *wire, const char *name, uint64_t value);
 /* A value of CONFIG, and where it came from, as texts of 1,025 bytes. space "": an option. Returns
  * the status; there must be such a value. */
 int wire_config(struct wire *wire, bool files, const char *space, const char *key, char *value,

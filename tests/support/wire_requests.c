@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/batch.h"
+#include "tests/support/daemon.h"
 #include "tests/support/wire.h"
 
 /* Success, or the test ends with what the daemon said. */
@@ -262,6 +264,20 @@ uint64_t wire_stat(struct wire *wire, const char *name)
         }
     }
     return UINT64_MAX;
+}
+
+void wire_await_stat(struct wire *wire, const char *name, uint64_t value)
+{
+    const uint64_t end = daemon_now_ms() + DAEMON_WAIT_MS;
+    uint64_t last = wire_stat(wire, name);
+
+    while (last != value) {
+        if (daemon_now_ms() >= end) {
+            wire_need(false, name);
+        }
+        (void)usleep(2000); /* Gentle to the machine */
+        last = wire_stat(wire, name);
+    }
 }
 
 static bool name_is(const struct message_name *name, const char *text)

@@ -322,9 +322,7 @@ static void a_lazy_cursor_waits_for_room(void **state)
         struct engine_setting setting = {.key = ENGINE_SETTING_CONSISTENCY, .value = 1000};
         struct engine_command command = {
             /* cppcheck-suppress danglingLifetime ; both end with the turn of the loop */
-            .kind = ENGINE_NAMESPACE_SET,
-            .settings = &setting,
-            .settings_count = 1};
+            .kind = ENGINE_NAMESPACE_SET, .settings = &setting, .settings_count = 1};
 
         status = fixture_command(f, &command);
     }

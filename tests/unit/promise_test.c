@@ -94,9 +94,7 @@ static void what_is_acknowledged_can_be_read_in_a_stricter_schedule(void **state
     struct fixture *f = *state;
     struct engine_command set = {
         /* cppcheck-suppress danglingLifetime ; both end with the function */
-        .kind = ENGINE_NAMESPACE_SET,
-        .settings = &each,
-        .settings_count = 1};
+        .kind = ENGINE_NAMESPACE_SET, .settings = &each, .settings_count = 1};
     struct fixture_append append = {0};
     bool finished = false;
 
