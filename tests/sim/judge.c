@@ -291,11 +291,14 @@ static bool was_appended(const struct world *w, uint64_t topic_id,
     return false;
 }
 
-/* Under a write that a lying disk has lost may lie a batch of an earlier life, which nothing promised and nothing
- * invented: such hardware is not covered. */
+/* Where a write is missing, because a disk lied or a person accepted that its record is lost, may lie a batch of an
+ * earlier life, which nothing promised and nothing invented: such hardware is not covered, and OPERATIONS.md says it of
+ * accepted losses. */
 static bool excused(const struct world *w, uint64_t topic_id, const struct observed_batch *batch)
 {
-    return is_probe(batch) || (w->kind == KIND_LIE && was_appended(w, topic_id, batch));
+    const bool missing = w->kind == KIND_LIE || w->options.accept_loss != NULL;
+
+    return is_probe(batch) || (missing && was_appended(w, topic_id, batch));
 }
 
 void judge_leniently(struct world *w, const struct observed *seen)
