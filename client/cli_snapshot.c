@@ -40,6 +40,7 @@ struct snapshot {
     int root; /* DIR.partial/ns, open */
     struct space *spaces;
     struct space *last;
+    bool incomplete; /* There are more than `spaces` */
 };
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -76,6 +77,8 @@ static struct space *add_space(struct snapshot *snapshot, const char *name)
     struct space *space = calloc(1, sizeof *space);
 
     if (space == NULL) {
+        cli_say("out of memory: the namespaces to copy cannot be listed");
+        snapshot->incomplete = true;
         return NULL;
     }
     (void)snprintf(space->name, sizeof space->name, "%s", name);
@@ -117,6 +120,9 @@ static int choose_spaces(struct snapshot *snapshot)
     rc = tusk_namespace_list(cli->t, take_space, snapshot);
     if (rc != TUSK_OK) {
         return cli_fail(cli, rc, "list the namespaces");
+    }
+    if (snapshot->incomplete) {
+        return CLI_FAILED;
     }
     for (space = snapshot->spaces; space != NULL; space = space->next) {
         if (space->refused) {

@@ -186,7 +186,10 @@ enum copy_result copy_file(struct copy *copy, const char *name, uint64_t used)
     /* O_NONBLOCK: should it be a pipe, this must not wait for its other end. */
     pair.from = openat(copy->from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (pair.from < 0) {
-        return failed(copy, errno, "cannot open \"%s\": %s", name, strerror(errno));
+        const bool gone = errno == ENOENT;
+
+        (void)failed(copy, errno, "cannot open \"%s\": %s", name, strerror(errno));
+        return gone ? COPY_GONE : COPY_FAILED;
     }
     if (fstat(pair.from, &pair.st) != 0 || !S_ISREG(pair.st.st_mode)) {
         (void)close(pair.from);

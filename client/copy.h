@@ -10,7 +10,7 @@
 
 #define COPY_TEXT_SIZE 512u
 
-enum copy_result { COPY_DONE, COPY_FAILED, COPY_STOPPED };
+enum copy_result { COPY_DONE, COPY_FAILED, COPY_STOPPED, COPY_GONE /* No such original */ };
 
 struct copy {
     int from; /* Directories, open; the caller's */
@@ -25,7 +25,7 @@ struct copy {
     uint64_t bytes;  /* Copied or shared, holes left out */
     uint64_t shared; /* Of them, shared */
     uint64_t files;
-    char text[COPY_TEXT_SIZE]; /* What failed, where and why, after COPY_FAILED */
+    char text[COPY_TEXT_SIZE]; /* What failed, where and why, after COPY_FAILED or COPY_GONE */
     int error;                 /* errno of it */
 };
 

@@ -129,12 +129,14 @@ static int copy_one(struct work *work, const struct kind *kind, const char *name
         return CLI_DONE;
     case COPY_STOPPED:
         return CLI_INTERRUPTED;
+    case COPY_GONE:
+        if (kind->last_used == 0) {
+            return CLI_DONE; /* It held nothing, and was on its way out when the hold began */
+        }
+        break;
     case COPY_FAILED:
     default:
         break;
-    }
-    if (work->copy.error == ENOENT && kind->last_used == 0) {
-        return CLI_DONE; /* It held nothing, and was on its way out when the hold began */
     }
     cli_say("namespace \"%s\": %s", work->name, work->copy.text);
     if (work->copy.error == EACCES || work->copy.error == EPERM) {

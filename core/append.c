@@ -90,7 +90,6 @@ static void park(struct topic *topic, struct engine_append *append)
     }
 }
 
-/* The first waiting append leaves the queue. */
 static void waits_no_longer(struct namespace *ns, const struct engine_append *append)
 {
     CHECK(ns->waiting_bytes >= append->batch_size);
@@ -99,6 +98,7 @@ static void waits_no_longer(struct namespace *ns, const struct engine_append *ap
     ns->waiting_appends--;
 }
 
+/* The first waiting append leaves the queue. */
 static void unpark(struct topic *topic)
 {
     struct engine_append *append = topic->waiting;
